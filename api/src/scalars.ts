@@ -1,0 +1,29 @@
+import { z } from "zod";
+
+/** One DNS label: a container name. Source: the REST contract; RFC 1123. */
+export const LABEL_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+/** One or more DNS labels joined by dots: a sandbox or snapshot name. Source: RFC 1123. */
+export const SUBDOMAIN_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** Lower-case UUID, as command ids are. */
+export const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export const ContainerName = z.string().min(1).max(63).regex(LABEL_PATTERN);
+/** Name of a sandbox; at most 47 characters so that names derived from it stay labels. */
+export const SandboxId = z.string().min(1).max(47).regex(SUBDOMAIN_PATTERN);
+export const SnapshotName = z.string().min(1).max(59).regex(SUBDOMAIN_PATTERN);
+export const CommandId = z.string().regex(UUID_PATTERN);
+
+/** Whole seconds, at least one; the bound keeps a deadline representable as a date. */
+export const PositiveSeconds = z.int().min(1).max(315_360_000);
+/** RFC 3339 date and time in UTC with whole seconds, for example `2026-11-02T10:00:00Z`. */
+export const Timestamp = z.iso.datetime({ precision: 0 });
+
+/**
+ * A Kubernetes quantity such as `500m`, `256Mi` or `1Gi`. Only the length is a schema
+ * fault (422); a malformed quantity is a 400 that names container and field.
+ */
+export const Quantity = z.string().max(64);
+
+export type SandboxId = z.infer<typeof SandboxId>;
+export type ContainerName = z.infer<typeof ContainerName>;
+export type CommandId = z.infer<typeof CommandId>;
