@@ -1,0 +1,115 @@
+import type { SandboxPhase, SandboxReason, SandboxSpec } from "./sandbox.ts";
+
+/** How long the record of an ended sandbox stays readable, in milliseconds. */
+export const DEFAULT_RETENTION_MS = 3_600_000;
+
+export interface ObservedContainer {
+  readonly name: string;
+  readonly state: "waiting" | "running" | "exited";
+  /** Of an exited container; an exit without a known code counts as a failure. */
+  readonly exitCode?: number;
+}
+
+/** The last state of a sandbox, latched once: nothing that happens later changes it. */
+export interface Outcome {
+  readonly phase: "Succeeded" | "Failed";
+  readonly reason: SandboxReason;
+  readonly message?: string;
+  readonly atMs: number;
+}
+
+/** What a backend knows about a sandbox; times are milliseconds since the Unix epoch. */
+export interface Observed {
+  readonly spec: SandboxSpec;
+  readonly createdAtMs: number;
+  /** First moment of Running; the backend keeps it from then on. */
+  readonly startedAtMs?: number;
+  readonly removeRequestedAtMs?: number;
+  /** Kept by the backend from the first decision that ended the sandbox. */
+  readonly ended?: Outcome;
+  /** The sandbox's own containers, without the agent's; absent until they are known. */
+  readonly containers?: readonly ObservedContainer[];
+  readonly agentReady: boolean;
+  /** A fault that ends the sandbox, whatever its containers do. */
+  readonly failure?: { readonly reason: SandboxReason; readonly message: string };
+}
+
+export interface Decision {
+  readonly phase: SandboxPhase;
+  readonly reason: SandboxReason;
+  readonly message?: string;
+  /** Decide again at this moment, even when nothing is observed before. */
+  readonly nextDeadlineMs?: number;
+  /** Everything of the sandbox, its record included, is to be removed now. */
+  readonly remove?: boolean;
+}
+
+/**
+ * The rules of a sandbox's life, the same for every backend: present facts to state and
+ * next deadline. Level-based: the same facts give the same answer, however they came about.
+ *
+ * An ended sandbox stays ended; its record goes after `retentionMs` or on request.
+ */
+export function decide(observed: Observed, nowMs: number, retentionMs: number = DEFAULT_RETENTION_MS): Decision {
+  const outcome = observed.ended ?? (observed.removeRequestedAtMs === undefined ? endOf(observed, nowMs) : undefined);
+  if (outcome !== undefined) return ended(observed, outcome, { nowMs, retentionMs });
+  if (observed.removeRequestedAtMs !== undefined) return { phase: "Terminating", reason: "Deleting", remove: true };
+  if (observed.startedAtMs !== undefined || isUp(observed)) return running(observed, nowMs);
+  return { phase: "Pending", reason: "PodPending", nextDeadlineMs: startupDeadline(observed) };
+}
+
+/** The outcome to latch when a decision ended the sandbox, undefined while it lives. */
+export function outcomeOf(decision: Decision, nowMs: number): Outcome | undefined {
+  const { phase, reason, message } = decision;
+  if (phase !== "Succeeded" && phase !== "Failed") return undefined;
+  return { phase, reason, ...(message === undefined ? {} : { message }), atMs: nowMs };
+}
+
+function ended(observed: Observed, outcome: Outcome, at: { nowMs: number; retentionMs: number }): Decision {
+  const { phase, reason, message } = outcome;
+  const deadlineMs = outcome.atMs + at.retentionMs;
+  const state = { phase, reason, ...(message === undefined ? {} : { message }) };
+  const over = observed.removeRequestedAtMs !== undefined || at.nowMs >= deadlineMs;
+  return over ? { ...state, remove: true } : { ...state, nextDeadlineMs: deadlineMs };
+}
+
+function running(observed: Observed, nowMs: number): Decision {
+  const deadlineMs = lifetimeDeadline(observed, observed.startedAtMs ?? nowMs);
+  return { phase: "Running", reason: "PodRunning", ...(deadlineMs === undefined ? {} : { nextDeadlineMs: deadlineMs }) };
+}
+
+/** Facts before deadlines: what a container did is known, that time ran out is only a rule. */
+function endOf(observed: Observed, nowMs: number): Outcome | undefined {
+  if (observed.failure !== undefined) return { phase: "Failed", ...observed.failure, atMs: nowMs };
+  const exits = endOfContainers(observed.containers ?? []);
+  if (exits !== undefined) return { ...exits, atMs: nowMs };
+  if (observed.startedAtMs !== undefined) {
+    const deadlineMs = lifetimeDeadline(observed, observed.startedAtMs);
+    if (deadlineMs === undefined || nowMs < deadlineMs) return undefined;
+    const message = `The sandbox reached its lifetime of ${observed.spec.timeoutSeconds} s.`;
+    return { phase: "Succeeded", reason: "Timeout", message, atMs: nowMs };
+  }
+  if (isUp(observed) || nowMs < startupDeadline(observed)) return undefined;
+  const message = `The sandbox was not running ${observed.spec.startupTimeoutSeconds} s after its creation.`;
+  return { phase: "Failed", reason: "StartupTimeoutExceeded", message, atMs: nowMs };
+}
+
+function endOfContainers(containers: readonly ObservedContainer[]): Omit<Outcome, "atMs"> | undefined {
+  if (containers.length === 0 || containers.some((container) => container.state !== "exited")) return undefined;
+  const failed = containers.find((container) => container.exitCode !== 0);
+  if (failed === undefined) return { phase: "Succeeded", reason: "PodSucceeded" };
+  const how = failed.exitCode === undefined ? "ended without an exit code" : `exited with code ${failed.exitCode}`;
+  return { phase: "Failed", reason: "PodFailed", message: `The container "${failed.name}" ${how}.` };
+}
+
+function isUp({ agentReady, containers }: Observed): boolean {
+  return agentReady && containers !== undefined && containers.every((container) => container.state !== "waiting");
+}
+
+function startupDeadline({ createdAtMs, spec }: Observed): number {
+  return createdAtMs + spec.startupTimeoutSeconds * 1000;
+}
+
+function lifetimeDeadline({ spec }: Observed, startedAtMs: number): number | undefined {
+  return spec.timeoutSeconds === undefined ? undefined : startedAtMs + spec.timeoutSeconds * 1000;
+}
