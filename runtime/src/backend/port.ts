@@ -13,6 +13,8 @@ export interface CreateSandbox {
   readonly spec: SandboxSpec;
   /** Digest of the request; a repeat with the same id must carry the same one. */
   readonly requestDigest: string;
+  /** True when nobody can find the sandbox before the creator's answer: it is removed at the backend's next start unless confirmed. */
+  readonly provisional?: boolean;
 }
 
 export interface ListSandboxes {
@@ -41,6 +43,8 @@ export interface SandboxBackend {
    * A fault in the start shows later as phase Failed, never here.
    */
   create(request: CreateSandbox, call: Call): Promise<Sandbox>;
+  /** Makes a provisional sandbox last, just before its creator is answered. Idempotent. */
+  confirm(id: string, call: Call): Promise<void>;
   /** `sandbox-not-found` when absent. */
   get(id: string, call: Call): Promise<Sandbox>;
   list(query: ListSandboxes, call: Call): Promise<Page<Sandbox>>;
