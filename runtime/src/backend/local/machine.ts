@@ -1,0 +1,56 @@
+import type { SandboxReason, SandboxSpec } from "#core/sandbox.ts";
+import type { AgentFetch, Call } from "#runtime/backend/port.ts";
+import type { Shape } from "./shape.ts";
+
+/**
+ * One booted sandbox kernel with its agent, before or after it got a sandbox's containers.
+ * Its id names everything of it on the host: link, cgroup, sockets, folders.
+ */
+export interface Boot {
+  readonly id: string;
+  readonly shape: Shape;
+  /** Container names added so far. */
+  readonly containers: readonly string[];
+}
+
+export type ContainerEnd =
+  | { readonly kind: "exited"; readonly exitCode: number }
+  /** The sandbox's kernel is gone and took the container with it. */
+  | { readonly kind: "lost"; readonly reason: SandboxReason; readonly message: string };
+
+/** A fault of a start that the sandbox's user can act on; becomes phase Failed with this reason. */
+export class StartError extends Error {
+  readonly reason: SandboxReason;
+
+  constructor(reason: SandboxReason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StartError";
+    this.reason = reason;
+  }
+}
+
+/** What the backend does to the machine. Each effect is safe to repeat; the caller may be killed at any line. */
+export interface Machine {
+  /** Processors and memory this sandbox needs of its boot. */
+  shapeOf(spec: SandboxSpec): Shape;
+  /** A booted sandbox of this shape, from the pool or new; it reaches nothing yet. */
+  takeBoot(shape: Shape, call: Call): Promise<Boot>;
+  /** Applies network policy and limits, brings the images and starts every container. Throws StartError. */
+  startContainers(boot: Boot, spec: SandboxSpec, call: Call): Promise<Boot>;
+  /** Resolves when the agent answers and sees each container that still runs. */
+  agentReady(boot: Boot, call: Call): Promise<void>;
+  /** Waits for the end of a container's main process. */
+  waitContainer(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd>;
+  agentFetch(boot: Boot): AgentFetch;
+  /** Removes everything of the boot; an absent one is no fault. */
+  destroy(bootId: string): Promise<void>;
+  /** Fills the pool up to its size; called after each take and at start. */
+  refillPool(): void;
+  /** Living boots on this machine by id; dead ones are absent. */
+  livingBoots(): Promise<ReadonlyMap<string, Boot>>;
+  /** Takes unowned living boots into the pool or removes them, and removes what dead and unowned ones left. */
+  adopt(unowned: readonly Boot[], owned: ReadonlySet<string | undefined>): Promise<void>;
+  /** Why this boot died, as far as the machine can still tell. */
+  postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,67 @@
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
+import { ProblemError } from "#core/problem-error.ts";
+import type { AgentFetch } from "#runtime/backend/port.ts";
+
+export interface AgentTarget {
+  readonly socketPath: string;
+  /** A valid bearer token for this agent. */
+  readonly token: () => Promise<string>;
+}
+
+/** Time until the answer's first byte; the agent answers the longest poll within 30 s. */
+const HEADERS_TIMEOUT_MS = 45_000;
+
+/** Sends agent requests over a sandbox's Unix socket on kept-alive connections; works on Node, Bun and Deno alike. */
+export function createAgentFetch(target: AgentTarget): AgentFetch {
+  const pool = new Agent({ keepAlive: true, maxFreeSockets: 8 });
+  return async (request) => {
+    const token = await target.token();
+    const url = new URL(request.url);
+    const headers: Record<string, string> = { ...Object.fromEntries(request.headers), authorization: `Bearer ${token}`, host: "agent" };
+    return new Promise<Response>((resolve, reject) => {
+      const outgoing = httpRequest({
+        agent: pool,
+        socketPath: target.socketPath,
+        method: request.method,
+        path: url.pathname + url.search,
+        headers,
+        signal: request.signal,
+      });
+      outgoing.setTimeout(HEADERS_TIMEOUT_MS, () => outgoing.destroy(new Error("no answer in time")));
+      outgoing.once("error", (cause) => reject(unreachable(cause, request.signal)));
+      outgoing.once("response", (incoming) => {
+        outgoing.setTimeout(0);
+        resolve(toResponse(incoming));
+      });
+      if (request.body === null) outgoing.end();
+      else sendBody(request.body, outgoing, reject);
+    });
+  };
+}
+
+function sendBody(body: ReadableStream<Uint8Array>, outgoing: NodeJS.WritableStream & { destroy(error: Error): void }, reject: (reason: unknown) => void): void {
+  const source = Readable.fromWeb(body as never);
+  // A body that breaks must break the agent's request too, so that nothing half is taken for whole.
+  source.once("error", (error) => {
+    outgoing.destroy(error);
+    reject(error);
+  });
+  source.pipe(outgoing);
+}
+
+function toResponse(incoming: IncomingMessage): Response {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    if (typeof value === "string") headers.set(name, value);
+  }
+  const status = incoming.statusCode ?? 502;
+  const empty = status === 204 || status === 304;
+  if (empty) incoming.resume();
+  return new Response(empty ? null : (Readable.toWeb(incoming) as unknown as ReadableStream<Uint8Array>), { status, headers });
+}
+
+function unreachable(cause: Error, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason;
+  return new ProblemError("agent-unreachable", "The sandbox's agent does not answer.", { cause });
+}

@@ -1,0 +1,23 @@
+import { AGENT_JOURNAL_DIR, AGENT_SOCKET_PATH } from "../oci.ts";
+
+/** How the agent is started inside its container: its supervisor, then the program. */
+export const AGENT_ARGS = ["/opt/atoll/atoll-init", "/opt/atoll/bun", "/opt/atoll/agent.js"] as const;
+
+export interface AgentIdentity {
+  readonly agentId: string;
+  /** Ed25519 public key of this gateway, base64url: whose tokens the agent accepts. */
+  readonly publicKey: string;
+  readonly journalBudgetBytes: number;
+}
+
+/** Environment of the agent; it holds no secret. */
+export function agentEnv(identity: AgentIdentity): string[] {
+  return [
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    `ATOLL_AGENT_LISTEN=unix:${AGENT_SOCKET_PATH}`,
+    `ATOLL_AGENT_ID=${identity.agentId}`,
+    `ATOLL_GATEWAY_PUBLIC_KEY=${identity.publicKey}`,
+    `ATOLL_JOURNAL_DIR=${AGENT_JOURNAL_DIR}`,
+    `ATOLL_JOURNAL_BUDGET_BYTES=${identity.journalBudgetBytes}`,
+  ];
+}

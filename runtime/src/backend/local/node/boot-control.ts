@@ -1,0 +1,64 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { SandboxReason } from "#core/sandbox.ts";
+import type { Boot, ContainerEnd } from "../machine.ts";
+import { callControl, ControlLostError } from "./control-socket.ts";
+import type { BootFiles, BootNote } from "./boot-files.ts";
+import type { Cgroup } from "./cgroup.ts";
+
+/** Name that runsc gives a user container. */
+export function containerIdOf(bootId: string, name: string): string {
+  return `${bootId}-${name}`;
+}
+
+export interface BootControl {
+  wait(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd>;
+  postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }>;
+  /** Whether the boot's kernel process is there. */
+  alive(note: BootNote): Promise<boolean>;
+}
+
+/** What can be learnt of a boot from outside: its control socket, its process, its cgroup. */
+export function createBootControl(runscRoot: string, files: BootFiles, cgroup: Cgroup): BootControl {
+  async function postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }> {
+    if ((await cgroup.oomKills(bootId)) > 0) {
+      return { reason: "OutOfMemory", message: "The sandbox used more memory than its limit and was stopped." };
+    }
+    if ((await cgroup.pidsRefused(bootId)) > 0) {
+      return { reason: "PidsExhausted", message: "The sandbox made more tasks than it may and was stopped." };
+    }
+    const panic = firstLine(await files.readPanic(bootId));
+    const message = panic === "" ? "The sandbox's kernel ended unexpectedly." : `The sandbox's kernel stopped: ${panic}`;
+    return { reason: "SandboxLost", message };
+  }
+
+  async function wait(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd> {
+    const socketPath = join(runscRoot, `runsc-${boot.id}.sock`);
+    try {
+      const status = await callControl(socketPath, "containerManager.Wait", containerIdOf(boot.id, container), signal);
+      return { kind: "exited", exitCode: exitCodeOf(Number(status)) };
+    } catch (error) {
+      if (!(error instanceof ControlLostError)) throw error;
+      return { kind: "lost", ...(await postMortem(boot.id)) };
+    }
+  }
+
+  async function alive(note: BootNote): Promise<boolean> {
+    if (note.pid === undefined) return false;
+    // The pid may belong to another process by now: the kernel process carries the boot's id as its last argument.
+    const cmdline = await readFile(`/proc/${note.pid}/cmdline`, "utf8").catch(() => "");
+    return cmdline.split("\0").includes(note.id);
+  }
+
+  return { wait, postMortem, alive };
+}
+
+/** Exit code in a wait status; 128 + signal number when a signal ended the process. */
+function exitCodeOf(waitStatus: number): number {
+  const signal = waitStatus & 0x7f;
+  return signal === 0 ? (waitStatus >> 8) & 0xff : 128 + signal;
+}
+
+function firstLine(text: string): string {
+  return (text.split("\n").find((line) => line.trim() !== "") ?? "").slice(0, 200);
+}

@@ -1,0 +1,113 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { HOSTNAME, type BootPaths, type OciSpec } from "../oci.ts";
+import type { Shape } from "../shape.ts";
+import type { Link } from "./net.ts";
+
+export const BOOT_VERSION = 1;
+
+/** What a restarted process must know of a boot. */
+export interface BootNote {
+  readonly version: typeof BOOT_VERSION;
+  readonly id: string;
+  readonly shape: Shape;
+  readonly link: Link;
+  /** Process id of the sandbox's kernel on the host; absent until it runs. */
+  readonly pid?: number;
+  /** Containers that were about to be started, or were. */
+  readonly containers: readonly string[];
+}
+
+const Envelope = z.looseObject({
+  version: z.literal(BOOT_VERSION),
+  id: z.string(),
+  shape: z.looseObject({}),
+  link: z.looseObject({}),
+  pid: z.int().optional(),
+  containers: z.array(z.string()),
+});
+
+export type BootFiles = ReturnType<typeof createBootFiles>;
+
+/** Folders of the boots: `<bootsDir>/<id>` on disk, `<agentsDir>/<id>` for the agent's socket. */
+export function createBootFiles(bootsDir: string, agentsDir: string) {
+  const dirOf = (id: string): string => join(bootsDir, id);
+
+  function pathsOf(id: string, netnsPath: string): BootPaths {
+    const dir = dirOf(id);
+    return {
+      bootId: id,
+      netnsPath,
+      hostsFile: join(dir, "etc/hosts"),
+      resolvFile: join(dir, "etc/resolv.conf"),
+      hostnameFile: join(dir, "etc/hostname"),
+      agentDir: join(agentsDir, id),
+      upperDir: join(dir, "upper"),
+    };
+  }
+
+  async function make(id: string): Promise<void> {
+    await mkdir(join(dirOf(id), "etc"), { recursive: true, mode: 0o700 });
+    await Promise.all([
+      mkdir(join(dirOf(id), "upper"), { mode: 0o700 }),
+      mkdir(join(agentsDir, id), { recursive: true, mode: 0o700 }),
+      writeFile(join(dirOf(id), "etc/hosts"), hosts()),
+      writeFile(join(dirOf(id), "etc/hostname"), `${HOSTNAME}\n`),
+      writeFile(join(dirOf(id), "etc/resolv.conf"), ""),
+    ]);
+  }
+
+  async function writeNote(note: BootNote): Promise<void> {
+    const path = join(dirOf(note.id), "boot.json");
+    await writeFile(`${path}.tmp`, JSON.stringify(note), { mode: 0o600 });
+    await rename(`${path}.tmp`, path);
+  }
+
+  async function readNote(id: string): Promise<BootNote | undefined> {
+    try {
+      return Envelope.parse(JSON.parse(await readFile(join(dirOf(id), "boot.json"), "utf8"))) as unknown as BootNote;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async function writeBundle(id: string, containerId: string, spec: OciSpec): Promise<string> {
+    const dir = join(dirOf(id), "bundles", containerId);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await writeFile(join(dir, "config.json"), JSON.stringify(spec), { mode: 0o600 });
+    return dir;
+  }
+
+  return {
+    dirOf,
+    pathsOf,
+    make,
+    readNote,
+    writeNote,
+    writeBundle,
+    pidFileOf: (id: string, containerId: string): string => join(dirOf(id), "bundles", containerId, "pid"),
+    socketOf: (id: string): string => join(agentsDir, id, "agent.sock"),
+    writeResolv: (id: string, text: string): Promise<void> => writeFile(join(dirOf(id), "etc/resolv.conf"), text),
+    readPanic: (id: string): Promise<string> => readFile(join(dirOf(id), "panic.log"), "utf8").catch(() => ""),
+    list: async (): Promise<string[]> => {
+      const [boots, agents] = await Promise.all([names(bootsDir), names(agentsDir)]);
+      return [...new Set([...boots, ...agents])];
+    },
+    remove: async (id: string): Promise<void> => {
+      await Promise.all([
+        rm(dirOf(id), { recursive: true, force: true }),
+        rm(join(agentsDir, id), { recursive: true, force: true }),
+      ]);
+    },
+  };
+}
+
+async function names(dir: string): Promise<string[]> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  return readdir(dir);
+}
+
+function hosts(): string {
+  return `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 ${HOSTNAME}\n`;
+}

@@ -1,0 +1,81 @@
+import { existsSync } from "node:fs";
+import { readFile, rmdir, writeFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Control groups of one sandbox, on hosts with version 1, version 2 or both mounted. */
+export interface Cgroup {
+  /** Path for the OCI configuration, from the hierarchy's root. */
+  pathOf(bootId: string): string;
+  /** Makes the parent of all sandboxes' groups; `memoryBytes` bounds them together, so that they cannot take the host. */
+  init(memoryBytes: number): Promise<void>;
+  setMemoryLimit(bootId: string, bytes: number): Promise<void>;
+  setCpuLimit(bootId: string, quotaUs: number, periodUs: number): Promise<void>;
+  /** Processes that the kernel killed in this group for lack of memory. */
+  oomKills(bootId: string): Promise<number>;
+  /** Forks that the group's task limit refused. */
+  pidsRefused(bootId: string): Promise<number>;
+  remove(bootId: string): Promise<void>;
+}
+
+const ROOT = "/sys/fs/cgroup";
+/** Controllers in which runsc makes a group on version 1 hosts. */
+const V1_CONTROLLERS = [
+  "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio", "perf_event",
+  "pids", "rdma", "systemd",
+];
+
+/** `parent` is this instance's own group, for example `atoll-8080`. */
+export function createCgroup(parent: string): Cgroup {
+  const v2 = existsSync(join(ROOT, "cgroup.controllers"));
+  const pathOf = (bootId: string): string => `/${parent}/${bootId}`;
+  const dirOf = (controller: string, bootId = ""): string => join(ROOT, v2 ? "" : controller, parent, bootId);
+
+  async function init(memoryBytes: number): Promise<void> {
+    if (!v2) {
+      await mkdir(dirOf("memory"), { recursive: true });
+      await set(join(dirOf("memory"), "memory.limit_in_bytes"), memoryBytes);
+      return;
+    }
+    await mkdir(dirOf(""), { recursive: true });
+    await set(join(ROOT, "cgroup.subtree_control"), "+cpu +memory +pids");
+    await set(join(dirOf(""), "cgroup.subtree_control"), "+cpu +memory +pids");
+    await set(join(dirOf(""), "memory.max"), memoryBytes);
+  }
+
+  async function setCpuLimit(bootId: string, quotaUs: number, periodUs: number): Promise<void> {
+    const dir = dirOf("cpu", bootId);
+    if (v2) return set(join(dir, "cpu.max"), `${quotaUs} ${periodUs}`);
+    await set(join(dir, "cpu.cfs_period_us"), periodUs);
+    await set(join(dir, "cpu.cfs_quota_us"), quotaUs);
+  }
+
+  return {
+    pathOf,
+    init,
+    setCpuLimit,
+    setMemoryLimit: (bootId, bytes) =>
+      set(join(dirOf("memory", bootId), v2 ? "memory.max" : "memory.limit_in_bytes"), bytes),
+    oomKills: (bootId) =>
+      counter(join(dirOf("memory", bootId), v2 ? "memory.events" : "memory.oom_control"), "oom_kill"),
+    pidsRefused: (bootId) => counter(join(dirOf("pids", bootId), "pids.events"), "max"),
+    remove: async (bootId) => {
+      const dirs = v2 ? [dirOf("", bootId)] : V1_CONTROLLERS.map((controller) => dirOf(controller, bootId));
+      await Promise.all(dirs.map((dir) => rmdir(dir).catch(ignoreMissing)));
+    },
+  };
+}
+
+async function set(file: string, value: number | string): Promise<void> {
+  await writeFile(file, String(value));
+}
+
+/** The number behind `key` in a file of `key value` lines; 0 when file or key is missing. */
+async function counter(file: string, key: string): Promise<number> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  const line = text.split("\n").find((each) => each.startsWith(`${key} `));
+  return line === undefined ? 0 : Number(line.slice(key.length + 1));
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
+}

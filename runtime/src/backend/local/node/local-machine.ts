@@ -1,0 +1,102 @@
+import type { SandboxSpec } from "#core/sandbox.ts";
+import type { AgentFetch, Call } from "#runtime/backend/port.ts";
+import type { Boot, ContainerEnd, Machine } from "../machine.ts";
+import { shapeOf } from "../shape.ts";
+import type { BootControl } from "./boot-control.ts";
+import type { BootFiles } from "./boot-files.ts";
+import type { BootMaker } from "./boot-maker.ts";
+import type { BootPool } from "./boot-pool.ts";
+import { startContainers, type ContainersDeps } from "./containers.ts";
+import type { Net } from "./net.ts";
+
+export interface LocalMachineDeps {
+  readonly files: BootFiles;
+  readonly maker: BootMaker;
+  readonly pool: BootPool;
+  readonly control: BootControl;
+  readonly net: Net;
+  readonly containers: ContainersDeps;
+  readonly agentFetch: (bootId: string) => AgentFetch;
+  /** Lets go of the images that a boot held. */
+  readonly releaseImages: (bootId: string) => Promise<void>;
+}
+
+/** The machine port over runsc, one kernel a sandbox. */
+export class LocalMachine implements Machine {
+  readonly shapeOf = shapeOf;
+  private readonly deps: LocalMachineDeps;
+  /** Containers known to have ended, by boot: the agent no longer lists them. */
+  private readonly exited = new Map<string, Set<string>>();
+
+  constructor(deps: LocalMachineDeps) {
+    this.deps = deps;
+  }
+
+  takeBoot(shape: Boot["shape"], call: Call): Promise<Boot> {
+    return this.deps.pool.take(shape, call);
+  }
+
+  startContainers(boot: Boot, spec: SandboxSpec, call: Call): Promise<Boot> {
+    return startContainers(this.deps.containers, boot, spec, call);
+  }
+
+  agentReady(boot: Boot, call: Call): Promise<void> {
+    return this.deps.maker.agentAnswers(boot.id, call.signal, (health) => {
+      const seen = new Set([...health.containers.map((container) => container.name), ...(this.exited.get(boot.id) ?? [])]);
+      return boot.containers.every((name) => seen.has(name));
+    });
+  }
+
+  async waitContainer(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd> {
+    const end = await this.deps.control.wait(boot, container, signal);
+    const exited = this.exited.get(boot.id) ?? new Set();
+    this.exited.set(boot.id, exited.add(container));
+    return end;
+  }
+
+  agentFetch(boot: Boot): AgentFetch {
+    return this.deps.agentFetch(boot.id);
+  }
+
+  async destroy(bootId: string): Promise<void> {
+    await this.deps.maker.remove(bootId);
+    await this.deps.releaseImages(bootId);
+    this.exited.delete(bootId);
+  }
+
+  refillPool(): void {
+    this.deps.pool.refill();
+  }
+
+  async livingBoots(): Promise<ReadonlyMap<string, Boot>> {
+    const living = new Map<string, Boot>();
+    for (const id of await this.deps.files.list()) {
+      const note = await this.deps.files.readNote(id);
+      if (note !== undefined && (await this.deps.control.alive(note))) {
+        living.set(id, { id, shape: note.shape, containers: note.containers });
+      }
+    }
+    return living;
+  }
+
+  async adopt(unowned: readonly Boot[], owned: ReadonlySet<string | undefined>): Promise<void> {
+    const known = new Set(await this.deps.files.list());
+    const living = new Set(unowned.map((boot) => boot.id));
+    const dead = [...known].filter((id) => !owned.has(id) && !living.has(id));
+    const used = unowned.filter((boot) => boot.containers.length > 0).map((boot) => boot.id);
+    await Promise.all([...dead, ...used].map((id) => this.destroy(id)));
+    for (const boot of unowned) if (boot.containers.length === 0) await this.deps.pool.adopt(boot);
+    // Links are made before the folder that names them: those without one are left-overs.
+    const kept = new Set((await Promise.all([...known].map((id) => this.deps.files.readNote(id)))).map((note) => note?.link.ifname));
+    for (const link of await this.deps.net.list()) if (!kept.has(link.ifname)) await this.deps.net.detach(link);
+  }
+
+  postMortem(bootId: string): ReturnType<Machine["postMortem"]> {
+    return this.deps.control.postMortem(bootId);
+  }
+
+  async close(): Promise<void> {
+    await this.deps.pool.close();
+    await this.deps.net.close();
+  }
+}
