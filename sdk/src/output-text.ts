@@ -1,0 +1,85 @@
+import { concat } from "./body.ts";
+import { OutputTooLargeError } from "./errors.ts";
+import { openScope } from "./deadline.ts";
+
+/** Opens an output stream at its first byte. */
+export type OpenOutput = (signal: AbortSignal | undefined) => AsyncGenerator<Uint8Array<ArrayBuffer>, void, void>;
+
+/**
+ * Standard output or standard error of a command as text. Iterating follows the stream to
+ * its end; each iteration starts again at the first byte, for the server keeps the output.
+ */
+export class OutputText implements AsyncIterable<string> {
+  readonly #open: OpenOutput;
+
+  constructor(open: OpenOutput) {
+    this.#open = open;
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<string, void, void> {
+    return this.iter();
+  }
+
+  /** The text as it arrives. Broken UTF-8 becomes U+FFFD; a character is never split. */
+  async *iter(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncGenerator<string, void, void> {
+    const decoder = newDecoder();
+    for await (const bytes of this.#open(options.signal)) {
+      const text = decoder.decode(bytes, { stream: true });
+      if (text !== "") yield text;
+    }
+    const tail = decoder.decode();
+    if (tail !== "") yield tail;
+  }
+
+  /** The whole text, once the stream has ended. Default limit: 256 MiB. */
+  async read(
+    options: { readonly signal?: AbortSignal | undefined; readonly maxOutputBytes?: number | undefined } = {},
+  ): Promise<string> {
+    return collectText(this.#open(options.signal), options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
+  }
+}
+
+/** Below the longest string of every runtime. */
+export const DEFAULT_MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+
+/** The whole stream as text, decoded once: joining strings a piece costs many times more. */
+export async function collectText(
+  stream: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  maxOutputBytes: number,
+): Promise<string> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let sizeBytes = 0;
+  for await (const piece of stream) {
+    sizeBytes += piece.length;
+    if (sizeBytes > maxOutputBytes) {
+      throw new OutputTooLargeError(`The command wrote more than ${maxOutputBytes} bytes; spawn it and read its output as a stream.`);
+    }
+    pieces.push(piece);
+  }
+  return sizeBytes === 0 ? "" : newDecoder().decode(concat(pieces, sizeBytes));
+}
+
+/** The stream's bytes, one piece for each the consumer asks for; cancelling ends the connection at once. */
+export function outputBytes(open: OpenOutput): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const scope = openScope();
+  const source = open(scope.signal);
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const next = await source.next();
+        if (next.done) controller.close();
+        else controller.enqueue(next.value);
+      },
+      async cancel(reason) {
+        scope.abort(reason ?? new DOMException("The stream was cancelled.", "AbortError"));
+        await source.return();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** Keeps a byte order mark: output is what the program wrote. */
+function newDecoder(): TextDecoder {
+  return new TextDecoder("utf-8", { ignoreBOM: true });
+}

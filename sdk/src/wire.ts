@@ -1,0 +1,144 @@
+/**
+ * The documents of the REST API as this client sends and reads them. The server's own
+ * schemas are their source; a test of the project fails when the two drift apart.
+ */
+
+/** The five states of a sandbox. */
+export type SandboxStatus = "Pending" | "Running" | "Terminating" | "Succeeded" | "Failed";
+
+/** Amounts of one container as quantity strings: `500m` cores, `256Mi` bytes. */
+export interface ResourceList {
+  cpu?: string | undefined;
+  memory?: string | undefined;
+  ephemeralStorage?: string | undefined;
+}
+
+export interface ResourceRequirements {
+  limits?: ResourceList | undefined;
+  requests?: ResourceList | undefined;
+}
+
+/** What may leave a sandbox; without it nothing leaves and no name resolves. */
+export interface Network {
+  allowInternetEgress?: boolean | undefined;
+  allowClusterDNS?: boolean | undefined;
+  allowIPv6Egress?: boolean | undefined;
+  allowedEgressCIDRs?: string[] | undefined;
+  nameservers?: string[] | undefined;
+  egressRateLimitBytesPerSecond?: number | undefined;
+}
+
+export interface ContainerBody {
+  image: string;
+  name?: string | undefined;
+  command?: string[] | null | undefined;
+  env?: Record<string, string> | undefined;
+  resources?: ResourceRequirements | undefined;
+  rootfsSnapshotName?: string | undefined;
+}
+
+export interface TerminationPolicyBody {
+  type?: "Delete" | "SnapshotRootfs" | undefined;
+  snapshotRootfs?: { snapshotName?: string | undefined; timeoutSeconds?: number | undefined } | undefined;
+}
+
+/** Body of `POST /v1/sandboxes`. */
+export interface CreateSandboxBody {
+  podTemplate: { containers: ContainerBody[] };
+  timeoutSeconds?: number | undefined;
+  startupTimeoutSeconds?: number | undefined;
+  network?: Network | undefined;
+  terminationPolicy?: TerminationPolicyBody | undefined;
+}
+
+/** One container of a sandbox as the server reports it. */
+export interface ContainerInfo {
+  name: string;
+  image: string;
+  command?: string[] | undefined;
+  resources?: ResourceRequirements | undefined;
+  rootfsSnapshotName?: string | undefined;
+}
+
+/** How a sandbox ends, as the server reports it. */
+export interface TerminationPolicyInfo {
+  type: "Delete" | "SnapshotRootfs";
+  snapshotRootfs?: { snapshotName?: string | undefined; timeoutSeconds: number } | undefined;
+}
+
+/** A sandbox as the server reports it. */
+export interface SandboxDocument {
+  id: string;
+  podTemplate: { containers: ContainerInfo[] };
+  status: SandboxStatus;
+  reason?: string | undefined;
+  message?: string | undefined;
+  creationTimestamp: string;
+  timeoutSeconds?: number | undefined;
+  startupTimeoutSeconds: number;
+  network?: Network | undefined;
+  terminationPolicy?: TerminationPolicyInfo | undefined;
+}
+
+export interface SandboxSummaryDocument {
+  id: string;
+  status: SandboxStatus;
+  creationTimestamp: string;
+}
+
+/** Body of `POST /v1/sandboxes/{id}/commands`. */
+export interface CreateCommandBody {
+  args: string[];
+  env?: Record<string, string> | undefined;
+  cwd?: string | undefined;
+  timeoutSeconds?: number | undefined;
+}
+
+/** One fault in a request. */
+export interface ProblemFault {
+  message: string;
+  location?: string | undefined;
+  value?: unknown;
+}
+
+/** The codes of the problems that an Atoll server answers with. */
+export type ProblemSlug =
+  | "bad-request"
+  | "bad-quantity"
+  | "bad-path"
+  | "not-a-file"
+  | "container-required"
+  | "unknown-container"
+  | "bad-working-directory"
+  | "bad-offset"
+  | "unauthorized"
+  | "forbidden-origin"
+  | "path-escape"
+  | "not-found"
+  | "sandbox-not-found"
+  | "command-not-found"
+  | "file-not-found"
+  | "method-not-allowed"
+  | "sandbox-not-ready"
+  | "sandbox-ended"
+  | "sandbox-exists"
+  | "command-ended"
+  | "stdin-closed"
+  | "outcome-unknown"
+  | "container-ended"
+  | "idempotency-in-use"
+  | "output-gone"
+  | "body-too-large"
+  | "headers-too-large"
+  | "unsupported-media-type"
+  | "validation-failed"
+  | "blocked-cidr"
+  | "idempotency-mismatch"
+  | "not-supported"
+  | "too-many-requests"
+  | "capacity-exhausted"
+  | "disk-full"
+  | "start-failed"
+  | "internal"
+  | "agent-unreachable"
+  | "unavailable";
