@@ -1,0 +1,48 @@
+import type { ImageConfig } from "#runtime/backend/local/image.ts";
+
+/** An image on this machine and who needs it. */
+export interface ShelfImage {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly config: ImageConfig;
+  lastUsedAtMs: number;
+  /** Ids of the sandboxes that use it; it stays while there is one. */
+  readonly holders: Set<string>;
+}
+
+/** What is on this machine, in memory; the pure half of the image store. */
+export interface Shelf {
+  readonly images: Map<string, ShelfImage>;
+  /** Full reference to digest. */
+  readonly references: Map<string, string>;
+}
+
+/**
+ * Images to remove, least recently used first, until those that stay have at most `maxBytes`
+ * together. Held images and those of `kept` references stay, so the rest may exceed `maxBytes`.
+ */
+export function planEviction(shelf: Shelf, maxBytes: number, kept: ReadonlySet<string>): readonly ShelfImage[] {
+  const keptDigests = new Set([...kept].map((reference) => shelf.references.get(reference)));
+  const removable = [...shelf.images.values()]
+    .filter((image) => image.holders.size === 0 && !keptDigests.has(image.digest))
+    .sort((a, b) => a.lastUsedAtMs - b.lastUsedAtMs || (a.digest < b.digest ? -1 : 1));
+  let excessBytes = totalBytes(shelf) - maxBytes;
+  const planned: ShelfImage[] = [];
+  for (const image of removable) {
+    if (excessBytes <= 0) break;
+    planned.push(image);
+    excessBytes -= image.sizeBytes;
+  }
+  return planned;
+}
+
+export function totalBytes(shelf: Shelf): number {
+  let bytes = 0;
+  for (const image of shelf.images.values()) bytes += image.sizeBytes;
+  return bytes;
+}
+
+/** References that mean this digest. */
+export function referencesOf(shelf: Shelf, digest: string): readonly string[] {
+  return [...shelf.references].filter(([, meant]) => meant === digest).map(([reference]) => reference);
+}

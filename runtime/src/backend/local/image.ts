@@ -1,0 +1,31 @@
+/** Who a container's main process runs as, by the image's own user database. */
+export interface ImageUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+  /** Home directory by the image's `/etc/passwd`; `/` for a user it does not list, `/root` for an unlisted root. */
+  readonly home: string;
+}
+
+/** What an image says about its main process. */
+export interface ImageConfig {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute; `/` when the image names none. */
+  readonly workingDir: string;
+  readonly user: ImageUser;
+}
+
+/** A root file system that lies ready on this machine, read-only and shared by all its sandboxes. */
+export interface Image {
+  /** `sha256:…` of the platform's manifest; of the file itself for an image built here. */
+  readonly digest: string;
+  /** The EROFS file. */
+  readonly erofsPath: string;
+  /** An empty directory, for the runtime's `root.path`. */
+  readonly emptyRootDir: string;
+  readonly config: ImageConfig;
+  /** Bytes of the EROFS file. */
+  readonly sizeBytes: number;
+}

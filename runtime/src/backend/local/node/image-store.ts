@@ -1,0 +1,318 @@
+import { statfs, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "#core/clock.ts";
+import type { Log } from "#core/log.ts";
+import { ImageError } from "#runtime/backend/local/image-error.ts";
+import { createFlight, type Flight } from "#runtime/backend/local/image-flight.ts";
+import { formatImageReference, isBaseImage, parseImageReference, type ImageReference } from "#runtime/backend/local/image-reference.ts";
+import { planEviction, referencesOf, totalBytes, type Shelf, type ShelfImage } from "#runtime/backend/local/image-shelf.ts";
+import { createTurnstile } from "#runtime/backend/local/image-turnstile.ts";
+import type { Image } from "#runtime/backend/local/image.ts";
+import * as files from "#runtime/backend/local/node/image-files.ts";
+import { pullImage, type PullConfig, type PullProgress } from "#runtime/backend/local/node/image-pull.ts";
+import { resolveImage, type ResolvedImage } from "#runtime/backend/local/node/image-registry.ts";
+
+/** Settings of the image store; what is absent has the default named here. */
+export interface ImageStoreConfig {
+  /** Directory of the images; one process at a time uses it. */
+  readonly dir: string;
+  /** Bytes of all images above which unused ones are removed. */
+  readonly maxBytes: number;
+  /** `IfNotPresent` (default) asks the registry once a tag, `Always` on each acquire. */
+  readonly pullPolicy?: "IfNotPresent" | "Always";
+  /** Credentials in Docker's `config.json` format; absent = anonymous. */
+  readonly authFile?: string;
+  /** Trust policy of skopeo (`policy.json`); absent = unsigned images are accepted. */
+  readonly policyFile?: string;
+  /** `host` or `host:port` reached without TLS, or with a certificate nobody vouches for. */
+  readonly insecureRegistries?: readonly string[];
+  /** Only these registries are asked; absent = any. */
+  readonly allowedRegistries?: readonly string[];
+  /** Largest single image; default `maxBytes`. */
+  readonly maxImageBytes?: number;
+  /** Free disk that a pull must leave; default 1 GiB. */
+  readonly reserveBytes?: number;
+  /** Default 30 s. */
+  readonly resolveTimeoutMs?: number;
+  /** Default 15 min. */
+  readonly pullTimeoutMs?: number;
+  /** Default 2. */
+  readonly maxConcurrentPulls?: number;
+  /** Environment of skopeo, umoci and mkfs.erofs: PATH, proxy variables, SSL_CERT_FILE. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface ImageStoreDeps {
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export interface AcquireCall {
+  /** Id of the sandbox that will use the image; it is held for it before this returns. */
+  readonly holder: string;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly onProgress?: (progress: PullProgress) => void;
+}
+
+export interface StoredImage {
+  readonly digest: string;
+  readonly references: readonly string[];
+  readonly sizeBytes: number;
+  readonly lastUsedAtMs: number;
+  readonly holders: readonly string[];
+}
+
+/** The root file systems on this machine: pulled once, shared read-only, removed when unused and too many. */
+export interface ImageStore {
+  /** The image of a reference, pulled if need be, held for `holder`. Throws ImageError, or `bad-request` for a malformed reference. */
+  acquire(reference: string, call: AcquireCall): Promise<Image>;
+  /** Holds an image again after a restart; undefined when it is gone. */
+  hold(digest: string, holder: string): Image | undefined;
+  /** Idempotent. */
+  release(digest: string, holder: string): void;
+  /** Gives up all that a holder holds. Idempotent. */
+  releaseAll(holder: string): void;
+  list(): readonly StoredImage[];
+  /** Removes unused images, least recently used first, until `maxBytes` is kept; answers the digests. */
+  evict(): Promise<readonly string[]>;
+  /** Stops pulls and waits for what runs in the background. */
+  close(): Promise<void>;
+}
+
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+const TOUCH_INTERVAL_MS = 60_000;
+const MAX_ATTEMPTS = 3;
+
+/** Opens the image directory, removes what an interrupted process left, and keeps its index in memory. */
+export async function createImageStore(config: ImageStoreConfig, deps: ImageStoreDeps): Promise<ImageStore> {
+  const { images, references } = await files.recoverImageDirectory(config.dir);
+  const shelf: Shelf = {
+    images: new Map(images.map((image) => [image.digest, { ...image, holders: new Set<string>() }])),
+    references: new Map(references),
+  };
+  const anonymous = join(config.dir, "anonymous.auth");
+  if (config.authFile === undefined) await writeFile(anonymous, "{}", { mode: 0o600 });
+  const store = new Store(config, pullConfig(config, anonymous), shelf, deps);
+  await store.evict();
+  return store;
+}
+
+type PullFlight = Flight<string, PullProgress>;
+
+class Store implements ImageStore {
+  readonly #config: ImageStoreConfig;
+  readonly #pull: PullConfig;
+  readonly #shelf: Shelf;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #turnstile;
+  readonly #byReference = new Map<string, PullFlight>();
+  readonly #byDigest = new Map<string, PullFlight>();
+  readonly #removals = new Map<string, Promise<void>>();
+  readonly #background = new Set<Promise<unknown>>();
+  readonly #closed = new AbortController();
+
+  constructor(config: ImageStoreConfig, pull: PullConfig, shelf: Shelf, deps: ImageStoreDeps) {
+    this.#config = config;
+    this.#pull = pull;
+    this.#shelf = shelf;
+    this.#log = deps.log;
+    this.#clock = deps.clock;
+    this.#turnstile = createTurnstile(config.maxConcurrentPulls ?? 2);
+  }
+
+  async acquire(text: string, call: AcquireCall): Promise<Image> {
+    const reference = parseImageReference(text);
+    const key = formatImageReference(reference);
+    const known = this.#config.pullPolicy === "Always" && !isBaseImage(reference) ? undefined : this.#shelf.references.get(key);
+    const ready = known === undefined ? undefined : this.hold(known, call.holder);
+    if (ready !== undefined) return ready;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      const digest = isBaseImage(reference) ? await this.#findLocal(key) : await this.#fetch(key, reference, call);
+      const image = this.hold(digest, call.holder);
+      if (image !== undefined) {
+        this.#inBackground(this.evict());
+        return image;
+      }
+    }
+    throw new ImageError("failed", `Image ${key} cannot be kept: it was removed as soon as it was there.`);
+  }
+
+  hold(digest: string, holder: string): Image | undefined {
+    const entry = this.#shelf.images.get(digest);
+    if (entry === undefined) return undefined;
+    entry.holders.add(holder);
+    this.#touch(entry);
+    const { config, sizeBytes } = entry;
+    return { digest, config, sizeBytes, erofsPath: files.erofsPath(this.#config.dir, digest), emptyRootDir: files.imagePaths(this.#config.dir).emptyRoot };
+  }
+
+  release(digest: string, holder: string): void {
+    const entry = this.#shelf.images.get(digest);
+    if (entry === undefined || !entry.holders.delete(holder)) return;
+    this.#touch(entry);
+    if (totalBytes(this.#shelf) > this.#config.maxBytes) this.#inBackground(this.evict());
+  }
+
+  releaseAll(holder: string): void {
+    for (const digest of this.#shelf.images.keys()) this.release(digest, holder);
+  }
+
+  list(): readonly StoredImage[] {
+    return [...this.#shelf.images.values()].map(({ digest, sizeBytes, lastUsedAtMs, holders }) => ({
+      digest,
+      sizeBytes,
+      lastUsedAtMs,
+      references: referencesOf(this.#shelf, digest),
+      holders: [...holders],
+    }));
+  }
+
+  evict(): Promise<readonly string[]> {
+    return this.#evictTo(this.#config.maxBytes);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort(new Error("The image store is closing"));
+    await Promise.allSettled([...this.#byReference.values(), ...this.#byDigest.values()].map((flight) => flight.ended));
+    await Promise.allSettled([...this.#background]);
+  }
+
+  async #evictTo(maxBytes: number): Promise<readonly string[]> {
+    const kept = new Set([...this.#shelf.references.keys()].filter((key) => isBaseImage(parseImageReference(key))));
+    const doomed = planEviction(this.#shelf, maxBytes, kept);
+    await Promise.all(doomed.map((image) => this.#remove(image)));
+    return doomed.map(({ digest }) => digest);
+  }
+
+  #remove({ digest, sizeBytes }: ShelfImage): Promise<void> {
+    const references = referencesOf(this.#shelf, digest);
+    this.#shelf.images.delete(digest);
+    for (const reference of references) this.#shelf.references.delete(reference);
+    const removal = (async () => {
+      await files.removeImage(this.#config.dir, digest);
+      for (const reference of references) await files.removeReference(this.#config.dir, reference);
+      this.#log.info("image removed", { digest, size_bytes: sizeBytes });
+    })().finally(() => this.#removals.delete(digest));
+    this.#removals.set(digest, removal);
+    return removal;
+  }
+
+  async #findLocal(key: string): Promise<string> {
+    const record = await files.readReference(this.#config.dir, key);
+    if (record === undefined) {
+      throw new ImageError("not-found", `Image ${key} is not on this machine; images of that name are built by the set-up, not pulled.`);
+    }
+    this.#shelve(record, key);
+    return record.digest;
+  }
+
+  #fetch(key: string, reference: ImageReference, call: AcquireCall): Promise<string> {
+    const allowed = this.#config.allowedRegistries;
+    if (allowed !== undefined && !allowed.includes(reference.registry)) {
+      throw new ImageError("denied", `Image ${key} cannot be pulled: the registry ${reference.registry} is not among the allowed ones.`);
+    }
+    return this.#join(this.#byReference, key, call, (signal, onProgress) => this.#resolveAndPull(key, reference, { signal, onProgress }));
+  }
+
+  async #resolveAndPull(key: string, reference: ImageReference, call: FlightCall): Promise<string> {
+    call.onProgress({ phase: "resolve" });
+    const image = await resolveImage(reference, this.#pull, call.signal);
+    if (!this.#shelf.images.has(image.digest)) {
+      await this.#join(this.#byDigest, image.digest, call, (signal, onProgress) => this.#pullOnce(key, image, { signal, onProgress }));
+    }
+    await files.installReference(this.#config.dir, key, image.digest);
+    if (this.#shelf.images.has(image.digest)) this.#shelf.references.set(key, image.digest);
+    return image.digest;
+  }
+
+  async #pullOnce(key: string, image: ResolvedImage, call: FlightCall): Promise<string> {
+    const leave = await this.#turnstile.enter(call.signal);
+    try {
+      await this.#removals.get(image.digest);
+      await this.#makeRoom(image.layersBytes * 3 + this.#pull.reserveBytes);
+      const startedAtMs = this.#clock.now();
+      const record = await this.#pullInTime(key, image, call);
+      this.#shelve(record, undefined);
+      const fields = { image: key, digest: image.digest, size_bytes: record.sizeBytes, duration_ms: this.#clock.now() - startedAtMs };
+      this.#log.info("image pulled", fields);
+      return image.digest;
+    } finally {
+      leave();
+    }
+  }
+
+  async #pullInTime(key: string, image: ResolvedImage, call: FlightCall): Promise<files.ImageRecord> {
+    const timeoutMs = this.#config.pullTimeoutMs ?? 900_000;
+    const deadline = AbortSignal.timeout(timeoutMs);
+    try {
+      return await pullImage(image, this.#pull, { ...call, clock: this.#clock, signal: AbortSignal.any([call.signal, deadline]) });
+    } catch (error) {
+      if (call.signal.aborted || !deadline.aborted) throw error;
+      throw new ImageError("timeout", `Image ${key} cannot be pulled: it took longer than ${timeoutMs} ms.`, error);
+    }
+  }
+
+  /** Removes unused images when the disk has less room than a pull needs. */
+  async #makeRoom(neededBytes: number): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#config.dir);
+    const missingBytes = neededBytes - bavail * bsize;
+    if (missingBytes > 0) await this.#evictTo(Math.max(0, totalBytes(this.#shelf) - missingBytes));
+  }
+
+  #join(flights: Map<string, PullFlight>, key: string, call: { readonly signal: AbortSignal; readonly onProgress?: (progress: PullProgress) => void }, work: (signal: AbortSignal, onProgress: (progress: PullProgress) => void) => Promise<string>): Promise<string> {
+    let flight = flights.get(key);
+    if (flight?.live !== true) {
+      const started = createFlight<string, PullProgress>((signal, onProgress) => work(AbortSignal.any([signal, this.#closed.signal]), onProgress));
+      flights.set(key, started);
+      void started.ended.then(() => flights.get(key) === started && flights.delete(key));
+      flight = started;
+    }
+    return flight.join(call.signal, call.onProgress ?? (() => {}));
+  }
+
+  #shelve(record: files.ImageRecord, reference: string | undefined): void {
+    const { digest, sizeBytes, config } = record;
+    if (!this.#shelf.images.has(digest)) {
+      this.#shelf.images.set(digest, { digest, sizeBytes, config, lastUsedAtMs: this.#clock.now(), holders: new Set() });
+    }
+    if (reference !== undefined) this.#shelf.references.set(reference, digest);
+  }
+
+  /** Notes the use on disk at most once a minute, beside the caller's way. */
+  #touch(entry: ShelfImage): void {
+    const nowMs = this.#clock.now();
+    if (nowMs - entry.lastUsedAtMs >= TOUCH_INTERVAL_MS) {
+      const time = new Date(nowMs);
+      this.#inBackground(utimes(files.recordPath(this.#config.dir, entry.digest), time, time));
+    }
+    entry.lastUsedAtMs = nowMs;
+  }
+
+  #inBackground(work: Promise<unknown>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#log.warn("image directory cannot be tended", { error }))
+      .finally(() => this.#background.delete(tracked));
+    this.#background.add(tracked);
+  }
+}
+
+interface FlightCall {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: PullProgress) => void;
+}
+
+function pullConfig(config: ImageStoreConfig, anonymousAuthFile: string): PullConfig {
+  return {
+    dir: config.dir,
+    architecture: ARCHITECTURES[process.arch] ?? process.arch,
+    authFile: config.authFile ?? anonymousAuthFile,
+    ...(config.policyFile === undefined ? {} : { policyFile: config.policyFile }),
+    insecureRegistries: config.insecureRegistries ?? [],
+    maxImageBytes: config.maxImageBytes ?? config.maxBytes,
+    reserveBytes: config.reserveBytes ?? 1_073_741_824,
+    resolveTimeoutMs: config.resolveTimeoutMs ?? 30_000,
+    env: config.env,
+  };
+}
