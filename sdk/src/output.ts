@@ -24,10 +24,11 @@ export async function* readOutput(
   let failures = 0;
   for (;;) {
     let fault: unknown;
+    let progressed = false;
     try {
       for await (const event of readConnection(transport, path, offset, signal)) {
         // Even silence that the server vouches for is progress: a quiet command may outlive many connections.
-        failures = 0;
+        progressed = true;
         switch (event.kind) {
           case "data":
             resumable = event.nextOffset !== null;
@@ -48,8 +49,10 @@ export async function* readOutput(
       if (signal?.aborted || !isTransient(error)) throw error;
       fault = error;
     }
-    if (!resumable || failures >= transport.maxRetries) throw fault;
-    await sleep(retryDelayMs(failures++, fault), signal);
+    if (!resumable) throw fault;
+    failures = progressed ? 0 : failures + 1;
+    if (failures > transport.maxRetries) throw fault;
+    if (failures > 0) await sleep(retryDelayMs(failures - 1, fault), signal);
   }
 }
 
