@@ -6,6 +6,8 @@ export interface ShelfImage {
   readonly sizeBytes: number;
   readonly config: ImageConfig;
   lastUsedAtMs: number;
+  /** The last use that is noted on disk. */
+  notedAtMs: number;
   /** Ids of the sandboxes that use it; it stays while there is one. */
   readonly holders: Set<string>;
 }

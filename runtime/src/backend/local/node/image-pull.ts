@@ -8,16 +8,10 @@ import { formatImageReference } from "#runtime/backend/local/image-reference.ts"
 import { resolveImageUser } from "#runtime/backend/local/image-user.ts";
 import { packErofs } from "#runtime/backend/local/node/image-erofs.ts";
 import { imagePaths, installImage, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
+import type { PullProgress } from "#runtime/backend/local/image-store.ts";
 import { copyImage, type RegistryConfig, type ResolvedImage } from "#runtime/backend/local/node/image-registry.ts";
 import { runTool, ToolError } from "#runtime/backend/local/node/image-tool.ts";
 import { prepareImageTree, readInRoot } from "#runtime/backend/local/node/image-tree.ts";
-
-/** How far a pull is; `doneBytes` of `totalBytes` are compressed bytes and known while downloading. */
-export interface PullProgress {
-  readonly phase: "resolve" | "download" | "unpack" | "pack";
-  readonly doneBytes?: number;
-  readonly totalBytes?: number;
-}
 
 export interface PullConfig extends RegistryConfig {
   /** The image directory. */

@@ -6,78 +6,18 @@ import { ImageError } from "#runtime/backend/local/image-error.ts";
 import { createFlight, type Flight } from "#runtime/backend/local/image-flight.ts";
 import { formatImageReference, isBaseImage, parseImageReference, type ImageReference } from "#runtime/backend/local/image-reference.ts";
 import { planEviction, referencesOf, totalBytes, type Shelf, type ShelfImage } from "#runtime/backend/local/image-shelf.ts";
+import type { AcquireCall, ImageStore, ImageStoreConfig, PullProgress, StoredImage } from "#runtime/backend/local/image-store.ts";
 import { createTurnstile } from "#runtime/backend/local/image-turnstile.ts";
 import type { Image } from "#runtime/backend/local/image.ts";
 import * as files from "#runtime/backend/local/node/image-files.ts";
-import { pullImage, type PullConfig, type PullProgress } from "#runtime/backend/local/node/image-pull.ts";
+import { pullImage, type PullConfig } from "#runtime/backend/local/node/image-pull.ts";
 import { resolveImage, type ResolvedImage } from "#runtime/backend/local/node/image-registry.ts";
 
-/** Settings of the image store; what is absent has the default named here. */
-export interface ImageStoreConfig {
-  /** Directory of the images; one process at a time uses it. */
-  readonly dir: string;
-  /** Bytes of all images above which unused ones are removed. */
-  readonly maxBytes: number;
-  /** `IfNotPresent` (default) asks the registry once a tag, `Always` on each acquire. */
-  readonly pullPolicy?: "IfNotPresent" | "Always";
-  /** Credentials in Docker's `config.json` format; absent = anonymous. */
-  readonly authFile?: string;
-  /** Trust policy of skopeo (`policy.json`); absent = unsigned images are accepted. */
-  readonly policyFile?: string;
-  /** `host` or `host:port` reached without TLS, or with a certificate nobody vouches for. */
-  readonly insecureRegistries?: readonly string[];
-  /** Only these registries are asked; absent = any. */
-  readonly allowedRegistries?: readonly string[];
-  /** Largest single image; default `maxBytes`. */
-  readonly maxImageBytes?: number;
-  /** Free disk that a pull must leave; default 1 GiB. */
-  readonly reserveBytes?: number;
-  /** Default 30 s. */
-  readonly resolveTimeoutMs?: number;
-  /** Default 15 min. */
-  readonly pullTimeoutMs?: number;
-  /** Default 2. */
-  readonly maxConcurrentPulls?: number;
-  /** Environment of skopeo, umoci and mkfs.erofs: PATH, proxy variables, SSL_CERT_FILE. */
-  readonly env: Readonly<Record<string, string>>;
-}
+export type { ImageStore, ImageStoreConfig };
 
 export interface ImageStoreDeps {
   readonly log: Log;
   readonly clock: Clock;
-}
-
-export interface AcquireCall {
-  /** Id of the sandbox that will use the image; it is held for it before this returns. */
-  readonly holder: string;
-  readonly signal: AbortSignal;
-  readonly log: Log;
-  readonly onProgress?: (progress: PullProgress) => void;
-}
-
-export interface StoredImage {
-  readonly digest: string;
-  readonly references: readonly string[];
-  readonly sizeBytes: number;
-  readonly lastUsedAtMs: number;
-  readonly holders: readonly string[];
-}
-
-/** The root file systems on this machine: pulled once, shared read-only, removed when unused and too many. */
-export interface ImageStore {
-  /** The image of a reference, pulled if need be, held for `holder`. Throws ImageError, or `bad-request` for a malformed reference. */
-  acquire(reference: string, call: AcquireCall): Promise<Image>;
-  /** Holds an image again after a restart; undefined when it is gone. */
-  hold(digest: string, holder: string): Image | undefined;
-  /** Idempotent. */
-  release(digest: string, holder: string): void;
-  /** Gives up all that a holder holds. Idempotent. */
-  releaseAll(holder: string): void;
-  list(): readonly StoredImage[];
-  /** Removes unused images, least recently used first, until `maxBytes` is kept; answers the digests. */
-  evict(): Promise<readonly string[]>;
-  /** Stops pulls and waits for what runs in the background. */
-  close(): Promise<void>;
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
@@ -88,14 +28,12 @@ const MAX_ATTEMPTS = 3;
 export async function createImageStore(config: ImageStoreConfig, deps: ImageStoreDeps): Promise<ImageStore> {
   const { images, references } = await files.recoverImageDirectory(config.dir);
   const shelf: Shelf = {
-    images: new Map(images.map((image) => [image.digest, { ...image, holders: new Set<string>() }])),
+    images: new Map(images.map((image) => [image.digest, { ...image, notedAtMs: image.lastUsedAtMs, holders: new Set<string>() }])),
     references: new Map(references),
   };
   const anonymous = join(config.dir, "anonymous.auth");
   if (config.authFile === undefined) await writeFile(anonymous, "{}", { mode: 0o600 });
-  const store = new Store(config, pullConfig(config, anonymous), shelf, deps);
-  await store.evict();
-  return store;
+  return new Store(config, pullConfig(config, anonymous), shelf, deps);
 }
 
 type PullFlight = Flight<string, PullProgress>;
@@ -148,15 +86,11 @@ class Store implements ImageStore {
     return { digest, config, sizeBytes, erofsPath: files.erofsPath(this.#config.dir, digest), emptyRootDir: files.imagePaths(this.#config.dir).emptyRoot };
   }
 
-  release(digest: string, holder: string): void {
-    const entry = this.#shelf.images.get(digest);
-    if (entry === undefined || !entry.holders.delete(holder)) return;
-    this.#touch(entry);
-    if (totalBytes(this.#shelf) > this.#config.maxBytes) this.#inBackground(this.evict());
-  }
-
   releaseAll(holder: string): void {
-    for (const digest of this.#shelf.images.keys()) this.release(digest, holder);
+    for (const entry of this.#shelf.images.values()) {
+      if (entry.holders.delete(holder)) this.#touch(entry);
+    }
+    if (totalBytes(this.#shelf) > this.#config.maxBytes) this.#inBackground(this.evict());
   }
 
   list(): readonly StoredImage[] {
@@ -213,14 +147,14 @@ class Store implements ImageStore {
     if (allowed !== undefined && !allowed.includes(reference.registry)) {
       throw new ImageError("denied", `Image ${key} cannot be pulled: the registry ${reference.registry} is not among the allowed ones.`);
     }
-    return this.#join(this.#byReference, key, call, (signal, onProgress) => this.#resolveAndPull(key, reference, { signal, onProgress }));
+    return this.#join(this.#byReference, key, call, (flight) => this.#resolveAndPull(key, reference, flight));
   }
 
   async #resolveAndPull(key: string, reference: ImageReference, call: FlightCall): Promise<string> {
     call.onProgress({ phase: "resolve" });
     const image = await resolveImage(reference, this.#pull, call.signal);
     if (!this.#shelf.images.has(image.digest)) {
-      await this.#join(this.#byDigest, image.digest, call, (signal, onProgress) => this.#pullOnce(key, image, { signal, onProgress }));
+      await this.#join(this.#byDigest, image.digest, call, (flight) => this.#pullOnce(key, image, flight));
     }
     await files.installReference(this.#config.dir, key, image.digest);
     if (this.#shelf.images.has(image.digest)) this.#shelf.references.set(key, image.digest);
@@ -261,10 +195,11 @@ class Store implements ImageStore {
     if (missingBytes > 0) await this.#evictTo(Math.max(0, totalBytes(this.#shelf) - missingBytes));
   }
 
-  #join(flights: Map<string, PullFlight>, key: string, call: { readonly signal: AbortSignal; readonly onProgress?: (progress: PullProgress) => void }, work: (signal: AbortSignal, onProgress: (progress: PullProgress) => void) => Promise<string>): Promise<string> {
+  #join(flights: Map<string, PullFlight>, key: string, call: Partial<FlightCall> & { readonly signal: AbortSignal }, work: (call: FlightCall) => Promise<string>): Promise<string> {
     let flight = flights.get(key);
     if (flight?.live !== true) {
-      const started = createFlight<string, PullProgress>((signal, onProgress) => work(AbortSignal.any([signal, this.#closed.signal]), onProgress));
+      const closed = this.#closed.signal;
+      const started = createFlight<string, PullProgress>((signal, onProgress) => work({ signal: AbortSignal.any([signal, closed]), onProgress }));
       flights.set(key, started);
       void started.ended.then(() => flights.get(key) === started && flights.delete(key));
       flight = started;
@@ -275,7 +210,8 @@ class Store implements ImageStore {
   #shelve(record: files.ImageRecord, reference: string | undefined): void {
     const { digest, sizeBytes, config } = record;
     if (!this.#shelf.images.has(digest)) {
-      this.#shelf.images.set(digest, { digest, sizeBytes, config, lastUsedAtMs: this.#clock.now(), holders: new Set() });
+      const nowMs = this.#clock.now();
+      this.#shelf.images.set(digest, { digest, sizeBytes, config, lastUsedAtMs: nowMs, notedAtMs: nowMs, holders: new Set() });
     }
     if (reference !== undefined) this.#shelf.references.set(reference, digest);
   }
@@ -283,8 +219,9 @@ class Store implements ImageStore {
   /** Notes the use on disk at most once a minute, beside the caller's way. */
   #touch(entry: ShelfImage): void {
     const nowMs = this.#clock.now();
-    if (nowMs - entry.lastUsedAtMs >= TOUCH_INTERVAL_MS) {
+    if (nowMs - entry.notedAtMs >= TOUCH_INTERVAL_MS) {
       const time = new Date(nowMs);
+      entry.notedAtMs = nowMs;
       this.#inBackground(utimes(files.recordPath(this.#config.dir, entry.digest), time, time));
     }
     entry.lastUsedAtMs = nowMs;

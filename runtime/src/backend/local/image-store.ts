@@ -1,0 +1,73 @@
+import type { Log } from "#core/log.ts";
+import type { Image } from "#runtime/backend/local/image.ts";
+
+/** Settings of the image store; what is absent has the default named here. */
+export interface ImageStoreConfig {
+  /** Directory of the images; one process at a time uses it. */
+  readonly dir: string;
+  /** Bytes of all images above which unused ones are removed. */
+  readonly maxBytes: number;
+  /** `IfNotPresent` (default) asks the registry once a tag, `Always` on each acquire. */
+  readonly pullPolicy?: "IfNotPresent" | "Always";
+  /** Credentials in Docker's `config.json` format; absent = anonymous. */
+  readonly authFile?: string;
+  /** Trust policy of skopeo (`policy.json`); absent = unsigned images are accepted. */
+  readonly policyFile?: string;
+  /** `host` or `host:port` reached without TLS, or with a certificate nobody vouches for. */
+  readonly insecureRegistries?: readonly string[];
+  /** Only these registries are asked; absent = any. */
+  readonly allowedRegistries?: readonly string[];
+  /** Largest single image; default `maxBytes`. */
+  readonly maxImageBytes?: number;
+  /** Free disk that a pull must leave; default 1 GiB. */
+  readonly reserveBytes?: number;
+  /** Default 30 s. */
+  readonly resolveTimeoutMs?: number;
+  /** Default 15 min. */
+  readonly pullTimeoutMs?: number;
+  /** Default 2. */
+  readonly maxConcurrentPulls?: number;
+  /** Environment of skopeo, umoci and mkfs.erofs: PATH, proxy variables, SSL_CERT_FILE. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** How far a pull is; `doneBytes` of `totalBytes` are compressed bytes and known while downloading. */
+export interface PullProgress {
+  readonly phase: "resolve" | "download" | "unpack" | "pack";
+  readonly doneBytes?: number;
+  readonly totalBytes?: number;
+}
+
+export interface AcquireCall {
+  /** Id of the sandbox that will use the image; it is held for it before this returns. */
+  readonly holder: string;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly onProgress?: (progress: PullProgress) => void;
+}
+
+export interface StoredImage {
+  readonly digest: string;
+  readonly references: readonly string[];
+  readonly sizeBytes: number;
+  readonly lastUsedAtMs: number;
+  readonly holders: readonly string[];
+}
+
+/** The root file systems on this machine: pulled once, shared read-only, removed when unused and too many. */
+export interface ImageStore {
+  /** The image of a reference, pulled if need be, held for `holder`. Throws ImageError, or `bad-request` for a malformed reference. */
+  acquire(reference: string, call: AcquireCall): Promise<Image>;
+  /**
+   * Holds an image again for a sandbox that outlived the process; undefined when it is gone.
+   * Holders live in memory: all are named again before the first `acquire` or `evict`.
+   */
+  hold(digest: string, holder: string): Image | undefined;
+  /** Gives up all that a holder holds. Idempotent. */
+  releaseAll(holder: string): void;
+  list(): readonly StoredImage[];
+  /** Removes unused images, least recently used first, until `maxBytes` is kept; answers the digests. */
+  evict(): Promise<readonly string[]>;
+  /** Stops pulls and waits for what runs in the background. */
+  close(): Promise<void>;
+}
