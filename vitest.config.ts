@@ -1,9 +1,22 @@
 import { defineConfig } from "vitest/config";
 
+/** Which files belong to which suite of `atoll test`; each test file belongs to exactly one. */
+export const PROJECTS = {
+  unit: ["{api,core,runtime,sidecar,cli}/src/**/*.test.ts", "sidecar/native/**/*.test.ts"],
+  sdk: ["sdk/**/*.test.ts"],
+  architecture: ["test/*.test.ts"],
+  http: ["runtime/test/**/*.test.ts"],
+  network: ["test/network/**/*.test.ts"],
+  agent: ["test/agent/**/*.test.ts"],
+  local: ["test/local/**/*.test.ts"],
+} as const;
+
 export default defineConfig({
   test: {
-    include: ["{api,core,runtime,sidecar,sdk,cli,test}/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "test/e2e/**"],
     testTimeout: 20_000,
+    projects: Object.entries(PROJECTS).map(([name, include]) => ({
+      extends: true as const,
+      test: { name, include: [...include], exclude: ["**/node_modules/**", ".atoll/**"] },
+    })),
   },
 });

@@ -1,0 +1,69 @@
+import type { Suite } from "./suite.ts";
+
+/** Where logs and reports of suites go, below the checkout's root. */
+export const REPORTS = ".atoll/test";
+
+/** Every suite, in the order in which they run: what fails fast comes first. */
+export const SUITES: readonly Suite[] = [
+  {
+    name: "types",
+    title: "Each layer type-checks with only its own globals",
+    budgetSeconds: 120,
+    needs: "nothing",
+    quick: true,
+    command: ["node", "test/run-types.ts"],
+    counting: "tally",
+  },
+  {
+    name: "lint",
+    title: "oxlint, type-aware",
+    budgetSeconds: 60,
+    needs: "nothing",
+    quick: true,
+    command: ["oxlint", "--type-aware", "--tsconfig=tsconfig.node.json", "--deny-warnings"],
+    counting: "exit",
+  },
+  {
+    name: "format",
+    title: "oxfmt",
+    budgetSeconds: 60,
+    needs: "nothing",
+    quick: true,
+    command: ["oxfmt", "--check"],
+    counting: "exit",
+  },
+  {
+    name: "boundaries",
+    title: "Dependency rules between and inside programs",
+    budgetSeconds: 60,
+    needs: "nothing",
+    quick: true,
+    command: ["node", "test/run-boundaries.ts"],
+    counting: "tally",
+  },
+  {
+    name: "knip",
+    title: "No unused file, export or dependency",
+    budgetSeconds: 60,
+    needs: "nothing",
+    quick: true,
+    command: ["knip", "--no-progress"],
+    counting: "exit",
+  },
+  vitest("unit", "Units and properties beside the code", 600, "nothing", true),
+  vitest("architecture", "The fences report what they forbid", 180, "nothing", true),
+  vitest("sdk", "TypeScript client", 300, "nothing", true),
+];
+
+/** A project of `vitest.config.ts` as a suite. */
+function vitest(
+  name: string,
+  title: string,
+  budgetSeconds: number,
+  needs: Suite["needs"],
+  quick: boolean,
+): Suite {
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORTS}/${name}.json`];
+  const command = ["node", "node_modules/vitest/vitest.mjs", "run", `--project=${name}`, ...reporters];
+  return { name, title, budgetSeconds, needs, quick, command, counting: "vitest" };
+}
