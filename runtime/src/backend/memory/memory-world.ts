@@ -1,0 +1,32 @@
+import { systemClock } from "#core/clock.ts";
+import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
+import type { CommandWorld } from "./agent/command-run.ts";
+import { PROGRAMS } from "./process/programs.ts";
+
+/** What the simulated world is like; every member has a default. */
+export interface MemoryWorld extends CommandWorld {
+  /** Whether an image can be pulled. Default: all but those of the host `missing.invalid`. */
+  hasImage(reference: string): boolean;
+  /** Time from creation to Running, in milliseconds. Default 0. */
+  readonly startMs: number;
+  /** How long an ended sandbox stays readable. */
+  readonly retentionMs: number;
+  /** Disk of each container. Default 256 MiB. */
+  readonly diskBytes: number;
+  /** Living sandboxes at once. Default 1000. */
+  readonly maxSandboxes: number;
+}
+
+export function createMemoryWorld(overrides: Partial<MemoryWorld> = {}): MemoryWorld {
+  return {
+    clock: systemClock,
+    programs: PROGRAMS,
+    journalBytes: 8 << 20,
+    hasImage: (reference) => !reference.startsWith("missing.invalid/"),
+    startMs: 0,
+    retentionMs: DEFAULT_RETENTION_MS,
+    diskBytes: 256 << 20,
+    maxSandboxes: 1000,
+    ...overrides,
+  };
+}
