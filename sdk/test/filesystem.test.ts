@@ -24,8 +24,8 @@ test.each([0, 1, 65_536, 3_000_000])("read: a file of %i bytes, with and without
     response.end(bytes.subarray(sizeBytes / 2));
   });
   const files = await filesOn(server);
-  expect(Buffer.from(await files.read("/a b/c+d", { container: "c" }))).toEqual(bytes);
-  expect(Buffer.from(await files.read("/a"))).toEqual(bytes);
+  expect(bytes.equals(await files.read("/a b/c+d", { container: "c" }))).toBe(true);
+  expect(bytes.equals(await files.read("/a"))).toBe(true);
   expect(server.seen[1]?.query.get("path")).toBe("/a b/c+d");
   expect(server.seen[1]?.query.get("container")).toBe("c");
 });

@@ -43,7 +43,7 @@ async function bytesOf(stream: ReadableStream<Uint8Array>): Promise<Buffer> {
 const offsetOf = (headers: Record<string, unknown>): number => Number(headers["last-event-id"] ?? 0);
 
 test("stdout: frames split at every byte give the same bytes", async () => {
-  const wire = Buffer.concat([dataFrame("grüße\r\n"), idleFrame(), dataFrame(""), dataFrame([0, 255, 10]), endFrame(12)]);
+  const wire = Buffer.concat([dataFrame("grüße\r\n"), idleFrame(), dataFrame(""), dataFrame(Uint8Array.of(0, 255, 10)), endFrame(12)]);
   let at = 0;
   await using server = await serveStdout(async (_, response) => {
     response.writeHead(200, FRAMES);
@@ -165,7 +165,7 @@ test("stdout: characters split over frames are put together, broken ones become 
   const output = Buffer.concat([Buffer.from("\uFEFFa€😀"), Buffer.from([0xff, 0x62, 0xe2, 0x82])]);
   await using server = await serveStdout((_, response) => {
     response.writeHead(200, FRAMES);
-    for (const byte of output) response.write(dataFrame([byte] as unknown as Uint8Array));
+    for (const byte of output) response.write(dataFrame(Uint8Array.of(byte)));
     response.end(endFrame(output.length));
   });
   const command = await spawnOn(server);

@@ -1,3 +1,5 @@
+import { getEventListeners } from "node:events";
+import { inspect } from "node:util";
 import { afterEach, expect, test, vi } from "vitest";
 import * as sdk from "../src/index.ts";
 import { answerJson, answerProblem, cut, sandboxDocument, startServer, type Handler } from "./server.ts";
@@ -6,7 +8,7 @@ const { Atoll, ConnectionError, InvalidResponseError, TimeoutError } = sdk;
 
 afterEach(() => vi.unstubAllEnvs());
 
-const box: Handler = (seen, response) => answerJson(response, 200, sandboxDocument("box"));
+const box: Handler = (_, response) => answerJson(response, 200, sandboxDocument("box"));
 
 test("Atoll: takes address and key from the environment", async () => {
   await using server = await startServer(box);
@@ -25,7 +27,6 @@ test("Atoll: options win over the environment, headers are sent, the key never s
   const client = new Atoll({ url: server.url, apiKey: "k1", headers: { "x-team": "blue" } });
   const sandbox = await client.sandboxes.get("box");
   expect(server.seen[0]?.headers).toMatchObject({ authorization: "Bearer k1", "x-team": "blue" });
-  const { inspect } = await import("node:util");
   expect(inspect([client, sandbox], { depth: 9 }) + JSON.stringify([client, sandbox])).not.toContain("k1");
 });
 
@@ -144,7 +145,6 @@ test("signal: an abort rejects with the caller's reason, while waiting and befor
 
 test("signal: a long-lived signal collects no listeners", async () => {
   await using server = await startServer(box);
-  const { getEventListeners } = await import("node:events");
   const { signal } = new AbortController();
   const client = new Atoll({ url: server.url });
   for (let call = 0; call < 20; call++) await client.sandboxes.get("box", { signal, timeoutMs: 1000 });

@@ -84,7 +84,7 @@ export function frame(kind: number, payload: Uint8Array = new Uint8Array()): Buf
   return Buffer.concat([header, payload]);
 }
 
-export const dataFrame = (bytes: Uint8Array | string): Buffer => frame(1, Buffer.from(bytes as Uint8Array));
+export const dataFrame = (bytes: Uint8Array | string): Buffer => frame(1, typeof bytes === "string" ? Buffer.from(bytes) : bytes);
 export const idleFrame = (): Buffer => frame(2);
 export function endFrame(totalBytes: number): Buffer {
   const payload = Buffer.alloc(8);
