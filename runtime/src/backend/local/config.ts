@@ -1,3 +1,6 @@
+import type { ImageStoreConfig } from "./image-store.ts";
+import type { NetConfig } from "./network.ts";
+
 /** Settings of the local backend; sizes in bytes, times in milliseconds. Parsed once from the environment by an entry. */
 export interface LocalConfig {
   /** Everything durable lies here: programs, images, records. */
@@ -21,6 +24,8 @@ export interface LocalConfig {
   readonly overheadMemoryBytes: number;
   /** Most tasks of one container inside the sandbox. */
   readonly pidsLimit: number;
+  readonly net: NetConfig;
+  readonly images: Omit<ImageStoreConfig, "dir">;
   /** How long the record of an ended sandbox stays readable. */
   readonly retentionMs: number;
   /** Image references that stand for others: `python:3.12-slim` -> `atoll/debian`. */

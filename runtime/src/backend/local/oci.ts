@@ -37,7 +37,6 @@ export interface OciResources {
 
 /** Files and folders of one boot on the host, as the configurations name them. */
 export interface BootPaths {
-  readonly bootId: string;
   /** Network namespace of the sandbox's link. */
   readonly netnsPath: string;
   readonly hostsFile: string;
@@ -107,7 +106,8 @@ export function agentSpec(
   const socketDir = { destination: "/run/atoll", type: "bind", source: paths.agentDir, options: ["bind", "rw"] };
   return {
     ...spec,
-    mounts: [...spec.mounts, socketDir],
+    // The agent sees all groups of the guest and sets their limits; a container sees its own, read-only.
+    mounts: [...spec.mounts, socketDir, cgroupMount("rw")],
     linux: {
       ...spec.linux,
       namespaces: [...spec.linux.namespaces, { type: "pid" }],
@@ -118,13 +118,18 @@ export function agentSpec(
 }
 
 /** Configuration of one of the user's containers; it joins the boot's network and process ids. */
-export function userSpec(paths: BootPaths, plan: ContainerPlan): OciSpec {
+export function userSpec(paths: BootPaths, plan: ContainerPlan & { readonly rootId: string }): OciSpec {
   const annotations = {
     "io.kubernetes.cri.container-type": "container",
-    "io.kubernetes.cri.sandbox-id": paths.bootId,
+    "io.kubernetes.cri.sandbox-id": plan.rootId,
     ...plan.annotations,
   };
-  return containerSpec(paths, { ...plan, annotations }, USER_CAPABILITIES);
+  const spec = containerSpec(paths, { ...plan, annotations }, USER_CAPABILITIES);
+  return {
+    ...spec,
+    mounts: [...spec.mounts, cgroupMount("ro")],
+    linux: { ...spec.linux, namespaces: [...spec.linux.namespaces, { type: "cgroup" }] },
+  };
 }
 
 /** Processor and memory limits in the kernel's terms. */
@@ -171,6 +176,10 @@ function containerSpec(paths: BootPaths, plan: ContainerPlan, capabilities: read
       ],
     },
   };
+}
+
+function cgroupMount(access: "ro" | "rw"): OciMount {
+  return { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["nosuid", "noexec", "nodev", access] };
 }
 
 function mountsOf(paths: BootPaths): OciMount[] {

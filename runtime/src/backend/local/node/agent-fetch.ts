@@ -12,10 +12,16 @@ export interface AgentTarget {
 /** Time until the answer's first byte; the agent answers the longest poll within 30 s. */
 const HEADERS_TIMEOUT_MS = 45_000;
 
+export interface AgentConnection {
+  readonly fetch: AgentFetch;
+  /** Closes idle and busy connections. */
+  close(): void;
+}
+
 /** Sends agent requests over a sandbox's Unix socket on kept-alive connections; works on Node, Bun and Deno alike. */
-export function createAgentFetch(target: AgentTarget): AgentFetch {
+export function createAgentFetch(target: AgentTarget): AgentConnection {
   const pool = new Agent({ keepAlive: true, maxFreeSockets: 8 });
-  return async (request) => {
+  const fetch: AgentFetch = async (request) => {
     const token = await target.token();
     const url = new URL(request.url);
     const headers: Record<string, string> = { ...Object.fromEntries(request.headers), authorization: `Bearer ${token}`, host: "agent" };
@@ -38,6 +44,7 @@ export function createAgentFetch(target: AgentTarget): AgentFetch {
       else sendBody(request.body, outgoing, reject);
     });
   };
+  return { fetch, close: () => pool.destroy() };
 }
 
 function sendBody(body: ReadableStream<Uint8Array>, outgoing: NodeJS.WritableStream & { destroy(error: Error): void }, reject: (reason: unknown) => void): void {

@@ -6,9 +6,14 @@ import { callControl, ControlLostError } from "./control-socket.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { Cgroup } from "./cgroup.ts";
 
-/** Name that runsc gives a user container. */
-export function containerIdOf(bootId: string, name: string): string {
-  return `${bootId}-${name}`;
+/** Name of a boot's root container. runsc takes a prefix of a name for the name, so none may be the start of another. */
+export function rootIdOf(bootId: string): string {
+  return `${bootId}-r`;
+}
+
+/** Name that runsc knows a user container by: its place in the sandbox, in three digits for the same reason. */
+export function containerIdOf(bootId: string, index: number): string {
+  return `${bootId}-${String(index).padStart(3, "0")}`;
 }
 
 export interface BootControl {
@@ -33,9 +38,10 @@ export function createBootControl(runscRoot: string, files: BootFiles, cgroup: C
   }
 
   async function wait(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd> {
-    const socketPath = join(runscRoot, `runsc-${boot.id}.sock`);
+    const socketPath = join(runscRoot, `runsc-${rootIdOf(boot.id)}.sock`);
     try {
-      const status = await callControl(socketPath, "containerManager.Wait", containerIdOf(boot.id, container), signal);
+      const id = containerIdOf(boot.id, boot.containers.indexOf(container));
+      const status = await callControl(socketPath, "containerManager.Wait", id, signal);
       return { kind: "exited", exitCode: exitCodeOf(Number(status)) };
     } catch (error) {
       if (!(error instanceof ControlLostError)) throw error;
@@ -47,7 +53,7 @@ export function createBootControl(runscRoot: string, files: BootFiles, cgroup: C
     if (note.pid === undefined) return false;
     // The pid may belong to another process by now: the kernel process carries the boot's id as its last argument.
     const cmdline = await readFile(`/proc/${note.pid}/cmdline`, "utf8").catch(() => "");
-    return cmdline.split("\0").includes(note.id);
+    return cmdline.split("\0").includes(rootIdOf(note.id));
   }
 
   return { wait, postMortem, alive };

@@ -17,6 +17,8 @@ export interface BootNote {
   readonly pid?: number;
   /** Containers that were about to be started, or were. */
   readonly containers: readonly string[];
+  /** Digests of the images that the containers use. */
+  readonly images: readonly string[];
 }
 
 const Envelope = z.looseObject({
@@ -26,6 +28,7 @@ const Envelope = z.looseObject({
   link: z.looseObject({}),
   pid: z.int().optional(),
   containers: z.array(z.string()),
+  images: z.array(z.string()),
 });
 
 export type BootFiles = ReturnType<typeof createBootFiles>;
@@ -37,7 +40,6 @@ export function createBootFiles(bootsDir: string, agentsDir: string) {
   function pathsOf(id: string, netnsPath: string): BootPaths {
     const dir = dirOf(id);
     return {
-      bootId: id,
       netnsPath,
       hostsFile: join(dir, "etc/hosts"),
       resolvFile: join(dir, "etc/resolv.conf"),

@@ -7,6 +7,7 @@ import type { LocalConfig } from "../config.ts";
 import type { Boot } from "../machine.ts";
 import { agentSpec, resourcesOf, type RootImage } from "../oci.ts";
 import type { Shape } from "../shape.ts";
+import { containerIdOf, rootIdOf } from "./boot-control.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { Net } from "./net.ts";
@@ -51,7 +52,7 @@ export function createBootMaker(deps: BootMakerDeps) {
 
   async function makeNamed(id: string, shape: Shape, call: Call): Promise<Boot> {
     const [link] = await Promise.all([net.attach(), files.make(id)]);
-    const note: BootNote = { version: 1, id, shape, link, containers: [] };
+    const note: BootNote = { version: 1, id, shape, link, containers: [], images: [] };
     await files.writeNote(note);
     const paths = files.pathsOf(id, link.netnsPath);
     const where = runscCall(id, call.signal);
@@ -65,14 +66,15 @@ export function createBootMaker(deps: BootMakerDeps) {
       },
       { cgroupsPath: cgroup.pathOf(id), resources: resourcesOf(shape, HOST_PIDS) },
     );
-    const bundle = await files.writeBundle(id, id, spec);
-    await runsc.create(id, bundle, files.pidFileOf(id, id), where);
+    const root = rootIdOf(id);
+    const bundle = await files.writeBundle(id, root, spec);
+    await runsc.create(root, bundle, files.pidFileOf(id, root), where);
     // The guest's own view is fixed by now: the group may grow by what agent and kernel need.
     await Promise.all([
       shape.memoryBytes === undefined ? undefined : cgroup.setMemoryLimit(id, shape.memoryBytes + config.overheadMemoryBytes),
-      readFile(files.pidFileOf(id, id), "utf8").then((pid) => files.writeNote({ ...note, pid: Number(pid) })),
+      readFile(files.pidFileOf(id, root), "utf8").then((pid) => files.writeNote({ ...note, pid: Number(pid) })),
     ]);
-    await runsc.start(id, where);
+    await runsc.start(root, where);
     return { id, shape, containers: [] };
   }
 
@@ -93,8 +95,8 @@ export function createBootMaker(deps: BootMakerDeps) {
 
   async function remove(id: string): Promise<void> {
     const note = await files.readNote(id);
-    const names = (note?.containers ?? []).map((name) => `${id}-${name}`);
-    await runsc.remove([...names, id], runscCall(id)).catch(ignoreMissingFolder);
+    const containers = (note?.containers ?? []).map((_, index) => containerIdOf(id, index));
+    await runsc.remove([...containers, rootIdOf(id)], runscCall(id)).catch(ignoreMissingFolder);
     if (note !== undefined) await net.detach(note.link);
     await cgroup.remove(id);
     await files.remove(id);

@@ -6,7 +6,7 @@ import type { Image } from "../image.ts";
 import { StartError, type Boot } from "../machine.ts";
 import { CONTAINER_MARKER, userSpec, type ContainerPlan } from "../oci.ts";
 import { storageBytes } from "../shape.ts";
-import { containerIdOf, type BootControl } from "./boot-control.ts";
+import { containerIdOf, rootIdOf, type BootControl } from "./boot-control.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { BootMaker } from "./boot-maker.ts";
 import type { Net } from "./net.ts";
@@ -37,22 +37,28 @@ export async function startContainers(deps: ContainersDeps, boot: Boot, spec: Sa
     Promise.all(spec.containers.map((container) => deps.acquireImage(container.image, boot.id, call))),
     deps.net.apply(note.link, plan),
     deps.files.writeResolv(boot.id, renderResolvConf(plan.dns)),
-    deps.files.writeNote({ ...note, containers: names }),
   ]);
+  await deps.files.writeNote({ ...note, containers: names, images: images.map((image) => image.digest) });
   // One after the other, as in a pod: a later container may count on an earlier one.
   for (const [index, container] of spec.containers.entries()) {
     const image = images[index];
-    if (image !== undefined) await startContainer(deps, note, container, image, call);
+    if (image !== undefined) await startContainer(deps, note, { index, container, image }, call);
   }
   return { ...boot, containers: names };
 }
 
-async function startContainer(deps: ContainersDeps, note: BootNote, container: ContainerSpec, image: Image, call: Call): Promise<void> {
-  const id = containerIdOf(note.id, container.name);
+interface Place {
+  readonly index: number;
+  readonly container: ContainerSpec;
+  readonly image: Image;
+}
+
+async function startContainer(deps: ContainersDeps, note: BootNote, { index, container, image }: Place, call: Call): Promise<void> {
+  const id = containerIdOf(note.id, index);
   const paths = deps.files.pathsOf(note.id, note.link.netnsPath);
   const plan = planContainer(container, image, deps.config);
   const where = deps.maker.runscCall(note.id, call.signal);
-  const bundle = await deps.files.writeBundle(note.id, id, userSpec(paths, plan));
+  const bundle = await deps.files.writeBundle(note.id, id, userSpec(paths, { ...plan, rootId: rootIdOf(note.id) }));
   try {
     await deps.runsc.create(id, bundle, deps.files.pidFileOf(note.id, id), where);
     await deps.runsc.start(id, where);

@@ -8,7 +8,8 @@ import { ProblemError } from "#core/problem-error.ts";
 import type { AgentFetch, SandboxBackend } from "#runtime/backend/port.ts";
 import { createBackend } from "../backend.ts";
 import type { LocalConfig } from "../config.ts";
-import { createAgentFetch } from "./agent-fetch.ts";
+import { StartError } from "../machine.ts";
+import { createAgentFetch, type AgentConnection } from "./agent-fetch.ts";
 import { createTokenSource, loadAgentKeys, type AgentKeys } from "./agent-keys.ts";
 import { createBootControl } from "./boot-control.ts";
 import { createBootFiles, type BootFiles } from "./boot-files.ts";
@@ -43,25 +44,31 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const images = await createImageStore({ ...config.images, dir: join(config.homeDir, "images") }, { log, clock });
   const runsc = createRunsc({ path: config.runscPath, rootDir: runscRoot, platform: config.platform });
   const control = createBootControl(runscRoot, files, cgroup);
-  const agentFetch = agentFetches(files, keys, clock);
+  const agents = createAgents(files, keys, clock);
   const agentImage = { erofsPath: join(config.homeDir, "agent/rootfs.erofs"), emptyRootDir: join(config.homeDir, "agent/root") };
   await mkdir(agentImage.emptyRootDir, { recursive: true });
   const maker = createBootMaker({
-    config, clock, ids, files, cgroup, net, runsc, agentImage, agentPublicKey: keys.publicKey, agentFetch,
+    config, clock, ids, files, cgroup, net, runsc, agentImage, agentPublicKey: keys.publicKey, agentFetch: agents.fetchOf,
   });
   const machine = new LocalMachine({
     files,
     maker,
     control,
     net,
-    agentFetch,
+    images,
+    agentFetch: agents.fetchOf,
+    forgetAgent: agents.forget,
     pool: new BootPool({ maker, clock, log, size: config.poolSize }),
-    releaseImages: async (bootId) => images.release(bootId),
     containers: {
       config, files, net, runsc, maker, control,
       clusterResolvers: await hostResolvers(),
-      acquireImage: async (reference, bootId, call) =>
-        images.acquire(config.imageAliases[reference] ?? reference, { signal: call.signal, log: call.log, holder: bootId }),
+      acquireImage: (reference, bootId, call) =>
+        images
+          .acquire(config.imageAliases[reference] ?? reference, { signal: call.signal, log: call.log, holder: bootId })
+          .catch((error: unknown) => {
+            // A malformed reference names no image; the sandbox says so as it does for an unknown one.
+            throw error instanceof ProblemError ? new StartError("ImageNotFound", error.message, { cause: error }) : error;
+          }),
     },
   });
   const records = await createRecordStore(join(config.homeDir, "sandboxes"), log);
@@ -69,16 +76,28 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   return createBackend({ machine, records, clock, log, maxSandboxes, startConcurrency, retentionMs });
 }
 
-/** One connection pool and token source a boot, kept as long as it is asked for. */
-function agentFetches(files: BootFiles, keys: AgentKeys, clock: Clock): (bootId: string) => AgentFetch {
-  const made = new Map<string, AgentFetch>();
-  return (bootId) => {
-    let fetchAgent = made.get(bootId);
-    if (fetchAgent === undefined) {
-      fetchAgent = createAgentFetch({ socketPath: files.socketOf(bootId), token: createTokenSource(keys.privateKey, bootId, clock) });
-      made.set(bootId, fetchAgent);
-    }
-    return fetchAgent;
+interface Agents {
+  fetchOf(bootId: string): AgentFetch;
+  forget(bootId: string): void;
+}
+
+/** One connection pool and token source a boot, kept until the boot is removed. */
+function createAgents(files: BootFiles, keys: AgentKeys, clock: Clock): Agents {
+  const made = new Map<string, AgentConnection>();
+  return {
+    fetchOf: (bootId) => {
+      let connection = made.get(bootId);
+      if (connection === undefined) {
+        const token = createTokenSource(keys.privateKey, bootId, clock);
+        connection = createAgentFetch({ socketPath: files.socketOf(bootId), token });
+        made.set(bootId, connection);
+      }
+      return connection.fetch;
+    },
+    forget: (bootId) => {
+      made.get(bootId)?.close();
+      made.delete(bootId);
+    },
   };
 }
 

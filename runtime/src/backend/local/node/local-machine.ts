@@ -7,6 +7,7 @@ import type { BootFiles } from "./boot-files.ts";
 import type { BootMaker } from "./boot-maker.ts";
 import type { BootPool } from "./boot-pool.ts";
 import { startContainers, type ContainersDeps } from "./containers.ts";
+import type { ImageStore } from "./image-store.ts";
 import type { Net } from "./net.ts";
 
 export interface LocalMachineDeps {
@@ -17,8 +18,9 @@ export interface LocalMachineDeps {
   readonly net: Net;
   readonly containers: ContainersDeps;
   readonly agentFetch: (bootId: string) => AgentFetch;
-  /** Lets go of the images that a boot held. */
-  readonly releaseImages: (bootId: string) => Promise<void>;
+  readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
+  /** Drops the connections to a boot's agent. */
+  readonly forgetAgent: (bootId: string) => void;
 }
 
 /** The machine port over runsc, one kernel a sandbox. */
@@ -60,7 +62,8 @@ export class LocalMachine implements Machine {
 
   async destroy(bootId: string): Promise<void> {
     await this.deps.maker.remove(bootId);
-    await this.deps.releaseImages(bootId);
+    this.deps.images.releaseAll(bootId);
+    this.deps.forgetAgent(bootId);
     this.exited.delete(bootId);
   }
 
@@ -74,6 +77,7 @@ export class LocalMachine implements Machine {
       const note = await this.deps.files.readNote(id);
       if (note !== undefined && (await this.deps.control.alive(note))) {
         living.set(id, { id, shape: note.shape, containers: note.containers });
+        for (const digest of note.images) this.deps.images.hold(digest, id);
       }
     }
     return living;
@@ -97,6 +101,7 @@ export class LocalMachine implements Machine {
 
   async close(): Promise<void> {
     await this.deps.pool.close();
+    await this.deps.images.close();
     await this.deps.net.close();
   }
 }

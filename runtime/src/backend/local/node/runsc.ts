@@ -46,6 +46,8 @@ export function createRunsc(config: RunscConfig) {
       "--host-uds=create",
       "--network=sandbox",
       "--cpu-num-from-quota",
+      // Version 2 gives each container a group of its own in the guest, where the task limit is enforced.
+      "--in-sandbox-cgroup=v2",
     ];
     // A file, not a pipe: the sandbox inherits standard error and would hold a pipe open.
     const said = await open(log, "w", 0o600);
