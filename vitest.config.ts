@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Which files belong to which suite of `atoll test`; each test file belongs to exactly one. */
 export const PROJECTS = {
   unit: ["{api,core,runtime,sidecar,cli}/src/**/*.test.ts", "sidecar/native/**/*.test.ts"],
-  sdk: ["sdk/**/*.test.ts"],
+  sdk: ["sdk/**/*.test.ts", "test/sdk/**/*.test.ts"],
   architecture: ["test/*.test.ts"],
   http: ["runtime/test/**/*.test.ts"],
   network: ["test/network/**/*.test.ts"],
