@@ -49,7 +49,9 @@ export class Commands {
 
   /** Starts a command and returns at once. `timeoutMs` and `signal` bound the start only. */
   spawn(args: readonly string[], options: SpawnOptions = {}, call: CallOptions = {}): Promise<Command> {
-    return withDeadline({ ...options, ...call }, "The start of the command", (signal) => this.#start(args, options, signal));
+    return withDeadline({ ...options, ...call }, "The start of the command", (signal) =>
+      this.#start(args, options, signal),
+    );
   }
 
   /**

@@ -47,7 +47,10 @@ export interface SandboxSettings {
 
 /** One container in short, or several. */
 export type SandboxSpec = SandboxSettings &
-  ((ContainerSettings & { readonly containers?: undefined }) | { readonly containers: readonly Container[]; readonly image?: undefined });
+  (
+    | (ContainerSettings & { readonly containers?: undefined })
+    | { readonly containers: readonly Container[]; readonly image?: undefined }
+  );
 
 /** The request body for a specification. */
 export function createSandboxBody(spec: SandboxSpec): CreateSandboxBody {
@@ -80,19 +83,21 @@ function containerBody(container: Container): ContainerBody {
       name,
       command: command === undefined ? undefined : [...command],
       env: env === undefined ? undefined : { ...env },
-      resources: resources(container),
+      resources: containerResources(container),
       rootfsSnapshotName,
     }),
   };
 }
 
-function resources({ cpu, memory, ephemeralStorage, resources }: Container): ResourceRequirements | undefined {
+function containerResources({ cpu, memory, ephemeralStorage, resources }: Container): ResourceRequirements | undefined {
   if (cpu === undefined && memory === undefined && ephemeralStorage === undefined) return resources;
-  if (resources !== undefined) throw new TypeError("A container takes `resources` or `cpu`, `memory` and `ephemeralStorage`, not both.");
+  if (resources !== undefined)
+    throw new TypeError("A container takes `resources` or `cpu`, `memory` and `ephemeralStorage`, not both.");
   const amounts: ResourceList = given({
     cpu: cpu === undefined ? undefined : cpuQuantity(cpu),
     memory: memory === undefined ? undefined : mebibyteQuantity("memory", memory),
-    ephemeralStorage: ephemeralStorage === undefined ? undefined : mebibyteQuantity("ephemeralStorage", ephemeralStorage),
+    ephemeralStorage:
+      ephemeralStorage === undefined ? undefined : mebibyteQuantity("ephemeralStorage", ephemeralStorage),
   });
   return { limits: amounts, requests: amounts };
 }

@@ -1,5 +1,5 @@
 import { concat, readPieces } from "./body.ts";
-import { openScope, withDeadline } from "./deadline.ts";
+import { openScope, withDeadline, type Scope } from "./deadline.ts";
 import { ConnectionError } from "./errors.ts";
 import type { CallOptions } from "./options.ts";
 import { expectNothing, type HttpRequest, type OpenResponse, type Transport } from "./transport.ts";
@@ -41,7 +41,7 @@ export class Filesystem {
       const opened = await withDeadline(options, "The download", () =>
         this.#transport.open(this.#get(path, options, scope.signal)),
       );
-      return streamOf(opened, scope.close, scope.abort);
+      return streamOf(opened, scope);
     } catch (error) {
       scope.abort(error);
       scope.close();
@@ -101,14 +101,14 @@ async function readInto(response: Response, watchdog: Watchdog, sizeBytes: numbe
   return whole;
 }
 
-function streamOf(opened: OpenResponse, close: () => void, abort: (reason: unknown) => void): ReadableStream<Uint8Array<ArrayBuffer>> {
+function streamOf(opened: OpenResponse, scope: Scope): ReadableStream<Uint8Array<ArrayBuffer>> {
   const { response, watchdog } = opened;
   const sizeBytes = contentLength(response);
   let seenBytes = 0;
   const pieces = readPieces(response.body, watchdog);
   const end = (): void => {
     opened.close();
-    close();
+    scope.close();
   };
   watchdog.rest();
   return new ReadableStream(
@@ -130,7 +130,7 @@ function streamOf(opened: OpenResponse, close: () => void, abort: (reason: unkno
         }
       },
       async cancel(reason) {
-        abort(reason ?? new DOMException("The stream was cancelled.", "AbortError"));
+        scope.abort(reason ?? new DOMException("The stream was cancelled.", "AbortError"));
         end();
         await pieces.return();
       },

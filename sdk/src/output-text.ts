@@ -52,7 +52,9 @@ export async function collectText(
   for await (const piece of stream) {
     sizeBytes += piece.length;
     if (sizeBytes > maxOutputBytes) {
-      throw new OutputTooLargeError(`The command wrote more than ${maxOutputBytes} bytes; spawn it and read its output as a stream.`);
+      throw new OutputTooLargeError(
+        `The command wrote more than ${maxOutputBytes} bytes; spawn it and read its output as a stream.`,
+      );
     }
     pieces.push(piece);
   }

@@ -81,7 +81,9 @@ function decoderFor(path: string, response: Response): OutputDecoder {
   const mediaType = response.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
   if (mediaType === FRAMES_MEDIA_TYPE) return createFrameDecoder();
   if (mediaType === SSE_MEDIA_TYPE) return createSseDecoder();
-  throw new InvalidResponseError(`GET ${path} was answered with "${mediaType ?? "no content type"}", not an output stream.`);
+  throw new InvalidResponseError(
+    `GET ${path} was answered with "${mediaType ?? "no content type"}", not an output stream.`,
+  );
 }
 
 function checkLength(path: string, totalBytes: number | undefined, offset: number): void {

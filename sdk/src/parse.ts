@@ -6,7 +6,13 @@ import type { ContainerInfo, SandboxDocument, SandboxStatus, SandboxSummaryDocum
  * so that a newer server with more members still works.
  */
 
-const STATUSES: readonly string[] = ["Pending", "Running", "Terminating", "Succeeded", "Failed"] satisfies SandboxStatus[];
+const STATUSES: readonly string[] = [
+  "Pending",
+  "Running",
+  "Terminating",
+  "Succeeded",
+  "Failed",
+] satisfies SandboxStatus[];
 
 export function parseSandbox(value: unknown): SandboxDocument {
   const sandbox = record(value, "a sandbox");
@@ -17,7 +23,11 @@ export function parseSandbox(value: unknown): SandboxDocument {
     text(name, "the name of a container");
     text(image, "the image of a container");
   }
-  return { ...(sandbox as unknown as SandboxDocument), ...parseSummary(sandbox), podTemplate: { containers: containers as ContainerInfo[] } };
+  return {
+    ...(sandbox as unknown as SandboxDocument),
+    ...parseSummary(sandbox),
+    podTemplate: { containers: containers as ContainerInfo[] },
+  };
 }
 
 export function parseSandboxList(value: unknown): SandboxSummaryDocument[] {

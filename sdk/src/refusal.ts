@@ -33,7 +33,7 @@ async function readStart(response: Response): Promise<string> {
   if (reader === undefined) return "";
   const decoder = new TextDecoder();
   let text = "";
-  for (let sizeBytes = 0; sizeBytes < MAX_PROBLEM_BYTES; ) {
+  for (let sizeBytes = 0; sizeBytes < MAX_PROBLEM_BYTES;) {
     const next = await reader.read();
     if (next.done) return text + decoder.decode();
     sizeBytes += next.value.length;

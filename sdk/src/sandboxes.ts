@@ -108,7 +108,10 @@ export class Sandboxes {
   }
 
   #fetch(id: string, signal: AbortSignal | undefined): Promise<SandboxDocument> {
-    return this.#transport.send({ method: "GET", path: sandboxPath(id), repeatable: true, signal }, readJson(parseSandbox));
+    return this.#transport.send(
+      { method: "GET", path: sandboxPath(id), repeatable: true, signal },
+      readJson(parseSandbox),
+    );
   }
 
   #removeLater(created: Promise<SandboxDocument>): void {

@@ -30,7 +30,8 @@ export function createSseDecoder(): OutputDecoder {
       else yield* field(line);
     }
     rest = text.slice(at);
-    if (rest.length + dataChars > MAX_EVENT_CHARS) throw new InvalidResponseError("The output stream has an endless event.");
+    if (rest.length + dataChars > MAX_EVENT_CHARS)
+      throw new InvalidResponseError("The output stream has an endless event.");
   }
 
   function* field(line: string): Iterable<OutputEvent> {
@@ -72,6 +73,7 @@ function lineEnd(text: string, from: number): { end: number; next: number } | un
 }
 
 function offset(id: string): number {
-  if (!/^\d{1,15}$/.test(id)) throw new InvalidResponseError(`The output stream has the event id "${id}", not an offset.`);
+  if (!/^\d{1,15}$/.test(id))
+    throw new InvalidResponseError(`The output stream has the event id "${id}", not an offset.`);
   return Number(id);
 }

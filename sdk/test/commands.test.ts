@@ -1,6 +1,13 @@
 import type { ServerResponse } from "node:http";
 import { expect, test } from "vitest";
-import { Atoll, ConflictError, ConnectionError, OutputTooLargeError, TimeoutError, type Sandbox } from "../src/index.ts";
+import {
+  Atoll,
+  ConflictError,
+  ConnectionError,
+  OutputTooLargeError,
+  TimeoutError,
+  type Sandbox,
+} from "../src/index.ts";
 import {
   answerJson,
   answerProblem,
@@ -50,11 +57,21 @@ test("run: one start, then status, stdout and stderr at the same time", async ()
     await allThere.promise;
   });
   const sandbox = await sandboxOn(server);
-  const result = await sandbox.commands.run(["sh", "-c", "exit 3"], { env: { A: "b" }, cwd: "/tmp", timeoutSeconds: 9, container: "c" });
+  const result = await sandbox.commands.run(["sh", "-c", "exit 3"], {
+    env: { A: "b" },
+    cwd: "/tmp",
+    timeoutSeconds: 9,
+    container: "c",
+  });
   expect(result).toEqual({ id: ID, exitCode: 3, stdout: "out", stderr: "err" });
   expect(server.seen).toHaveLength(5);
   const start = server.seen[1];
-  expect(JSON.parse(String(start?.body))).toEqual({ args: ["sh", "-c", "exit 3"], env: { A: "b" }, cwd: "/tmp", timeoutSeconds: 9 });
+  expect(JSON.parse(String(start?.body))).toEqual({
+    args: ["sh", "-c", "exit 3"],
+    env: { A: "b" },
+    cwd: "/tmp",
+    timeoutSeconds: 9,
+  });
   expect(start?.query.get("container")).toBe("c");
 });
 
@@ -72,7 +89,10 @@ test("run: a program that ends before it reads its input still has its result", 
   await using server = await serveCommand(({ path }, response) => {
     if (path.endsWith("/stdin")) answerProblem(response, 409, "command-ended", "It has ended.");
   });
-  expect(await (await sandboxOn(server)).commands.run(["true"], { input: "x" })).toMatchObject({ exitCode: 3, stdout: "out" });
+  expect(await (await sandboxOn(server)).commands.run(["true"], { input: "x" })).toMatchObject({
+    exitCode: 3,
+    stdout: "out",
+  });
 });
 
 test("run: a start cut off is repeated with its key and starts once", async () => {
@@ -166,7 +186,12 @@ test("stdin: writes arrive one after the other, in the order of the calls", asyn
     yield "";
     yield "d";
   }
-  await Promise.all([stdin.write("a"), stdin.write(new Uint8Array([98])), stdin.write(pieces()), stdin.write(new Blob(["e"]))]);
+  await Promise.all([
+    stdin.write("a"),
+    stdin.write(new Uint8Array([98])),
+    stdin.write(pieces()),
+    stdin.write(new Blob(["e"])),
+  ]);
   await stdin.close();
   expect(bodies).toEqual(["a", "b", "cd", "e"]);
 });
@@ -188,7 +213,9 @@ test.each([
 });
 
 test("stdin: a program that reads late is waited for beyond requestTimeoutMs", async () => {
-  await using server = await serveCommand(({ path }) => (path.endsWith("/stdin") ? new Promise((done) => setTimeout(done, 400)) : undefined));
+  await using server = await serveCommand(({ path }) =>
+    path.endsWith("/stdin") ? new Promise((done) => setTimeout(done, 400)) : undefined,
+  );
   const { stdin } = await (await sandboxOn(server, { requestTimeoutMs: 100 })).commands.spawn(["cat"]);
   await stdin.write("x");
 });

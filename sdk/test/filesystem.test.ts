@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { Atoll, ConnectionError, NotFoundError, TimeoutError, type Filesystem } from "../src/index.ts";
-import { answerJson, answerProblem, cut, sandboxDocument, startServer, type Handler, type TestServer } from "./server.ts";
+import {
+  answerJson,
+  answerProblem,
+  cut,
+  sandboxDocument,
+  startServer,
+  type Handler,
+  type TestServer,
+} from "./server.ts";
 
 const FILES = "/v1/sandboxes/box/filesystem";
 
@@ -14,7 +22,8 @@ async function filesOn(server: TestServer, options: { requestTimeoutMs?: number 
   return (await new Atoll({ url: server.url, ...options }).sandboxes.get("box")).filesystem;
 }
 
-const content = (sizeBytes: number): Buffer => Buffer.from(Uint8Array.from({ length: sizeBytes }, (_, at) => (at * 31) ^ (at >> 8)));
+const content = (sizeBytes: number): Buffer =>
+  Buffer.from(Uint8Array.from({ length: sizeBytes }, (_, at) => (at * 31) ^ (at >> 8)));
 
 test.each([0, 1, 65_536, 3_000_000])("read: a file of %i bytes, with and without a length", async (sizeBytes) => {
   const bytes = content(sizeBytes);
@@ -46,7 +55,9 @@ test("read: a stalled download is TimeoutError", async () => {
 });
 
 test("read: a missing file is NotFoundError", async () => {
-  await using server = await serveFiles((_, response) => answerProblem(response, 404, "file-not-found", "There is no /a."));
+  await using server = await serveFiles((_, response) =>
+    answerProblem(response, 404, "file-not-found", "There is no /a."),
+  );
   await expect((await filesOn(server)).read("/a")).rejects.toBeInstanceOf(NotFoundError);
 });
 

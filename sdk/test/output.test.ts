@@ -29,7 +29,10 @@ function serveStdout(stdout: Handler): Promise<TestServer> {
   });
 }
 
-async function spawnOn(server: TestServer, options: { requestTimeoutMs?: number; maxRetries?: number } = {}): Promise<Command> {
+async function spawnOn(
+  server: TestServer,
+  options: { requestTimeoutMs?: number; maxRetries?: number } = {},
+): Promise<Command> {
   const sandbox = await new Atoll({ url: server.url, ...options }).sandboxes.get("box");
   return sandbox.commands.spawn(["true"]);
 }
@@ -43,7 +46,13 @@ async function bytesOf(stream: ReadableStream<Uint8Array>): Promise<Buffer> {
 const offsetOf = (headers: Record<string, unknown>): number => Number(headers["last-event-id"] ?? 0);
 
 test("stdout: frames split at every byte give the same bytes", async () => {
-  const wire = Buffer.concat([dataFrame("grüße\r\n"), idleFrame(), dataFrame(""), dataFrame(Uint8Array.of(0, 255, 10)), endFrame(12)]);
+  const wire = Buffer.concat([
+    dataFrame("grüße\r\n"),
+    idleFrame(),
+    dataFrame(""),
+    dataFrame(Uint8Array.of(0, 255, 10)),
+    endFrame(12),
+  ]);
   let at = 0;
   await using server = await serveStdout(async (_, response) => {
     response.writeHead(200, FRAMES);
@@ -67,8 +76,9 @@ test("stdout: a connection cut at every byte resumes at the offset and gives eac
     response.writeHead(200, FRAMES);
     if (offset === output.length) return void response.end(endFrame(output.length));
     // One byte arrives whole, the frame behind it does not.
-    response.write(Buffer.concat([dataFrame(output.subarray(offset, offset + 1)), frame(1, Buffer.alloc(9)).subarray(0, 3)]), () =>
-      cut(response),
+    response.write(
+      Buffer.concat([dataFrame(output.subarray(offset, offset + 1)), frame(1, Buffer.alloc(9)).subarray(0, 3)]),
+      () => cut(response),
     );
   });
   const command = await spawnOn(server);
@@ -136,7 +146,12 @@ test("stdout: LOST is OutcomeUnknownError with the server's reason, after the by
   })();
   const failure = await reading.catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(OutcomeUnknownError);
-  expect(failure).toMatchObject({ message: "The agent restarted.", status: 409, slug: "outcome-unknown", path: STDOUT });
+  expect(failure).toMatchObject({
+    message: "The agent restarted.",
+    status: 409,
+    slug: "outcome-unknown",
+    path: STDOUT,
+  });
   expect(seen.join("")).toBe("kept");
 });
 
@@ -184,7 +199,7 @@ test("stdoutBytes: a consumer that does not read holds the server back", async (
     for (let left = 256; left > 0 && !response.destroyed; left--) {
       written += piece.length;
       if (response.write(piece)) continue;
-      const timer = setTimeout(held.resolve, 500);
+      const timer = setTimeout(() => held.resolve(), 500);
       await new Promise<void>((resolve) => response.once("drain", resolve).once("close", resolve));
       clearTimeout(timer);
     }
@@ -227,7 +242,8 @@ test("stdout.iter: the caller's signal ends the wait with its reason", async () 
 test("stdout: a server that only has event streams is read, cut and resumed by event id", async () => {
   await using server = await serveStdout((seen, response) => {
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
-    if (seen.nth === 0) return void response.write("data: h\u00e9llo\ndata: \nid: 7\n\n: keepalive\n\ndata: lost", () => cut(response));
+    if (seen.nth === 0)
+      return void response.write("data: h\u00e9llo\ndata: \nid: 7\n\n: keepalive\n\ndata: lost", () => cut(response));
     response.end("data:  two\r\ndata: lines\r\nid: 18\r\n\r\ndata: not finished");
   });
   expect(await (await spawnOn(server)).stdout.read()).toBe("h\u00e9llo\n two\nlines");

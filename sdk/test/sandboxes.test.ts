@@ -26,11 +26,18 @@ test("create: the short form and the long form become the API's request", async 
     network: { allowInternetEgress: true },
     terminationPolicy: { snapshotName: "last" },
   });
-  await sandboxes.create({ containers: [{ name: "a", image: "x", resources: { limits: { cpu: "2" } } }, { image: "y", cpu: 1.0005 }] });
+  await sandboxes.create({
+    containers: [
+      { name: "a", image: "x", resources: { limits: { cpu: "2" } } },
+      { image: "y", cpu: 1.0005 },
+    ],
+  });
   const amounts = { cpu: "500m", memory: "256Mi", ephemeralStorage: "1Gi" };
   expect(json(server.seen[0]?.body ?? Buffer.of())).toEqual({
     podTemplate: {
-      containers: [{ image: "python", command: ["python3"], env: { A: "1" }, resources: { limits: amounts, requests: amounts } }],
+      containers: [
+        { image: "python", command: ["python3"], env: { A: "1" }, resources: { limits: amounts, requests: amounts } },
+      ],
     },
     timeoutSeconds: 60,
     network: { allowInternetEgress: true },
@@ -76,7 +83,9 @@ test("create: maxWaitMs 0 does not wait", async () => {
 test("create: a failed start is SandboxFailedError with the reason", async () => {
   const failed = sandboxDocument("box", "Failed", { reason: "ImageNotFound", message: 'There is no image "x".' });
   await using server = await startServer((_, response) => answerJson(response, 201, failed));
-  const failure = await new Atoll({ url: server.url }).sandboxes.create({ image: "x" }).catch((error: unknown) => error);
+  const failure = await new Atoll({ url: server.url }).sandboxes
+    .create({ image: "x" })
+    .catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(SandboxFailedError);
   expect(failure).toMatchObject({
     reason: "ImageNotFound",
@@ -149,10 +158,16 @@ test("list, refresh, delete: do what they say", async () => {
   await using server = await startServer((seen, response) => {
     if (seen.method === "DELETE") return void response.writeHead(204).end();
     if (seen.path === "/v1/sandboxes") return answerJson(response, 200, { sandboxes: [sandboxDocument("box")] });
-    answerJson(response, 200, sandboxDocument("box", seen.nth === 0 ? "Pending" : "Terminating", { reason: "Deleting" }));
+    answerJson(
+      response,
+      200,
+      sandboxDocument("box", seen.nth === 0 ? "Pending" : "Terminating", { reason: "Deleting" }),
+    );
   });
   const { sandboxes } = new Atoll({ url: server.url });
-  expect(await sandboxes.list()).toEqual([{ id: "box", status: "Running", creationTimestamp: new Date("2026-11-02T10:00:00Z") }]);
+  expect(await sandboxes.list()).toEqual([
+    { id: "box", status: "Running", creationTimestamp: new Date("2026-11-02T10:00:00Z") },
+  ]);
   const sandbox = await sandboxes.get("box");
   await sandbox.delete();
   expect((await sandbox.refresh()).status).toBe("Terminating");

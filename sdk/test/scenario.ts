@@ -49,7 +49,9 @@ async function* upload(): AsyncGenerator<Uint8Array> {
 async function abortedWait(client: Atoll): Promise<unknown> {
   const controller = new AbortController();
   setTimeout(() => controller.abort(new Error("enough")), 50);
-  return client.sandboxes.get("hangs", { signal: controller.signal }).catch((error: unknown) => (error as Error).message);
+  return client.sandboxes
+    .get("hangs", { signal: controller.signal })
+    .catch((error: unknown) => (error as Error).message);
 }
 
 async function* readerOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -57,7 +57,12 @@ export async function startServer(handler: Handler, options: { port?: number } =
   };
 }
 
-export function answerJson(response: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
+export function answerJson(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(value));
 }
 
@@ -84,7 +89,8 @@ export function frame(kind: number, payload: Uint8Array = new Uint8Array()): Buf
   return Buffer.concat([header, payload]);
 }
 
-export const dataFrame = (bytes: Uint8Array | string): Buffer => frame(1, typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+export const dataFrame = (bytes: Uint8Array | string): Buffer =>
+  frame(1, typeof bytes === "string" ? Buffer.from(bytes) : bytes);
 export const idleFrame = (): Buffer => frame(2);
 export function endFrame(totalBytes: number): Buffer {
   const payload = Buffer.alloc(8);
@@ -96,7 +102,11 @@ export const lostFrame = (reason: string): Buffer => frame(4, Buffer.from(reason
 export const FRAMES = { "content-type": "application/vnd.atoll.frames" };
 
 /** A sandbox document as an Atoll server sends it. */
-export function sandboxDocument(id: string, status = "Running", more: Record<string, unknown> = {}): Record<string, unknown> {
+export function sandboxDocument(
+  id: string,
+  status = "Running",
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
   return {
     id,
     podTemplate: { containers: [{ name: "sandbox0", image: "debian" }] },

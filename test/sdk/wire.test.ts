@@ -62,7 +62,13 @@ test("createSandboxBody: the fullest options are accepted by the server's schema
   };
   const specs: SandboxSpec[] = [
     { ...container, ...settings },
-    { ...settings, containers: [{ name: "a", ...container }, { name: "b", image: "alpine" }] },
+    {
+      ...settings,
+      containers: [
+        { name: "a", ...container },
+        { name: "b", image: "alpine" },
+      ],
+    },
   ];
   for (const spec of specs) {
     const body = createSandboxBody(spec);
