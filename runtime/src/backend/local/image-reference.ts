@@ -66,7 +66,7 @@ function splitTag(text: string): { name: string; tag?: string } {
 function splitRegistry(name: string): { registry: string; repository: string } {
   const slash = name.indexOf("/");
   const first = name.slice(0, Math.max(slash, 0));
-  if (slash < 0 || !(/[.:[A-Z]/.test(first) || first === "localhost")) {
+  if (slash < 0 || !(/[.:[]/.test(first) || first === "localhost")) {
     return { registry: DEFAULT_REGISTRY, repository: name.includes("/") ? name : `library/${name}` };
   }
   const rest = name.slice(slash + 1);

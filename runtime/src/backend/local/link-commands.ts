@@ -45,7 +45,7 @@ export function guestBatch(link: Link, options: LinkOptions): string {
 
 /** `tc` arguments that shape what leaves the sandbox; the queue holds a tenth of a second beyond the burst. */
 export function shapeArguments(link: Link, limit: RateLimit): string[] {
-  const queueBytes = Math.min(limit.burstBytes + Math.ceil(limit.bytesPerSecond / 10), 2 ** 32 - 1);
+  const queueBytes = Math.min(Math.ceil(262144 + limit.bytesPerSecond), 4_194_304);
   const tbf = `rate ${limit.bytesPerSecond}bps burst ${limit.burstBytes} limit ${queueBytes}`;
   return `-n ${link.netns} qdisc replace dev ${link.guestIfname} root tbf ${tbf}`.split(" ");
 }

@@ -1,3 +1,5 @@
+import { AGENT_CAPABILITIES } from "#sidecar/manifest.ts";
+
 /** The parts of an OCI runtime configuration that Atoll writes. Source: OCI runtime specification 1.2. */
 export interface OciSpec {
   readonly ociVersion: "1.2.0";
@@ -68,8 +70,7 @@ export const HOSTNAME = "sandbox";
 /** Where the agent finds its socket's folder and keeps journals. */
 export const AGENT_SOCKET_PATH = "/run/atoll/agent.sock";
 export const AGENT_JOURNAL_DIR = "/var/lib/atoll/journal";
-/** Env variable that marks a container's main process for the agent. Source: the REST contract. */
-export const CONTAINER_MARKER = "ISOLA_CONTAINER_NAME";
+
 /** Period of the processor quota, in microseconds: the kernel's usual one. */
 const CPU_PERIOD_US = 100_000;
 
@@ -88,9 +89,6 @@ const USER_CAPABILITIES = [
   "CAP_SETUID",
   "CAP_SYS_CHROOT",
 ] as const;
-
-/** The agent looks into every container's root, so it may trace; it gives none of this to commands. */
-const AGENT_CAPABILITIES = [...USER_CAPABILITIES, "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH", "CAP_SYS_RESOURCE"] as const;
 
 /** Configuration of the sandbox's root container, which holds the agent alone. */
 export function agentSpec(

@@ -1,8 +1,5 @@
 import { AGENT_JOURNAL_DIR, AGENT_SOCKET_PATH } from "../oci.ts";
 
-/** How the agent is started inside its container: its supervisor, then the program. */
-export const AGENT_ARGS = ["/opt/atoll/atoll-init", "/opt/atoll/bun", "/opt/atoll/agent.js"] as const;
-
 export interface AgentIdentity {
   readonly agentId: string;
   /** Ed25519 public key of this gateway, base64url: whose tokens the agent accepts. */

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { AGENT_PATHS, AgentHealth } from "#api/agent.ts";
 import type { Clock } from "#core/clock.ts";
 import type { Ids } from "#core/ids.ts";
+import { AGENT_COMMAND } from "#sidecar/manifest.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
 import type { LocalConfig } from "../config.ts";
 import type { Boot } from "../machine.ts";
@@ -12,7 +13,7 @@ import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { Net } from "./net.ts";
 import type { Runsc, RunscCall } from "./runsc.ts";
-import { agentEnv, AGENT_ARGS } from "./agent-image.ts";
+import { agentEnv } from "./agent-image.ts";
 
 /** Host tasks (threads of the sandbox's kernel) per guest task, with room for the kernel's own. */
 const HOST_PIDS = 32_768;
@@ -59,7 +60,7 @@ export function createBootMaker(deps: BootMakerDeps) {
     const spec = agentSpec(
       paths,
       {
-        args: AGENT_ARGS,
+        args: AGENT_COMMAND,
         env: agentEnv({ agentId: id, publicKey: deps.agentPublicKey, journalBudgetBytes: config.journalBudgetBytes }),
         image: deps.agentImage,
         storageBytes: config.journalBudgetBytes + AGENT_STORAGE_BYTES,

@@ -1,10 +1,11 @@
 import type { ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
+import { CONTAINER_MARK } from "#sidecar/manifest.ts";
 import { planNetwork, renderResolvConf } from "#core/network.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import type { LocalConfig } from "../config.ts";
 import type { Image } from "../image.ts";
 import { StartError, type Boot } from "../machine.ts";
-import { CONTAINER_MARKER, userSpec, type ContainerPlan } from "../oci.ts";
+import { userSpec, type ContainerPlan } from "../oci.ts";
 import { storageBytes } from "../shape.ts";
 import { containerIdOf, rootIdOf, type BootControl } from "./boot-control.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
@@ -71,7 +72,7 @@ async function startContainer(deps: ContainersDeps, note: BootNote, { index, con
 function planContainer(container: ContainerSpec, image: Image, config: LocalConfig): ContainerPlan {
   const command = container.command ?? [];
   const env = new Map([...withDefaultPath(Object.entries(image.config.env)), ...Object.entries(container.env)]);
-  env.set(CONTAINER_MARKER, container.name);
+  env.set(CONTAINER_MARK, container.name);
   return {
     args: command.length > 0 ? command : DEFAULT_COMMAND,
     env: [...env].map(([name, value]) => `${name}=${value}`),

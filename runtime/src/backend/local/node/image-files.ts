@@ -97,7 +97,7 @@ export async function recoverImageDirectory(dir: string): Promise<ImageDirectory
   }
   const kept = new Set(images.flatMap(({ digest }) => [`${hex(digest)}.json`, `${hex(digest)}.erofs`]));
   for (const name of await readdir(dir)) {
-    if (/\.(json|erofs|part)$/.test(name) && !kept.has(name)) await rm(join(dir, name), { force: true });
+    if (/^[0-9a-f]{64}\.(json|erofs|json\.part)$/.test(name) && !kept.has(name)) await rm(join(dir, name), { force: true });
   }
   return { images, references: await recoverReferences(dir, new Set(images.map(({ digest }) => digest))) };
 }

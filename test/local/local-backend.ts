@@ -1,0 +1,63 @@
+import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { systemClock } from "#core/clock.ts";
+import { cryptoIds } from "#core/ids.ts";
+import { createLog, type Log } from "#core/log.ts";
+import type { LocalConfig } from "#runtime/backend/local/config.ts";
+import { DEFAULT_NET } from "#runtime/backend/local/network.ts";
+import { createLocalBackend } from "#runtime/backend/local/node/create-local-backend.ts";
+import type { SandboxBackend } from "#runtime/backend/port.ts";
+import { makeHome, runDirOf } from "../harness/gateway-process.ts";
+
+export const BASE_IMAGE = "atoll/debian";
+
+export interface LocalUnderTest {
+  readonly backend: SandboxBackend;
+  readonly config: LocalConfig;
+  dispose(): Promise<void>;
+}
+
+/** The local backend in this process, on a home of its own. */
+export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<LocalUnderTest> {
+  const homeDir = makeHome();
+  const name = `t${homeDir.slice(-5).toLowerCase().replaceAll(/[^a-z0-9]/g, "x")}`;
+  const config: LocalConfig = {
+    homeDir,
+    runDir: runDirOf(homeDir),
+    runscPath: process.env["ATOLL_RUNSC"] ?? `${homeDir}/bin/runsc`,
+    platform: "systrap",
+    poolSize: 0,
+    maxSandboxes: 50,
+    startConcurrency: 4,
+    defaultStorageBytes: 4 * 2 ** 30,
+    journalBudgetBytes: 2 ** 30,
+    overheadMemoryBytes: 128 * 2 ** 20,
+    pidsLimit: 512,
+    retentionMs: 600_000,
+    imageAliases: {},
+    net: { ...DEFAULT_NET, name, pool4: "10.203.0.0/16", pool6: "fd61:746f:6c6d::/64" },
+    images: { maxBytes: 20 * 2 ** 30, env: { PATH: process.env["PATH"] ?? "" } },
+    ...change,
+  };
+  const deps = { clock: systemClock, ids: cryptoIds, log: stderrLog() };
+  const backend = await createLocalBackend(config, deps);
+  return {
+    backend,
+    config,
+    dispose: async () => {
+      execFileSync("nft", ["delete", "table", "inet", name], { stdio: "ignore" });
+      for (const dir of [homeDir, config.runDir]) removeTree(dir);
+    },
+  };
+}
+
+/** Warnings and errors, where a failing test shows them. */
+function stderrLog(): Log {
+  return createLog("warn", (line) => console.error(line), Date.now);
+}
+
+function removeTree(dir: string): void {
+  // gVisor keeps an empty network namespace mounted in its state folder.
+  execFileSync("sh", ["-c", 'umount "$1"/runsc/null-netns 2>/dev/null; true', "sh", dir]);
+  rmSync(dir, { recursive: true, force: true });
+}
