@@ -52,6 +52,8 @@ export function baseRules(config: NetConfig): string {
     `add rule ${table} outbound ip saddr ${config.pool4} oifname != ${links} masquerade`,
     `add rule ${table} outbound ip6 saddr ${config.pool6} oifname != ${links} masquerade`,
     `add rule ${table} deny meta l4proto tcp reject with tcp reset`,
+    // Of the errors for UDP, gVisor's network stack hands only this one to the program.
+    `add rule ${table} deny meta l4proto udp reject with icmpx port-unreachable`,
     `add rule ${table} deny reject with icmpx admin-prohibited`,
   ].join("\n")}\n`;
 }
