@@ -21,7 +21,9 @@ export function parseAptSources(text: string, format: "list" | "sources"): reado
 export function debianMirror(sources: readonly AptSource[]): string {
   const mirror = sources.find(
     ({ uri, suites, components }) =>
-      /^https?:\/\/[^\s]+\/debian\/?$/.test(uri) && components.includes("main") && suites.some((suite) => SUITES.test(suite)),
+      /^https?:\/\/[^\s]+\/debian\/?$/.test(uri) &&
+      components.includes("main") &&
+      suites.some((suite) => SUITES.test(suite)),
   );
   return mirror?.uri.replace(/\/$/, "") ?? DEFAULT_DEBIAN_MIRROR;
 }

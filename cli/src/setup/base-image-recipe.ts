@@ -45,7 +45,11 @@ export function aptSourcesFor(codename: string): string {
 export function debootstrapProgress(counts: DebootstrapCounts): number {
   const share = (count: number, total: number): number => Math.min(count / total, 1);
   const packages = Math.max(counts.retrieved, TYPICAL_PACKAGES);
-  return 0.4 * share(counts.retrieved, packages) + 0.3 * share(counts.unpacked, packages) + 0.3 * share(counts.configured, packages);
+  return (
+    0.4 * share(counts.retrieved, packages) +
+    0.3 * share(counts.unpacked, packages) +
+    0.3 * share(counts.configured, packages)
+  );
 }
 
 export interface DebootstrapCounts {

@@ -7,7 +7,9 @@ export const RUNSC_MODULE_VERSION = "v0.0.0-20260905035102-160fafc42237";
 /** Where gVisor publishes its releases. */
 export const RUNSC_RELEASES_URL = "https://storage.googleapis.com/gvisor/releases/release/latest";
 
-export type RunscVerdict = { readonly kind: "good"; readonly release: string } | { readonly kind: "bad"; readonly why: string };
+export type RunscVerdict =
+  | { readonly kind: "good"; readonly release: string }
+  | { readonly kind: "bad"; readonly why: string };
 
 /** Judges the output of `runsc --version`. */
 export function judgeRunsc(versionOutput: string): RunscVerdict {

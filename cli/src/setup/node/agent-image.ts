@@ -19,7 +19,10 @@ const PARTS = [
   { name: "atoll-init", mode: 0o755 },
 ] as const;
 const MOUNT_POINTS = ["run/atoll", "var/lib/atoll/journal", "root", "usr/local/bin", "usr/bin", "bin"] as const;
-const LOADERS: Readonly<Record<string, string>> = { x64: "/lib64/ld-linux-x86-64.so.2", arm64: "/lib/ld-linux-aarch64.so.1" };
+const LOADERS: Readonly<Record<string, string>> = {
+  x64: "/lib64/ld-linux-x86-64.so.2",
+  arm64: "/lib/ld-linux-aarch64.so.1",
+};
 /** Folders of the checkout that the agent is made of. */
 const SOURCES = ["sidecar", "api/src", "core/src"] as const;
 /** Raised when this file puts the image together in another way. */
@@ -103,7 +106,9 @@ async function inputsDigest(repo: string): Promise<string> {
   const hash = createHash("sha256").update(`${LAYOUT} ${BASE_RECIPE_ID} ${bun.size} ${bun.mtimeMs}\n`);
   for (const folder of SOURCES) {
     const entries = await readdir(join(repo, folder), { recursive: true, withFileTypes: true });
-    const paths = entries.filter((entry) => entry.isFile() && !entry.name.includes(".test.")).map((entry) => join(entry.parentPath, entry.name));
+    const paths = entries
+      .filter((entry) => entry.isFile() && !entry.name.includes(".test."))
+      .map((entry) => join(entry.parentPath, entry.name));
     for (const path of paths.sort()) {
       hash.update(`${path.slice(repo.length)}\n`).update(await readFile(path));
     }

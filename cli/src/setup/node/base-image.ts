@@ -1,7 +1,13 @@
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { debianMirror, parseAptSources, type AptSource } from "../apt-sources.ts";
-import { BASE_CONFIG, BASE_PACKAGES, BASE_RECIPE_ID, debootstrapProgress, type DebootstrapCounts } from "../base-image-recipe.ts";
+import {
+  BASE_CONFIG,
+  BASE_PACKAGES,
+  BASE_RECIPE_ID,
+  debootstrapProgress,
+  type DebootstrapCounts,
+} from "../base-image-recipe.ts";
 import type { SetupContext, SetupStep } from "../step.ts";
 import { finishBaseTree } from "./base-tree.ts";
 import { copyGlibc, glibcDir } from "./glibc.ts";
@@ -52,11 +58,22 @@ async function bootstrap(root: string, debs: string, context: SetupContext): Pro
     counts.unpacked += text.match(/^I: (?:Unpacking|Extracting) /gm)?.length ?? 0;
     counts.configured += text.match(/^I: Configuring /gm)?.length ?? 0;
     const doing = text.match(/^I: (.*?)(?:\.\.\.)?$/m)?.[1];
-    context.progress({ fraction: 0.9 * debootstrapProgress(counts), ...(doing === undefined ? {} : { detail: doing.slice(0, 60) }) });
+    context.progress({
+      fraction: 0.9 * debootstrapProgress(counts),
+      ...(doing === undefined ? {} : { detail: doing.slice(0, 60) }),
+    });
   };
   // Namespaces of its own: its mounts inside the tree and its processes vanish with it, however it ends.
   const isolated = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
-  const debootstrap = ["debootstrap", "--variant=minbase", `--include=${BASE_PACKAGES.join(",")}`, `--cache-dir=${debs}`, "stable", root, mirror];
+  const debootstrap = [
+    "debootstrap",
+    "--variant=minbase",
+    `--include=${BASE_PACKAGES.join(",")}`,
+    `--cache-dir=${debs}`,
+    "stable",
+    root,
+    mirror,
+  ];
   await runStepTool([...isolated, "env", "LC_ALL=C.UTF-8", ...debootstrap], {
     ...context,
     onOutput,
@@ -66,7 +83,12 @@ async function bootstrap(root: string, debs: string, context: SetupContext): Pro
   });
 }
 
-async function install(root: string, file: string, tags: readonly string[], { home, signal }: SetupContext): Promise<void> {
+async function install(
+  root: string,
+  file: string,
+  tags: readonly string[],
+  { home, signal }: SetupContext,
+): Promise<void> {
   const dir = imagesDir(home);
   await mkdir(dir, { recursive: true });
   await rm(file, { force: true });
@@ -80,7 +102,12 @@ async function install(root: string, file: string, tags: readonly string[], { ho
 async function readAptSources(): Promise<readonly AptSource[]> {
   const parts = "/etc/apt/sources.list.d";
   const names = (await readdir(parts).catch(() => [])).sort();
-  const paths = ["/etc/apt/sources.list", ...names.filter((name) => /\.(list|sources)$/.test(name)).map((name) => join(parts, name))];
+  const paths = [
+    "/etc/apt/sources.list",
+    ...names.filter((name) => /\.(list|sources)$/.test(name)).map((name) => join(parts, name)),
+  ];
   const texts = await Promise.all(paths.map((path) => readFile(path, "utf8").catch(() => "")));
-  return texts.flatMap((text, index) => parseAptSources(text, paths[index]?.endsWith(".sources") === true ? "sources" : "list"));
+  return texts.flatMap((text, index) =>
+    parseAptSources(text, paths[index]?.endsWith(".sources") === true ? "sources" : "list"),
+  );
 }

@@ -10,7 +10,16 @@ export interface DebianRelease {
   readonly version: string;
 }
 
-const EMPTIED = ["var/lib/apt/lists", "var/cache", "var/log", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "debootstrap"];
+const EMPTIED = [
+  "var/lib/apt/lists",
+  "var/cache",
+  "var/log",
+  "usr/share/man",
+  "usr/share/info",
+  "usr/share/locale",
+  "usr/share/lintian",
+  "debootstrap",
+];
 const BLANKED = ["etc/resolv.conf", "etc/hosts", "etc/hostname", "etc/machine-id"];
 
 /** Turns a fresh debootstrap tree into the image's: no caches, no documentation, nothing of this machine. */
@@ -20,7 +29,10 @@ export async function finishBaseTree(root: string, { signal }: SetupContext): Pr
   for (const path of EMPTIED) await empty(join(root, path));
   for (const path of BLANKED) await writeFile(join(root, path), "", { mode: 0o644 });
   await rm(join(root, "debootstrap"), { recursive: true, force: true });
-  await runStepTool(["find", join(root, "usr/share/doc"), "-type", "f", "!", "-name", "copyright", "-delete"], { signal, failure: "The base image cannot be trimmed" });
+  await runStepTool(["find", join(root, "usr/share/doc"), "-type", "f", "!", "-name", "copyright", "-delete"], {
+    signal,
+    failure: "The base image cannot be trimmed",
+  });
   await rm(join(root, "etc/apt/sources.list"), { force: true });
   await writeFile(join(root, "etc/apt/sources.list.d/debian.sources"), aptSourcesFor(release.codename));
   await writeFile(join(root, "etc/dpkg/dpkg.cfg.d/slim"), DPKG_EXCLUDES);
@@ -28,7 +40,10 @@ export async function finishBaseTree(root: string, { signal }: SetupContext): Pr
   await symlink("/usr/bin/python3", join(root, "usr/local/bin/python"));
   // What this build made gets the release's date: it is the same on every machine.
   if (releasedAt !== undefined) {
-    await runStepTool(["find", root, "-newermt", releasedAt, "-exec", "touch", "-h", "-d", releasedAt, "{}", "+"], { signal, failure: "The base image cannot be dated" });
+    await runStepTool(["find", root, "-newermt", releasedAt, "-exec", "touch", "-h", "-d", releasedAt, "{}", "+"], {
+      signal,
+      failure: "The base image cannot be dated",
+    });
   }
   return release;
 }

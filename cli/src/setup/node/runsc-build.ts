@@ -30,7 +30,10 @@ export async function buildRunsc(file: string, context: SetupContext): Promise<v
     context.progress({ fraction: Math.min(built / TYPICAL_PACKAGES, 0.99), detail: `compiled ${built} packages` });
   };
   const output = join(work, "runsc");
-  await runStepTool([...go, "build", "-v", "-trimpath", "-ldflags", ldflags, "-o", output, `${MODULE}/runsc`], { ...call, onOutput });
+  await runStepTool([...go, "build", "-v", "-trimpath", "-ldflags", ldflags, "-o", output, `${MODULE}/runsc`], {
+    ...call,
+    onOutput,
+  });
   await chmod(output, 0o755);
   await rename(output, file);
   await rm(work, { recursive: true, force: true });
@@ -43,9 +46,12 @@ async function requireGo(signal: AbortSignal): Promise<void> {
     throw new Error(`runsc can neither be downloaded nor built: ${wanted} is needed on PATH, or a recent runsc.`);
   });
   const [, major, minor] = /^go(\d+)\.(\d+)/.exec(new TextDecoder().decode(output)) ?? [];
-  const isNewEnough = Number(major) > OLDEST_GO.major || (Number(major) === OLDEST_GO.major && Number(minor) >= OLDEST_GO.minor);
+  const isNewEnough =
+    Number(major) > OLDEST_GO.major || (Number(major) === OLDEST_GO.major && Number(minor) >= OLDEST_GO.minor);
   // An older Go from 1.21 on fetches the one it needs by itself.
   if (!isNewEnough && !(Number(major) === 1 && Number(minor) >= 21)) {
-    throw new Error(`runsc can neither be downloaded nor built: ${wanted} is needed on PATH, there is ${new TextDecoder().decode(output).trim()}.`);
+    throw new Error(
+      `runsc can neither be downloaded nor built: ${wanted} is needed on PATH, there is ${new TextDecoder().decode(output).trim()}.`,
+    );
   }
 }

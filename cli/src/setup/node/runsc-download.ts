@@ -21,7 +21,10 @@ export async function downloadRunsc(releasesUrl: string, file: string, context: 
 
 async function get(url: string, signal: AbortSignal): Promise<Response> {
   const connect = new AbortController();
-  const timer = setTimeout(() => connect.abort(new Error(`${url} did not answer within ${CONNECT_TIMEOUT_MS} ms.`)), CONNECT_TIMEOUT_MS);
+  const timer = setTimeout(
+    () => connect.abort(new Error(`${url} did not answer within ${CONNECT_TIMEOUT_MS} ms.`)),
+    CONNECT_TIMEOUT_MS,
+  );
   try {
     const response = await fetch(url, { signal: AbortSignal.any([signal, connect.signal]) });
     if (!response.ok) throw new Error(`${url} answers with status ${response.status}.`);
@@ -46,7 +49,10 @@ async function save(response: Response, file: string, { signal, progress }: Setu
       if (doneBytes > MAX_BYTES) throw new Error(`${response.url} is larger than ${MAX_BYTES} bytes.`);
       hash.update(chunk.value);
       await out.write(chunk.value);
-      progress({ ...(totalBytes > 0 ? { fraction: doneBytes / totalBytes } : {}), detail: `${Math.round(doneBytes / 1e6)} MB` });
+      progress({
+        ...(totalBytes > 0 ? { fraction: doneBytes / totalBytes } : {}),
+        detail: `${Math.round(doneBytes / 1e6)} MB`,
+      });
     }
     await out.sync();
   } finally {
@@ -55,10 +61,16 @@ async function save(response: Response, file: string, { signal, progress }: Setu
   return hash.digest("hex");
 }
 
-async function readInTime(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): Promise<ReadableStreamReadResult<Uint8Array>> {
+async function readInTime(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  signal: AbortSignal,
+): Promise<ReadableStreamReadResult<Uint8Array>> {
   const late = Promise.withResolvers<never>();
   const onAbort = (): void => late.reject(signal.reason);
-  const timer = setTimeout(() => late.reject(new Error(`The download of runsc stood still for ${STALL_TIMEOUT_MS} ms.`)), STALL_TIMEOUT_MS);
+  const timer = setTimeout(
+    () => late.reject(new Error(`The download of runsc stood still for ${STALL_TIMEOUT_MS} ms.`)),
+    STALL_TIMEOUT_MS,
+  );
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     return await Promise.race([reader.read(), late.promise]);

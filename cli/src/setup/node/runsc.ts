@@ -25,7 +25,10 @@ export function runscStep(options: RunscStepOptions): SetupStep {
     async check({ home, signal }): Promise<StepCheck> {
       const verdict = await judge(runscPath(home), signal);
       if (verdict?.kind === "good") return { needed: false, reason: verdict.release };
-      return { needed: true, reason: verdict === undefined ? "runsc is not installed" : `runsc is refused: ${verdict.why}` };
+      return {
+        needed: true,
+        reason: verdict === undefined ? "runsc is not installed" : `runsc is refused: ${verdict.why}`,
+      };
     },
     async run(context) {
       const bin = join(context.home, "bin");
@@ -34,7 +37,8 @@ export function runscStep(options: RunscStepOptions): SetupStep {
       await rm(part, { recursive: true, force: true });
       await provide(part, options, context);
       const verdict = await judge(part, context.signal);
-      if (verdict?.kind !== "good") throw new Error(`The new runsc cannot be used: ${verdict?.why ?? "it is missing"}.`);
+      if (verdict?.kind !== "good")
+        throw new Error(`The new runsc cannot be used: ${verdict?.why ?? "it is missing"}.`);
       await rename(part, runscPath(context.home));
     },
   };
@@ -48,7 +52,8 @@ async function provide(file: string, options: RunscStepOptions, context: SetupCo
       context.progress({ detail: `copying ${found}` });
       return copyFile(found, file);
     }
-    if (verdict !== undefined) context.log.info("runsc on the search path is refused", { path: found, why: verdict.why });
+    if (verdict !== undefined)
+      context.log.info("runsc on the search path is refused", { path: found, why: verdict.why });
   }
   try {
     await downloadRunsc(options.releasesUrl, file, context);

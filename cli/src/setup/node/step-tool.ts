@@ -28,8 +28,15 @@ export async function runStepTool(command: readonly string[], options: StepToolO
 
 /** One sentence of a tool's failure: its last error line, else how it ended. */
 export function stepError(failure: string, error: ToolError): Error {
-  const lines = error.stderr.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const lines = error.stderr
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
   const said = lines.findLast((line) => /^(E:|error|fatal|go: )/i.test(line)) ?? lines.at(-1) ?? error.message;
-  const clean = said.replace(/[^\x20-\x7e]/g, "").replace(/^(E:|error:)\s*/i, "").replace(/\.$/, "").slice(0, 300);
+  const clean = said
+    .replace(/[^\x20-\x7e]/g, "")
+    .replace(/^(E:|error:)\s*/i, "")
+    .replace(/\.$/, "")
+    .slice(0, 300);
   return new Error(`${failure}: ${clean}.`, { cause: error });
 }

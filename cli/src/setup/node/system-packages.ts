@@ -5,7 +5,10 @@ import { parseAptStatus, SYSTEM_REQUIREMENTS, type SystemRequirement } from "../
 import { runStepTool } from "./step-tool.ts";
 
 /** Installs what the machine lacks, by APT. */
-export function systemPackagesStep(options: { readonly searchPath: string; readonly requirements?: readonly SystemRequirement[] }): SetupStep {
+export function systemPackagesStep(options: {
+  readonly searchPath: string;
+  readonly requirements?: readonly SystemRequirement[];
+}): SetupStep {
   const requirements = options.requirements ?? SYSTEM_REQUIREMENTS;
   return {
     name: "system-packages",
@@ -18,11 +21,14 @@ export function systemPackagesStep(options: { readonly searchPath: string; reado
       const missing = await missingPackages(requirements, options.searchPath);
       if (missing.length === 0) return;
       if (!(await isThere("apt-get", options.searchPath))) {
-        throw new Error(`This machine lacks ${missing.join(", ")} and has no apt-get; install them with its own package manager.`);
+        throw new Error(
+          `This machine lacks ${missing.join(", ")} and has no apt-get; install them with its own package manager.`,
+        );
       }
       await install(missing, context);
       const still = await missingPackages(requirements, options.searchPath);
-      if (still.length > 0) throw new Error(`APT installed ${still.join(", ")}, but what they bring is not on the search path.`);
+      if (still.length > 0)
+        throw new Error(`APT installed ${still.join(", ")}, but what they bring is not on the search path.`);
     },
   };
 }
@@ -30,7 +36,16 @@ export function systemPackagesStep(options: { readonly searchPath: string; reado
 async function install(packages: readonly string[], context: SetupContext): Promise<void> {
   const { signal, progress, log } = context;
   const environment = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"];
-  const patience = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300", "-o", "APT::Status-Fd=1", "-o", "Dpkg::Use-Pty=0"];
+  const patience = [
+    "-o",
+    "Acquire::Retries=3",
+    "-o",
+    "DPkg::Lock::Timeout=300",
+    "-o",
+    "APT::Status-Fd=1",
+    "-o",
+    "Dpkg::Use-Pty=0",
+  ];
   const onOutput = (text: string): void => {
     const status = parseAptStatus(text);
     if (status !== undefined) progress(status);
@@ -41,11 +56,16 @@ async function install(packages: readonly string[], context: SetupContext): Prom
   await runStepTool([...environment, "dpkg", "--configure", "-a"], call);
   progress({ detail: "package lists" });
   // A vendor's archive that does not answer shall not stop packages that come from elsewhere.
-  await runStepTool([...environment, "apt-get", ...patience, "update"], { ...call, retries: 1 }).catch((error: unknown) => {
-    signal.throwIfAborted();
-    log.warn("some package lists are not fresh", { why: (error as Error).message });
+  await runStepTool([...environment, "apt-get", ...patience, "update"], { ...call, retries: 1 }).catch(
+    (error: unknown) => {
+      signal.throwIfAborted();
+      log.warn("some package lists are not fresh", { why: (error as Error).message });
+    },
+  );
+  await runStepTool([...environment, "apt-get", ...patience, "install", "-y", "--no-install-recommends", ...packages], {
+    ...call,
+    retries: 2,
   });
-  await runStepTool([...environment, "apt-get", ...patience, "install", "-y", "--no-install-recommends", ...packages], { ...call, retries: 2 });
 }
 
 async function missingPackages(requirements: readonly SystemRequirement[], searchPath: string): Promise<string[]> {
@@ -60,7 +80,10 @@ async function isThere(needs: string, searchPath: string): Promise<boolean> {
   const isFile = needs.startsWith("/");
   const places = isFile ? [needs] : searchPath.split(delimiter).map((dir) => join(dir, needs));
   for (const place of places) {
-    const found = await access(place, isFile ? constants.R_OK : constants.X_OK).then(() => true, () => false);
+    const found = await access(place, isFile ? constants.R_OK : constants.X_OK).then(
+      () => true,
+      () => false,
+    );
     if (found) return true;
   }
   return false;

@@ -9,12 +9,16 @@ export interface Flight<T, P> {
 }
 
 /** Starts the work; `work` tells its progress to everybody who waits. */
-export function createFlight<T, P>(work: (signal: AbortSignal, onProgress: (progress: P) => void) => Promise<T>): Flight<T, P> {
+export function createFlight<T, P>(
+  work: (signal: AbortSignal, onProgress: (progress: P) => void) => Promise<T>,
+): Flight<T, P> {
   const abort = new AbortController();
   const listeners = new Set<(progress: P) => void>();
   let live = true;
   // Begins in the next microtask, so that the first waiter hears the first progress.
-  const result = Promise.resolve().then(() => work(abort.signal, (progress) => listeners.forEach((listener) => listener(progress))));
+  const result = Promise.resolve().then(() =>
+    work(abort.signal, (progress) => listeners.forEach((listener) => listener(progress))),
+  );
   const end = (): void => void (live = false);
   const ended = result.then(end, end);
   return {

@@ -18,7 +18,8 @@ export const BASE_IMAGE = "docker.io/atoll/debian";
 const MAX_REFERENCE_CHARS = 1024;
 const MAX_NAME_CHARS = 255;
 const DEFAULT_REGISTRY = "docker.io";
-const HOST = /^(?:\[[0-9a-fA-F:]{2,39}\]|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$/;
+const HOST =
+  /^(?:\[[0-9a-fA-F:]{2,39}\]|[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$/;
 const COMPONENT = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
@@ -42,7 +43,8 @@ export function parseImageReference(text: string): ImageReference {
   if (!repository.split("/").every((part) => COMPONENT.test(part))) {
     throw bad("a repository is lower-case letters and digits, joined by / . _ or -");
   }
-  if (registry.length + repository.length >= MAX_NAME_CHARS) throw bad(`its name is longer than ${MAX_NAME_CHARS} characters`);
+  if (registry.length + repository.length >= MAX_NAME_CHARS)
+    throw bad(`its name is longer than ${MAX_NAME_CHARS} characters`);
   const defaultTag = digest === undefined ? "latest" : undefined;
   return { registry, repository, ...optional("tag", tag ?? defaultTag), ...optional("digest", digest) };
 }

@@ -50,7 +50,11 @@ export function recordPath(dir: string, digest: string): string {
 }
 
 /** Moves a finished EROFS file into place. A crash at any point leaves the image whole or absent. */
-export async function installImage(dir: string, file: string, image: { digest: string; config: ImageConfig }): Promise<ImageRecord> {
+export async function installImage(
+  dir: string,
+  file: string,
+  image: { digest: string; config: ImageConfig },
+): Promise<ImageRecord> {
   await syncPath(file);
   const { size: sizeBytes } = await stat(file);
   await rename(file, erofsPath(dir, image.digest));
@@ -97,7 +101,8 @@ export async function recoverImageDirectory(dir: string): Promise<ImageDirectory
   }
   const kept = new Set(images.flatMap(({ digest }) => [`${hex(digest)}.json`, `${hex(digest)}.erofs`]));
   for (const name of await readdir(dir)) {
-    if (/^[0-9a-f]{64}\.(json|erofs|json\.part)$/.test(name) && !kept.has(name)) await rm(join(dir, name), { force: true });
+    if (/^[0-9a-f]{64}\.(json|erofs|json\.part)$/.test(name) && !kept.has(name))
+      await rm(join(dir, name), { force: true });
   }
   return { images, references: await recoverReferences(dir, new Set(images.map(({ digest }) => digest))) };
 }
@@ -107,7 +112,8 @@ export async function digestFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   const file = await open(path, "r");
   try {
-    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1_048_576 })) hash.update(chunk as Buffer);
+    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1_048_576 }))
+      hash.update(chunk as Buffer);
   } finally {
     await file.close();
   }
@@ -133,7 +139,10 @@ async function recoverReferences(dir: string, digests: ReadonlySet<string>): Pro
   const folder = imagePaths(dir).references;
   for (const name of await readdir(folder)) {
     const parsed = ReferenceRecord.safeParse(await readJson(join(folder, name)));
-    const usable = parsed.success && digests.has(parsed.data.digest) && referencePath(dir, parsed.data.reference) === join(folder, name);
+    const usable =
+      parsed.success &&
+      digests.has(parsed.data.digest) &&
+      referencePath(dir, parsed.data.reference) === join(folder, name);
     if (usable) references.set(parsed.data.reference, parsed.data.digest);
     else await rm(join(folder, name), { force: true });
   }

@@ -57,7 +57,12 @@ export async function pullImage(image: ResolvedImage, config: PullConfig, call: 
   }
 }
 
-async function buildImage(staging: string, image: ResolvedImage, config: PullConfig, call: PullCall): Promise<ImageRecord> {
+async function buildImage(
+  staging: string,
+  image: ResolvedImage,
+  config: PullConfig,
+  call: PullCall,
+): Promise<ImageRecord> {
   const [layout, root, file] = [join(staging, "layout"), join(staging, "root"), join(staging, "image.erofs")];
   const tool = { signal: call.signal, env: config.env };
   call.onProgress({ phase: "download", doneBytes: 0, totalBytes: image.layersBytes });
@@ -70,7 +75,8 @@ async function buildImage(staging: string, image: ResolvedImage, config: PullCon
   await prepareImageTree(root);
   call.onProgress({ phase: "pack" });
   await packErofs(root, file, tool);
-  if ((await stat(file)).size > config.maxImageBytes) throw tooLarge(formatImageReference(image.reference), config.maxImageBytes);
+  if ((await stat(file)).size > config.maxImageBytes)
+    throw tooLarge(formatImageReference(image.reference), config.maxImageBytes);
   call.signal.throwIfAborted();
   return installImage(config.dir, file, { digest: image.digest, config: imageConfig });
 }
@@ -88,7 +94,10 @@ async function readConfig(layout: string, root: string, image: ResolvedImage): P
   };
   const user = resolveImageUser(parsed.user, database);
   if (user === undefined) {
-    throw new ImageError("unusable", `Image ${name} cannot be used: it runs as ${JSON.stringify(parsed.user)}, which its own user database does not have.`);
+    throw new ImageError(
+      "unusable",
+      `Image ${name} cannot be used: it runs as ${JSON.stringify(parsed.user)}, which its own user database does not have.`,
+    );
   }
   return { entrypoint: parsed.entrypoint, cmd: parsed.cmd, env: parsed.env, workingDir: parsed.workingDir, user };
 }
@@ -100,18 +109,33 @@ interface PullWatch {
 }
 
 /** Aborts a pull before it fills the disk, and reports downloaded bytes. */
-function watchPull(staging: string, image: ResolvedImage, stage: Stage, call: PullCall & { readonly config: PullConfig }): PullWatch {
+function watchPull(
+  staging: string,
+  image: ResolvedImage,
+  stage: Stage,
+  call: PullCall & { readonly config: PullConfig },
+): PullWatch {
   const stopped = new AbortController();
   const full = new AbortController();
   const run = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       const { bavail, bsize } = await statfs(staging);
       if (bavail * bsize < call.config.reserveBytes) {
-        full.abort(new ImageError("disk-full", `Image ${formatImageReference(image.reference)} cannot be pulled: the disk is full.`));
+        full.abort(
+          new ImageError(
+            "disk-full",
+            `Image ${formatImageReference(image.reference)} cannot be pulled: the disk is full.`,
+          ),
+        );
         return;
       }
       const doneBytes = await downloadedBytes(join(staging, "layout"));
-      if (doneBytes > 0 && stage.phase === "download") call.onProgress({ phase: "download", doneBytes: Math.min(doneBytes, image.layersBytes), totalBytes: image.layersBytes });
+      if (doneBytes > 0 && stage.phase === "download")
+        call.onProgress({
+          phase: "download",
+          doneBytes: Math.min(doneBytes, image.layersBytes),
+          totalBytes: image.layersBytes,
+        });
       await call.clock.sleep(WATCH_INTERVAL_MS, stopped.signal);
     }
   };
@@ -141,8 +165,13 @@ async function downloadedBytes(layout: string): Promise<number> {
 
 function translate(name: string, error: unknown): unknown {
   if (error instanceof ToolError) {
-    if (/no space left on device/i.test(error.stderr)) return new ImageError("disk-full", `Image ${name} cannot be pulled: the disk is full.`, error);
-    return new ImageError("unusable", `Image ${name} cannot be used: its layers cannot be turned into a file system.`, error);
+    if (/no space left on device/i.test(error.stderr))
+      return new ImageError("disk-full", `Image ${name} cannot be pulled: the disk is full.`, error);
+    return new ImageError(
+      "unusable",
+      `Image ${name} cannot be used: its layers cannot be turned into a file system.`,
+      error,
+    );
   }
   if ((error as NodeJS.ErrnoException | undefined)?.code === "ENOSPC") {
     return new ImageError("disk-full", `Image ${name} cannot be pulled: the disk is full.`, error);

@@ -28,7 +28,11 @@ export interface ResolvedImage extends PlatformManifest {
 const MAX_MANIFEST_BYTES = 4_194_304;
 
 /** Asks the registry what a reference means on this machine. */
-export async function resolveImage(reference: ImageReference, config: RegistryConfig, signal: AbortSignal): Promise<ResolvedImage> {
+export async function resolveImage(
+  reference: ImageReference,
+  config: RegistryConfig,
+  signal: AbortSignal,
+): Promise<ResolvedImage> {
   const first = await inspect(reference, config, signal);
   const parsed = parseManifest(first.json);
   if (parsed.kind !== "index") return resolved(reference, first);
@@ -40,9 +44,22 @@ export async function resolveImage(reference: ImageReference, config: RegistryCo
 }
 
 /** Copies an image to the tag `image` of a new OCI layout; the tool verifies every blob's digest. */
-export async function copyImage(image: ResolvedImage, layoutDir: string, config: RegistryConfig, signal: AbortSignal): Promise<void> {
+export async function copyImage(
+  image: ResolvedImage,
+  layoutDir: string,
+  config: RegistryConfig,
+  signal: AbortSignal,
+): Promise<void> {
   const tls = isInsecure(image.reference, config) ? ["--src-tls-verify=false"] : [];
-  const args = ["copy", "--quiet", "--remove-signatures", `--src-authfile=${config.authFile}`, ...tls, address(image.reference), `oci:${layoutDir}:image`];
+  const args = [
+    "copy",
+    "--quiet",
+    "--remove-signatures",
+    `--src-authfile=${config.authFile}`,
+    ...tls,
+    address(image.reference),
+    `oci:${layoutDir}:image`,
+  ];
   await skopeo(image.reference, args, config, signal);
 }
 
@@ -57,16 +74,27 @@ async function inspect(reference: ImageReference, config: RegistryConfig, signal
   const deadline = AbortSignal.timeout(config.resolveTimeoutMs);
   const bytes = await skopeo(reference, args, config, AbortSignal.any([signal, deadline])).catch((error: unknown) => {
     if (signal.aborted || !deadline.aborted) throw error;
-    throw new ImageError("timeout", `Image ${formatImageReference(reference)} cannot be pulled: the registry did not answer within ${config.resolveTimeoutMs} ms.`, error);
+    throw new ImageError(
+      "timeout",
+      `Image ${formatImageReference(reference)} cannot be pulled: the registry did not answer within ${config.resolveTimeoutMs} ms.`,
+      error,
+    );
   });
   const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
   if (reference.digest !== undefined && digest !== reference.digest) {
-    throw new ImageError("corrupt", `Image ${formatImageReference(reference)} cannot be pulled: the registry's manifest has the digest ${digest}.`);
+    throw new ImageError(
+      "corrupt",
+      `Image ${formatImageReference(reference)} cannot be pulled: the registry's manifest has the digest ${digest}.`,
+    );
   }
   try {
     return { digest, json: JSON.parse(new TextDecoder().decode(bytes)) };
   } catch (error) {
-    throw new ImageError("unusable", `Image ${formatImageReference(reference)} cannot be used: its manifest is not JSON.`, error);
+    throw new ImageError(
+      "unusable",
+      `Image ${formatImageReference(reference)} cannot be used: its manifest is not JSON.`,
+      error,
+    );
   }
 }
 
@@ -77,10 +105,19 @@ function resolved(reference: ImageReference, raw: RawManifest): ResolvedImage {
   return { ...parsed.manifest, digest: raw.digest, reference: { ...reference, digest: raw.digest } };
 }
 
-async function skopeo(reference: ImageReference, args: readonly string[], config: RegistryConfig, signal: AbortSignal): Promise<Uint8Array> {
+async function skopeo(
+  reference: ImageReference,
+  args: readonly string[],
+  config: RegistryConfig,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const policy = config.policyFile === undefined ? ["--insecure-policy"] : [`--policy=${config.policyFile}`];
   try {
-    return await runTool("skopeo", [...policy, ...args], { signal, env: config.env, maxStdoutBytes: MAX_MANIFEST_BYTES });
+    return await runTool("skopeo", [...policy, ...args], {
+      signal,
+      env: config.env,
+      maxStdoutBytes: MAX_MANIFEST_BYTES,
+    });
   } catch (error) {
     if (error instanceof ToolError) throw classifyRegistryFailure(formatImageReference(reference), error.stderr, error);
     throw error;

@@ -1,8 +1,9 @@
-import { execFile } from "node:child_process";
-import { lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { execFile, spawn } from "node:child_process";
+import { lstat, mkdtemp, readdir, readFile, readlink, rm, truncate, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "#core/clock.ts";
@@ -58,7 +59,11 @@ const directory = (name: string, more: Partial<LayerEntry> = {}): LayerEntry => 
 const symlink = (name: string, linkname: string): LayerEntry => ({ name, type: "symlink", linkname });
 
 /** Pushes an image and answers its reference through the proxy. */
-async function push(name: string, layers: readonly (readonly LayerEntry[])[], config: Record<string, unknown> = {}): Promise<string> {
+async function push(
+  name: string,
+  layers: readonly (readonly LayerEntry[])[],
+  config: Record<string, unknown> = {},
+): Promise<string> {
   await pushImage(open.host, name, "latest", { layers, config });
   return `${proxy.host}/${name}`;
 }
@@ -66,13 +71,28 @@ async function push(name: string, layers: readonly (readonly LayerEntry[])[], co
 /** What is on disk besides whole images. */
 async function litter(): Promise<string[]> {
   const names = await readdir(dir, { recursive: true });
-  return names.filter((name) => !/^(references(\/[0-9a-f]{64}\.json)?|[0-9a-f]{64}\.(erofs|json)|staging|empty-root|anonymous\.auth)$/.test(name));
+  return names.filter(
+    (name) =>
+      !/^(references(\/[0-9a-f]{64}\.json)?|[0-9a-f]{64}\.(erofs|json)|staging|empty-root|anonymous\.auth)$/.test(name),
+  );
 }
 
 async function extract(erofsPath: string): Promise<string> {
   const root = join(await mkdtemp(join(dir, "extracted-")), "root");
   await run("fsck.erofs", [`--extract=${root}`, erofsPath]);
   return root;
+}
+
+async function dump(erofsPath: string, path: string): Promise<string> {
+  return (await run("dump.erofs", [`--path=${path}`, erofsPath])).stdout;
+}
+
+/** Type and mode as they lie in the inode: the unpacking tool drops the set-user-id bit. */
+async function packedMode(erofsPath: string, path: string): Promise<number> {
+  const inode = Number(/NID: (\d+)/.exec(await dump(erofsPath, path))?.[1]);
+  const bytes = await readFile(erofsPath);
+  const metaBlock = bytes.readUInt32LE(1024 + 40);
+  return bytes.readUInt16LE(metaBlock * 4096 + inode * 32 + 4);
 }
 
 describe("ImageStore.acquire()", () => {
@@ -108,7 +128,14 @@ describe("ImageStore.acquire()", () => {
   test("applies whiteouts, opaque directories, hard links, setuid, owners, attributes, times and odd names", async () => {
     const odd = "name with \n newline, ütf and \u{1f600}";
     const reference = await push("tree", [
-      [file("gone"), directory("opaque"), file("opaque/old"), directory("kept"), file("kept/below"), file("kept/hidden")],
+      [
+        file("gone"),
+        directory("opaque"),
+        file("opaque/old"),
+        directory("kept"),
+        file("kept/below"),
+        file("kept/hidden"),
+      ],
       [
         file(".wh.gone", ""),
         file("opaque/.wh..wh..opq", ""),
@@ -121,7 +148,8 @@ describe("ImageStore.acquire()", () => {
         symlink("absolute", "/etc/passwd"),
       ],
     ]);
-    const root = await extract((await store.acquire(reference, call)).erofsPath);
+    const image = await store.acquire(reference, call);
+    const root = await extract(image.erofsPath);
     const names = await readdir(root, { recursive: true });
     expect(names).not.toContain("gone");
     expect(names).not.toContain("opaque/old");
@@ -129,7 +157,9 @@ describe("ImageStore.acquire()", () => {
     expect(names.filter((name) => name.includes(".wh."))).toEqual([]);
     expect(names).toEqual(expect.arrayContaining(["opaque/new", "kept/below", odd]));
     const sudo = await lstat(join(root, "sudo"));
-    expect([sudo.mode & 0o7777, sudo.uid, sudo.gid, sudo.mtimeMs]).toEqual([0o4755, 7, 8, 1_600_000_000_000]);
+    expect([sudo.uid, sudo.gid, sudo.mtimeMs]).toEqual([7, 8, 1_600_000_000_000]);
+    expect(await packedMode(image.erofsPath, "/sudo")).toBe(0o104755);
+    expect(await dump(image.erofsPath, "/marked")).toMatch(/Xattr size: [1-9]/);
     expect(await readFile(join(root, "hard"), "utf8")).toBe("x");
     expect(await readlink(join(root, "absolute"))).toBe("/etc/passwd");
   });
@@ -168,11 +198,18 @@ describe("ImageStore.acquire()", () => {
         file("up/by-relative-symlink"),
         { name: "stolen", type: "link" as const, linkname: `${up}${outside.slice(1)}/victim` },
       ],
-      [file("door/.wh.victim", ""), file("up/.wh..wh..opq", ""), symlink("etc", outside), symlink("etc/passwd", "/etc/shadow")],
+      [
+        file("door/.wh.victim", ""),
+        file("up/.wh..wh..opq", ""),
+        symlink("etc", outside),
+        symlink("etc/passwd", "/etc/shadow"),
+      ],
     ];
     for (const [index, chosen] of [layers, [layers[0]?.slice(0, 6) ?? [], layers[1] ?? []]].entries()) {
       const reference = await push(`hostile-${index}`, chosen, { User: "root" });
-      await store.acquire(reference, call).catch((error: unknown) => expect(error).toMatchObject({ fault: "unusable" }));
+      await store
+        .acquire(reference, call)
+        .catch((error: unknown) => expect(error).toMatchObject({ fault: "unusable" }));
     }
     expect(await readdir(outside)).toEqual(["victim"]);
     expect(await readFile(join(outside, "victim"), "utf8")).toBe("untouched");
@@ -182,9 +219,15 @@ describe("ImageStore.acquire()", () => {
 
   test("picks this machine's architecture of an index, and says which one is missing", async () => {
     const [mine, other] = process.arch === "arm64" ? ["arm64", "amd64"] : ["amd64", "arm64"];
-    const foreign = await pushImage(open.host, "multi", "foreign", { layers: [[file("foreign")]], architecture: other });
+    const foreign = await pushImage(open.host, "multi", "foreign", {
+      layers: [[file("foreign")]],
+      architecture: other,
+    });
     const own = await pushImage(open.host, "multi", "own", { layers: [[file("own")]], architecture: mine });
-    const members = [{ ...foreign, architecture: other }, { ...own, architecture: mine }];
+    const members = [
+      { ...foreign, architecture: other },
+      { ...own, architecture: mine },
+    ];
     const index = await pushIndex(open.host, "multi", "latest", members);
     expect((await store.acquire(`${open.host}/multi`, call)).digest).toBe(own.digest);
     expect((await store.acquire(`${open.host}/multi@${index.digest}`, call)).digest).toBe(own.digest);
@@ -243,9 +286,17 @@ describe("ImageStore.acquire() of atoll/debian", () => {
     await run("mkfs.erofs", ["--quiet", "-Enoinline_data", join(dir, "base"), tree]);
     const digest = await digestFile(join(dir, "base"));
     const user = { uid: 0, gid: 0, additionalGids: [], home: "/root" };
-    await installImage(dir, join(dir, "base"), { digest, config: { entrypoint: [], cmd: ["bash"], env: {}, workingDir: "/", user } });
+    await installImage(dir, join(dir, "base"), {
+      digest,
+      config: { entrypoint: [], cmd: ["bash"], env: {}, workingDir: "/", user },
+    });
     await installReference(dir, "docker.io/atoll/debian:latest", digest);
-    for (const reference of ["atoll/debian", "atoll/debian:latest", "docker.io/atoll/debian", "docker.io/atoll/debian:latest"]) {
+    for (const reference of [
+      "atoll/debian",
+      "atoll/debian:latest",
+      "docker.io/atoll/debian",
+      "docker.io/atoll/debian:latest",
+    ]) {
       expect((await store.acquire(reference, call)).digest).toBe(digest);
     }
     await expect(store.acquire("atoll/debian:13", call)).rejects.toMatchObject({ reason: "ImageNotFound" });
@@ -257,13 +308,20 @@ describe("ImageStore.acquire() of atoll/debian", () => {
 });
 
 describe("ImageStore.acquire() refuses", () => {
-  test.each(["", "UPPER/case", "a:b:c", "a@sha256:12", "../x", "a b", "host/", "-x", `${"a/".repeat(200)}a`])("the malformed reference %j", async (reference) => {
-    await expect(store.acquire(reference, call)).rejects.toMatchObject({ slug: "bad-request" });
-  });
+  test.each(["", "UPPER/case", "a:b:c", "a@sha256:12", "../x", "a b", "host/", "-x", `${"a/".repeat(200)}a`])(
+    "the malformed reference %j",
+    async (reference) => {
+      await expect(store.acquire(reference, call)).rejects.toMatchObject({ slug: "bad-request" });
+    },
+  );
 
   test("an unknown tag and an unknown repository as ImageNotFound", async () => {
     const reference = await push("known", [[file("a")]]);
-    for (const unknown of [`${reference}:absent`, `${open.host}/absent/repository`, `${reference}@sha256:${"0".repeat(64)}`]) {
+    for (const unknown of [
+      `${reference}:absent`,
+      `${open.host}/absent/repository`,
+      `${reference}@sha256:${"0".repeat(64)}`,
+    ]) {
       await expect(store.acquire(unknown, call)).rejects.toMatchObject({ reason: "ImageNotFound", fault: "not-found" });
     }
   });
@@ -275,7 +333,10 @@ describe("ImageStore.acquire() refuses", () => {
     await expect(store.acquire(reference, call)).rejects.toMatchObject({ reason: "ImagePullDenied" });
     const attempt = async (password: string): Promise<string> => {
       const authFile = join(dir, "config.json");
-      await writeFile(authFile, JSON.stringify({ auths: { [closed.host]: { auth: btoa(`${READER.name}:${password}`) } } }));
+      await writeFile(
+        authFile,
+        JSON.stringify({ auths: { [closed.host]: { auth: btoa(`${READER.name}:${password}`) } } }),
+      );
       const other = await createStore({ authFile });
       const image = await other.acquire(reference, call).finally(() => other.close());
       await rm(authFile);
@@ -295,7 +356,10 @@ describe("ImageStore.acquire() refuses", () => {
 
   test("a registry that cannot be reached, resolved, trusted, or is overrun", async () => {
     const reference = await push("limited", [[file("a")]]);
-    await expect(store.acquire("127.0.0.1:1/x/y", call)).rejects.toMatchObject({ fault: "unreachable", reason: "ImagePullFailed" });
+    await expect(store.acquire("127.0.0.1:1/x/y", call)).rejects.toMatchObject({
+      fault: "unreachable",
+      reason: "ImagePullFailed",
+    });
     await expect(store.acquire("registry.invalid/x", call)).rejects.toMatchObject({ fault: "unreachable" });
     const strict = await createStore({ insecureRegistries: [] });
     await expect(strict.acquire(reference, call)).rejects.toMatchObject({ fault: "tls" });
@@ -309,7 +373,10 @@ describe("ImageStore.acquire() refuses", () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const host = `127.0.0.1:${(silent.address() as AddressInfo).port}`;
     const hasty = await createStore({ resolveTimeoutMs: 200, insecureRegistries: [host] });
-    await expect(hasty.acquire(`${host}/x`, call)).rejects.toMatchObject({ fault: "timeout", reason: "ImagePullFailed" });
+    await expect(hasty.acquire(`${host}/x`, call)).rejects.toMatchObject({
+      fault: "timeout",
+      reason: "ImagePullFailed",
+    });
     await hasty.close();
     silent.close();
   });
@@ -331,7 +398,10 @@ describe("ImageStore.acquire() refuses", () => {
     const bytes = await readFile(path);
     bytes[bytes.length - 9] = (bytes.at(-9) ?? 0) ^ 0xff;
     await writeFile(path, bytes);
-    await expect(store.acquire(`${open.host}/corrupt`, call)).rejects.toMatchObject({ fault: "corrupt", reason: "ImagePullFailed" });
+    await expect(store.acquire(`${open.host}/corrupt`, call)).rejects.toMatchObject({
+      fault: "corrupt",
+      reason: "ImagePullFailed",
+    });
     expect(await litter()).toEqual([]);
   });
 
@@ -362,6 +432,64 @@ describe("ImageStore.acquire() refuses", () => {
     expect(await litter()).toEqual([]);
   });
 });
+
+describe("createImageStore()", () => {
+  const phases = ["resolve", "download", "unpack", "pack"] as const;
+
+  test.each(phases)(
+    "leaves no litter and no process after kill -9 in phase %s, and the image can be had",
+    async (phase) => {
+      const reference = await push(`killed-${phase}`, [
+        Array.from({ length: 300 }, (_, index) => file(`dir/${index}`, "x".repeat(9000))),
+      ]);
+      await killDuring(phase, reference);
+      await expect.poll(() => processesIn(dir), { interval: 20, timeout: 10_000 }).toEqual([]);
+      await store.close();
+      store = await createStore();
+      expect(await litter()).toEqual([]);
+      const image = await store.acquire(reference, call);
+      const root = await extract(image.erofsPath);
+      expect(await readdir(join(root, "dir"))).toHaveLength(300);
+    },
+  );
+
+  test("removes what is not whole: a file without record, a record without file, a shortened file, a dangling reference", async () => {
+    const [whole, shortened] = [await push("whole", [[file("a")]]), await push("shortened", [[file("b")]])];
+    const kept = await store.acquire(whole, call);
+    const broken = await store.acquire(shortened, call);
+    await truncate(broken.erofsPath, 4096);
+    await writeFile(join(dir, `${"0".repeat(64)}.erofs`), "half");
+    await writeFile(join(dir, `${"1".repeat(64)}.json`), "{}");
+    await installReference(dir, "docker.io/library/x:latest", `sha256:${"2".repeat(64)}`);
+    await store.close();
+    store = await createStore();
+    expect(store.list().map(({ digest, references }) => [digest, references])).toEqual([
+      [kept.digest, [`${whole}:latest`]],
+    ]);
+    expect((await readdir(dir)).filter((name) => /erofs|json/.test(name))).toHaveLength(2);
+    expect(await readdir(join(dir, "references"))).toHaveLength(1);
+  });
+});
+
+/** Pulls in a process of its own and kills it as soon as it reports the phase. */
+async function killDuring(phase: string, reference: string): Promise<void> {
+  const program = new URL("../../../../test/images/pull-process.ts", import.meta.url).pathname;
+  const child = spawn(process.execPath, [program, dir, reference, proxy.host], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  createInterface(child.stdout).on("line", (line) => {
+    if (line === phase) child.kill("SIGKILL");
+  });
+  await ended;
+  expect(child.signalCode).toBe("SIGKILL");
+}
+
+async function processesIn(path: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+  return lines.filter((line) => line.includes(path));
+}
 
 describe("ImageStore.evict()", () => {
   test("removes unheld images, least recently used first, and keeps held ones", async () => {

@@ -4,9 +4,26 @@ import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import { ImageError } from "#runtime/backend/local/image-error.ts";
 import { createFlight, type Flight } from "#runtime/backend/local/image-flight.ts";
-import { formatImageReference, isBaseImage, parseImageReference, type ImageReference } from "#runtime/backend/local/image-reference.ts";
-import { planEviction, referencesOf, totalBytes, type Shelf, type ShelfImage } from "#runtime/backend/local/image-shelf.ts";
-import type { AcquireCall, ImageStore, ImageStoreConfig, PullProgress, StoredImage } from "#runtime/backend/local/image-store.ts";
+import {
+  formatImageReference,
+  isBaseImage,
+  parseImageReference,
+  type ImageReference,
+} from "#runtime/backend/local/image-reference.ts";
+import {
+  planEviction,
+  referencesOf,
+  totalBytes,
+  type Shelf,
+  type ShelfImage,
+} from "#runtime/backend/local/image-shelf.ts";
+import type {
+  AcquireCall,
+  ImageStore,
+  ImageStoreConfig,
+  PullProgress,
+  StoredImage,
+} from "#runtime/backend/local/image-store.ts";
 import { createTurnstile } from "#runtime/backend/local/image-turnstile.ts";
 import type { Image } from "#runtime/backend/local/image.ts";
 import * as files from "#runtime/backend/local/node/image-files.ts";
@@ -28,7 +45,9 @@ const MAX_ATTEMPTS = 3;
 export async function createImageStore(config: ImageStoreConfig, deps: ImageStoreDeps): Promise<ImageStore> {
   const { images, references } = await files.recoverImageDirectory(config.dir);
   const shelf: Shelf = {
-    images: new Map(images.map((image) => [image.digest, { ...image, notedAtMs: image.lastUsedAtMs, holders: new Set<string>() }])),
+    images: new Map(
+      images.map((image) => [image.digest, { ...image, notedAtMs: image.lastUsedAtMs, holders: new Set<string>() }]),
+    ),
     references: new Map(references),
   };
   const anonymous = join(config.dir, "anonymous.auth");
@@ -63,7 +82,8 @@ class Store implements ImageStore {
   async acquire(text: string, call: AcquireCall): Promise<Image> {
     const reference = parseImageReference(text);
     const key = formatImageReference(reference);
-    const known = this.#config.pullPolicy === "Always" && !isBaseImage(reference) ? undefined : this.#shelf.references.get(key);
+    const known =
+      this.#config.pullPolicy === "Always" && !isBaseImage(reference) ? undefined : this.#shelf.references.get(key);
     const ready = known === undefined ? undefined : this.hold(known, call.holder);
     if (ready !== undefined) return ready;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
@@ -83,7 +103,13 @@ class Store implements ImageStore {
     entry.holders.add(holder);
     this.#touch(entry);
     const { config, sizeBytes } = entry;
-    return { digest, config, sizeBytes, erofsPath: files.erofsPath(this.#config.dir, digest), emptyRootDir: files.imagePaths(this.#config.dir).emptyRoot };
+    return {
+      digest,
+      config,
+      sizeBytes,
+      erofsPath: files.erofsPath(this.#config.dir, digest),
+      emptyRootDir: files.imagePaths(this.#config.dir).emptyRoot,
+    };
   }
 
   releaseAll(holder: string): void {
@@ -136,7 +162,10 @@ class Store implements ImageStore {
   async #findLocal(key: string): Promise<string> {
     const record = await files.readReference(this.#config.dir, key);
     if (record === undefined) {
-      throw new ImageError("not-found", `Image ${key} is not on this machine; images of that name are built by the set-up, not pulled.`);
+      throw new ImageError(
+        "not-found",
+        `Image ${key} is not on this machine; images of that name are built by the set-up, not pulled.`,
+      );
     }
     this.#shelve(record, key);
     return record.digest;
@@ -145,7 +174,10 @@ class Store implements ImageStore {
   #fetch(key: string, reference: ImageReference, call: AcquireCall): Promise<string> {
     const allowed = this.#config.allowedRegistries;
     if (allowed !== undefined && !allowed.includes(reference.registry)) {
-      throw new ImageError("denied", `Image ${key} cannot be pulled: the registry ${reference.registry} is not among the allowed ones.`);
+      throw new ImageError(
+        "denied",
+        `Image ${key} cannot be pulled: the registry ${reference.registry} is not among the allowed ones.`,
+      );
     }
     return this.#join(this.#byReference, key, call, (flight) => this.#resolveAndPull(key, reference, flight));
   }
@@ -169,7 +201,12 @@ class Store implements ImageStore {
       const startedAtMs = this.#clock.now();
       const record = await this.#pullInTime(key, image, call);
       this.#shelve(record, undefined);
-      const fields = { image: key, digest: image.digest, size_bytes: record.sizeBytes, duration_ms: this.#clock.now() - startedAtMs };
+      const fields = {
+        image: key,
+        digest: image.digest,
+        size_bytes: record.sizeBytes,
+        duration_ms: this.#clock.now() - startedAtMs,
+      };
       this.#log.info("image pulled", fields);
       return image.digest;
     } finally {
@@ -181,7 +218,11 @@ class Store implements ImageStore {
     const timeoutMs = this.#config.pullTimeoutMs ?? 900_000;
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
-      return await pullImage(image, this.#pull, { ...call, clock: this.#clock, signal: AbortSignal.any([call.signal, deadline]) });
+      return await pullImage(image, this.#pull, {
+        ...call,
+        clock: this.#clock,
+        signal: AbortSignal.any([call.signal, deadline]),
+      });
     } catch (error) {
       if (call.signal.aborted || !deadline.aborted) throw error;
       throw new ImageError("timeout", `Image ${key} cannot be pulled: it took longer than ${timeoutMs} ms.`, error);
@@ -195,11 +236,18 @@ class Store implements ImageStore {
     if (missingBytes > 0) await this.#evictTo(Math.max(0, totalBytes(this.#shelf) - missingBytes));
   }
 
-  #join(flights: Map<string, PullFlight>, key: string, call: Partial<FlightCall> & { readonly signal: AbortSignal }, work: (call: FlightCall) => Promise<string>): Promise<string> {
+  #join(
+    flights: Map<string, PullFlight>,
+    key: string,
+    call: Partial<FlightCall> & { readonly signal: AbortSignal },
+    work: (call: FlightCall) => Promise<string>,
+  ): Promise<string> {
     let flight = flights.get(key);
     if (flight?.live !== true) {
       const closed = this.#closed.signal;
-      const started = createFlight<string, PullProgress>((signal, onProgress) => work({ signal: AbortSignal.any([signal, closed]), onProgress }));
+      const started = createFlight<string, PullProgress>((signal, onProgress) =>
+        work({ signal: AbortSignal.any([signal, closed]), onProgress }),
+      );
       flights.set(key, started);
       void started.ended.then(() => flights.get(key) === started && flights.delete(key));
       flight = started;
@@ -211,7 +259,14 @@ class Store implements ImageStore {
     const { digest, sizeBytes, config } = record;
     if (!this.#shelf.images.has(digest)) {
       const nowMs = this.#clock.now();
-      this.#shelf.images.set(digest, { digest, sizeBytes, config, lastUsedAtMs: nowMs, notedAtMs: nowMs, holders: new Set() });
+      this.#shelf.images.set(digest, {
+        digest,
+        sizeBytes,
+        config,
+        lastUsedAtMs: nowMs,
+        notedAtMs: nowMs,
+        holders: new Set(),
+      });
     }
     if (reference !== undefined) this.#shelf.references.set(reference, digest);
   }

@@ -71,7 +71,9 @@ export function runTool(command: string, args: readonly string[], options: ToolO
       if (signal.aborted) return reject(signal.reason);
       if (fault !== undefined) return reject(fault);
       if (exitCode === 0) return resolve(Buffer.concat(stdout));
-      reject(new ToolError(`${command} ended with ${killedBy ?? `exit code ${exitCode}`}`, exitCode ?? undefined, stderr));
+      reject(
+        new ToolError(`${command} ended with ${killedBy ?? `exit code ${exitCode}`}`, exitCode ?? undefined, stderr),
+      );
     });
   });
 }
