@@ -1,0 +1,411 @@
+/*
+ * Mechanism for the agent: starts commands inside a container's root with the container's
+ * power, and moves their output from pipes to journal files. All policy is in TypeScript.
+ *
+ * One pump thread owns everything after the spawn: it waits on the commands' pipes and pid
+ * descriptors, writes journals, reaps, and reports by fixed-size messages on a pipe.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, ROUND_BYTES = 1 << 20, LIMITS = 16 };
+
+/* What a message says; `slot` is command * 2 + stream for the first five, the command otherwise. */
+enum { DATA = 1, PAUSED, FAILED, COMPLETE, CLOSED, EXITED, STDIN_READY };
+struct message { uint32_t kind, slot; int64_t value; };
+
+/* Layout shared with TypeScript: 64-bit words in this order. */
+struct spawn {
+  int64_t root_fd, cwd_fd;
+  int64_t argv, envp;       /* char ** */
+  int64_t candidates;       /* char **: absolute or cwd-relative programs to try in this order */
+  int64_t shell_argv;       /* char **: run when no candidate can be executed */
+  int64_t bounding, inheritable, no_new_privileges;
+  int64_t limits;           /* struct rlimit [LIMITS]; an entry with rlim_cur > rlim_max is not set */
+  int64_t name;             /* journal files are <name>.<stream>.<segment> */
+  int64_t slot, limit;      /* limit: bytes each stream may journal before a grant */
+  int64_t out_pid, out_stdin_fd, out_step;
+};
+
+struct stream {
+  int fd, segment_fd;
+  int64_t segment, end, final; /* final: -1 until the command has exited */
+  _Atomic int64_t limit;
+};
+struct command {
+  int exited;
+  pid_t pid;
+  int pid_fd;
+  char name[NAME_BYTES];
+  struct stream streams[2];
+};
+
+static struct command commands[SLOTS];
+static int epoll_fd, journal_fd, wake_fd;
+static int64_t segment_bytes;
+static pthread_mutex_t reaping = PTHREAD_MUTEX_INITIALIZER;
+
+/* What an epoll entry is about: command, and 0/1 for an output stream, 2 for stdin, 3 for the process. */
+static int watch(int operation, int fd, uint32_t events, uint32_t command, uint32_t part) {
+  struct epoll_event event = {.events = events, .data.u64 = (uint64_t)command << 2 | part};
+  return epoll_ctl(epoll_fd, operation, fd, &event);
+}
+
+/* Messages of one round of the pump leave together; the pump may wait here, nobody waits for the pump. */
+static struct message outbox[64 * 8];
+static size_t outbox_count;
+
+static void flush(void) {
+  const char *bytes = (const char *)outbox;
+  size_t left = outbox_count * sizeof *outbox;
+  while (left > 0) {
+    ssize_t count = write(wake_fd, bytes, left);
+    if (count < 0 && errno != EINTR) abort();
+    if (count > 0) bytes += count, left -= (size_t)count;
+  }
+  outbox_count = 0;
+}
+
+static void tell(uint32_t kind, uint32_t slot, int64_t value) {
+  outbox[outbox_count++] = (struct message){kind, slot, value};
+}
+
+/* ---- output ------------------------------------------------------------------------- */
+
+static int open_segment(struct command *command, int stream_index) {
+  struct stream *stream = &command->streams[stream_index];
+  int64_t wanted = stream->end / segment_bytes;
+  if (stream->segment_fd >= 0 && stream->segment == wanted) return 0;
+  if (stream->segment_fd >= 0) close(stream->segment_fd);
+  char path[NAME_BYTES + 32];
+  snprintf(path, sizeof path, "%s.%d.%lld", command->name, stream_index, (long long)wanted);
+  stream->segment_fd = openat(journal_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  stream->segment = wanted;
+  return stream->segment_fd < 0 ? -1 : 0;
+}
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Moves bytes until the pipe is empty, the limit is reached or it is another stream's turn. */
+enum outcome { EMPTY, LIMITED, YIELDED, ENDED, BROKEN };
+static enum outcome move(struct command *command, int stream_index) {
+  struct stream *stream = &command->streams[stream_index];
+  for (int64_t moved = 0;;) {
+    int64_t stop = atomic_load(&stream->limit);
+    if (stream->final >= 0) stop = smaller(stop, stream->final);
+    int64_t room = smaller(stop - stream->end, segment_bytes - stream->end % segment_bytes);
+    if (room <= 0) return LIMITED;
+    if (moved >= ROUND_BYTES) return YIELDED;
+    if (open_segment(command, stream_index)) return BROKEN;
+    loff_t at = stream->end % segment_bytes;
+    ssize_t count = splice(stream->fd, NULL, stream->segment_fd, &at, smaller(room, ROUND_BYTES), SPLICE_F_NONBLOCK);
+    if (count > 0) {
+      if (stream->end < PIPE_GROWS_AT && stream->end + count >= PIPE_GROWS_AT) fcntl(stream->fd, F_SETPIPE_SZ, PIPE_BYTES);
+      stream->end += count;
+      moved += count;
+    } else if (count == 0) {
+      return ENDED;
+    } else if (errno == EAGAIN) {
+      return EMPTY;
+    } else if (errno != EINTR) {
+      return BROKEN;
+    }
+  }
+}
+
+static void close_stream(struct command *command, int stream_index) {
+  struct stream *stream = &command->streams[stream_index];
+  uint32_t slot = (uint32_t)(command - commands);
+  int fd = stream->fd;
+  stream->fd = -1;
+  close(fd);
+  tell(CLOSED, slot * 2 + (uint32_t)stream_index, stream->end);
+}
+
+static void complete_stream(struct command *command, int stream_index) {
+  struct stream *stream = &command->streams[stream_index];
+  if (stream->segment_fd >= 0) close(stream->segment_fd);
+  stream->segment_fd = -1;
+  tell(COMPLETE, (uint32_t)(command - commands) * 2 + (uint32_t)stream_index, stream->end);
+}
+
+/* After the stream is complete, survivors of the command may go on writing: their bytes are dropped. */
+static int drop_rest(struct stream *stream) {
+  static char scratch[1 << 16];
+  for (int round = 0; round < 16; round++) {
+    ssize_t count = read(stream->fd, scratch, sizeof scratch);
+    if (count == 0) return 0;
+    if (count < 0 && errno != EINTR) return errno == EAGAIN;
+  }
+  return 1;
+}
+
+static void on_output(struct command *command, int stream_index, uint32_t events) {
+  struct stream *stream = &command->streams[stream_index];
+  uint32_t slot = (uint32_t)(command - commands), report = slot * 2 + (uint32_t)stream_index;
+  if (stream->fd < 0) return;
+  if (stream->final >= 0 && stream->end >= stream->final) {
+    if (drop_rest(stream)) watch(EPOLL_CTL_MOD, stream->fd, EPOLLIN | EPOLLONESHOT, slot, (uint32_t)stream_index);
+    else close_stream(command, stream_index);
+    return;
+  }
+  int64_t before = stream->end;
+  /* A hang-up without input is the end; asking the pipe would create a journal file for nothing. */
+  enum outcome outcome = events & EPOLLIN ? move(command, stream_index) : events & EPOLLHUP ? ENDED : EMPTY;
+  int error = errno;
+  if (stream->end > before) tell(DATA, report, stream->end);
+  if (outcome == ENDED || (stream->final >= 0 && stream->end >= stream->final)) {
+    complete_stream(command, stream_index);
+    stream->final = stream->end;
+    if (outcome == ENDED) return close_stream(command, stream_index);
+    outcome = EMPTY;
+  }
+  if (outcome == EMPTY || outcome == YIELDED) {
+    watch(EPOLL_CTL_MOD, stream->fd, EPOLLIN | EPOLLONESHOT, slot, (uint32_t)stream_index);
+  } else {
+    tell(outcome == LIMITED ? PAUSED : FAILED, report, outcome == LIMITED ? stream->end : error);
+  }
+}
+
+static void on_exit_of(struct command *command) {
+  uint32_t slot = (uint32_t)(command - commands);
+  int status = 0;
+  pthread_mutex_lock(&reaping);
+  pid_t reaped = waitpid(command->pid, &status, WNOHANG);
+  if (reaped != 0) command->exited = 1;
+  pthread_mutex_unlock(&reaping);
+  if (reaped == 0) return (void)watch(EPOLL_CTL_MOD, command->pid_fd, EPOLLIN | EPOLLONESHOT, slot, 3);
+  close(command->pid_fd);
+  tell(EXITED, slot, reaped < 0 ? -1 : status);
+  for (int i = 0; i < 2; i++) {
+    struct stream *stream = &command->streams[i];
+    int waiting = 0;
+    if (stream->fd < 0) continue;
+    ioctl(stream->fd, FIONREAD, &waiting);
+    stream->final = stream->end + waiting;
+    on_output(command, i, waiting > 0 ? EPOLLIN : 0);
+  }
+}
+
+static void *pump(void *unused) {
+  (void)unused;
+  struct epoll_event events[64];
+  for (;;) {
+    int count = epoll_wait(epoll_fd, events, 64, -1);
+    for (int i = 0; i < count; i++) {
+      uint32_t slot = (uint32_t)(events[i].data.u64 >> 2), part = events[i].data.u64 & 3;
+      if (part < 2) on_output(&commands[slot], (int)part, events[i].events);
+      else if (part == 2) tell(STDIN_READY, slot, 0);
+      else on_exit_of(&commands[slot]);
+    }
+    flush();
+  }
+  return NULL;
+}
+
+/* ---- starting ----------------------------------------------------------------------- */
+
+/* Facts about the agent that cost a system call each to find out, and system calls are dear here. */
+static uint64_t own_bounding;
+static sigset_t changed_signals;
+
+static void learn_about_self(void) {
+  struct sigaction action;
+  sigemptyset(&changed_signals);
+  for (int number = 1; number < NSIG; number++) {
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL) sigaddset(&changed_signals, number);
+  }
+  for (int cap = 0; cap < 64; cap++) {
+    if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1) own_bounding |= 1ULL << cap;
+  }
+  umask(022);
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  /* Not dumpable: between losing its power and exec a child shares this memory, and nobody may look into it. */
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static int drop_power(const struct spawn *spawn) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  uint64_t keep = (uint64_t)spawn->bounding, inherit = (uint64_t)spawn->inheritable & keep;
+  struct __user_cap_data_struct data[2];
+  for (int i = 0; i < 2; i++) {
+    data[i].effective = data[i].permitted = (uint32_t)(keep >> (32 * i));
+    data[i].inheritable = (uint32_t)(inherit >> (32 * i));
+  }
+  for (int cap = 0; cap < 64; cap++) {
+    if ((own_bounding & ~keep) >> cap & 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0)) return -1;
+  }
+  /* Raw calls: the library's wrappers would change every thread of the agent. */
+  if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0)) return -1;
+  if (syscall(SYS_capset, &header, data)) return -1;
+  return spawn->no_new_privileges ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) : 0;
+}
+
+/* Runs in the vforked child, which shares the agent's memory: system calls only, and never returns. */
+__attribute__((noinline, noreturn)) static void become(struct spawn *spawn, const int stdio[3], volatile int *step, volatile int *error) {
+  const struct rlimit *limits = (const struct rlimit *)spawn->limits;
+  char **candidates = (char **)spawn->candidates, **envp = (char **)spawn->envp, **shell = (char **)spawn->shell_argv;
+  sigset_t none;
+  sigemptyset(&none);
+  for (int number = 1; number < NSIG; number++) if (sigismember(&changed_signals, number)) signal(number, SIG_DFL);
+  setsid();
+  *step = 1;
+  if (fchdir((int)spawn->root_fd) || chroot(".") || fchdir((int)spawn->cwd_fd)) goto failed;
+  *step = 2;
+  /* The sources are above 2 (see spawn), so none is overwritten before it is used. */
+  for (int i = 0; i < 3; i++) if (dup2(stdio[i], i) < 0) goto failed;
+  if (syscall(SYS_close_range, 3, ~0U, 0)) goto failed;
+  for (int i = 0; i < LIMITS; i++) if (limits[i].rlim_cur <= limits[i].rlim_max) setrlimit(i, &limits[i]);
+  *step = 3;
+  if (drop_power(spawn)) goto failed;
+  *step = 4;
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (; *candidates; candidates++) execve(*candidates, (char **)spawn->argv, envp);
+  execve(shell[0], shell, envp);
+failed:
+  *error = errno;
+  _exit(127);
+}
+
+static int make_pipes(int pipes[3][2]) {
+  for (int i = 0; i < 3; i++) {
+    if (pipe2(pipes[i], O_CLOEXEC)) return -1;
+    int ours = pipes[i][i == 0 ? 1 : 0];
+    fcntl(ours, F_SETFL, O_NONBLOCK | (i == 0 ? O_WRONLY : O_RDONLY));
+  }
+  return 0;
+}
+
+static int adopt(struct command *command, pid_t pid, int pipes[3][2], const char *name, int64_t limit) {
+  uint32_t slot = (uint32_t)(command - commands);
+  command->pid = pid;
+  command->exited = 0;
+  command->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+  if (command->pid_fd < 0) return -1;
+  snprintf(command->name, NAME_BYTES, "%s", name);
+  for (int i = 0; i < 2; i++) {
+    command->streams[i] = (struct stream){.fd = pipes[i + 1][0], .segment_fd = -1, .final = -1, .limit = limit};
+    if (watch(EPOLL_CTL_ADD, command->streams[i].fd, EPOLLIN | EPOLLONESHOT, slot, (uint32_t)i)) return -1;
+  }
+  return watch(EPOLL_CTL_ADD, command->pid_fd, EPOLLIN | EPOLLONESHOT, slot, 3);
+}
+
+/* Starts a command; 0 or -errno. On success the out_ words are set. The caller keeps `slot` for it until EXITED and two CLOSED have come. */
+int atoll_spawn(struct spawn *spawn) {
+  int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
+  volatile int result = 0, step = 0, error = 0;
+  struct command *command = &commands[spawn->slot];
+  sigset_t all, before;
+  if (make_pipes(pipes)) { result = -errno; goto cleanup; }
+  const int stdio[3] = {pipes[0][0], pipes[1][1], pipes[2][1]};
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t pid = vfork();
+  if (pid == 0) become(spawn, stdio, &step, &error);
+  if (pid < 0) result = -errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (pid > 0 && error) {
+    waitpid(pid, NULL, 0);
+    result = -error;
+  }
+  spawn->out_step = step;
+  if (result == 0) {
+    if (adopt(command, pid, pipes, (const char *)spawn->name, spawn->limit) == 0) {
+      spawn->out_pid = pid;
+      spawn->out_stdin_fd = pipes[0][1];
+      for (int i = 0; i < 3; i++) close(stdio[i]);
+      return 0;
+    }
+    result = -errno;
+    kill(-pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    if (command->pid_fd >= 0) close(command->pid_fd);
+  }
+cleanup:
+  for (int i = 0; i < 6; i++) if (pipes[i / 2][i % 2] >= 0) close(pipes[i / 2][i % 2]);
+  return result;
+}
+
+/* Lets a stream journal up to `limit` bytes in all. */
+int atoll_grant(uint32_t slot, uint32_t stream_index, int64_t limit) {
+  struct stream *stream = &commands[slot].streams[stream_index];
+  atomic_store(&stream->limit, limit);
+  return watch(EPOLL_CTL_MOD, stream->fd, EPOLLIN | EPOLLONESHOT, slot, stream_index);
+}
+
+/* Kills the command's process group; does nothing once the command has been reaped, as its number may be another's. */
+int atoll_kill(uint32_t slot) {
+  pthread_mutex_lock(&reaping);
+  int result = commands[slot].exited ? -ESRCH : kill(-commands[slot].pid, SIGKILL) ? -errno : 0;
+  pthread_mutex_unlock(&reaping);
+  return result;
+}
+
+/* Asks for one STDIN_READY message when `fd` can be written or its reader is gone. */
+int atoll_await_stdin(uint32_t slot, int fd) {
+  if (watch(EPOLL_CTL_MOD, fd, EPOLLOUT | EPOLLONESHOT, slot, 2) == 0) return 0;
+  return watch(EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLONESHOT, slot, 2) ? -errno : 0;
+}
+
+/* Starts the pump; returns the descriptor to read messages from, or -errno. */
+int atoll_start(const char *journal_directory, int64_t bytes_per_segment) {
+  int ends[2];
+  pthread_t thread;
+  segment_bytes = bytes_per_segment;
+  learn_about_self();
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) || (epoll_fd = epoll_create1(EPOLL_CLOEXEC)) < 0) return -errno;
+  if ((journal_fd = open(journal_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) return -errno;
+  wake_fd = ends[1];
+  return pthread_create(&thread, NULL, pump, NULL) ? -EAGAIN : ends[0];
+}
+
+/* ---- files: thin system calls that give -errno ---------------------------------------- */
+
+int atoll_open_in(int root_fd, const char *path, int64_t flags) {
+  struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+  int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+  return fd < 0 ? -errno : fd;
+}
+int atoll_open_at(int dir_fd, const char *name, int flags, int mode) {
+  int fd = openat(dir_fd, name, flags | O_CLOEXEC, mode);
+  return fd < 0 ? -errno : fd;
+}
+int atoll_make_directory(int dir_fd, const char *name) { return mkdirat(dir_fd, name, 0755) ? -errno : 0; }
+int atoll_change_owner(int dir_fd, const char *name, int uid, int gid) {
+  return fchownat(dir_fd, name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
+}
+int atoll_rename(int dir_fd, const char *from, const char *to) { return renameat(dir_fd, from, dir_fd, to) ? -errno : 0; }
+int atoll_unlink(int dir_fd, const char *name) { return unlinkat(dir_fd, name, 0) ? -errno : 0; }
+int atoll_read_link(int dir_fd, const char *name, char *target, int64_t bytes) {
+  ssize_t count = readlinkat(dir_fd, name, target, (size_t)bytes);
+  return count < 0 ? -errno : (int)count;
+}
+int64_t atoll_file_system(int fd) {
+  struct statfs stats;
+  return fstatfs(fd, &stats) ? -errno : (int64_t)stats.f_type;
+}
+int atoll_write(int fd, const char *bytes, int64_t count) {
+  ssize_t written = write(fd, bytes, (size_t)count);
+  return written < 0 ? -errno : (int)written;
+}

@@ -1,0 +1,63 @@
+import { z } from "zod";
+
+const MIB = 1 << 20;
+const count = (fallback: number, least: number, most: number) => z.coerce.number().int().min(least).max(most).default(fallback);
+
+/** Environment of the agent. The program parses with it; what starts the program renders it. */
+export const AgentEnvironment = z.object({
+  /** What tokens must name: the sandbox this agent belongs to. */
+  ATOLL_AGENT_ID: z.string().min(1).max(253),
+  /** Raw Ed25519 public key, base64url, of the gateway whose tokens are accepted. */
+  ATOLL_GATEWAY_PUBLIC_KEY: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  /** `unix:/path` or `host:port`. */
+  ATOLL_AGENT_LISTEN: z.union([z.string().regex(/^unix:\/.+$/), z.string().regex(/^[^:/]+:\d{1,5}$/)]),
+  /** Where output is kept: on the agent's own disk, outside every container's root. */
+  ATOLL_JOURNAL_DIR: z.string().startsWith("/").default("/var/lib/atoll/journal"),
+  /** Most bytes of output kept for all commands of the sandbox together. Charged to the agent's disk, not to the user's. */
+  ATOLL_JOURNAL_BUDGET_BYTES: count(1024 * MIB, MIB, Number.MAX_SAFE_INTEGER),
+  /** Most commands remembered; beyond it the oldest ended ones are forgotten with their output. */
+  ATOLL_MAX_COMMANDS: count(4096, 1, 65_536),
+  /** Most output streams and file transfers served at once. */
+  ATOLL_MAX_STREAMS: count(256, 1, 4096),
+  /** The native part, built from `sidecar/native`. */
+  ATOLL_AGENT_LIBRARY: z.string().startsWith("/").default("/opt/atoll/libatoll.so"),
+  ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+});
+
+export type AgentEnvironment = z.infer<typeof AgentEnvironment>;
+
+/** Mark in the environment of a container's main process; its value is the container's name. */
+export const CONTAINER_MARK = "ISOLA_CONTAINER_NAME";
+
+/** Where the parts lie in the agent's root file system; `sidecar/build.ts` puts them there. */
+export const AGENT_FILES = {
+  runtime: "/bin/bun",
+  supervisor: "/sbin/atoll-init",
+  program: "/opt/atoll/agent.js",
+  library: "/opt/atoll/libatoll.so",
+} as const;
+
+/** Process of the agent's container: the supervisor, which starts and restarts the program and reaps orphans. */
+export const AGENT_COMMAND: readonly string[] = [AGENT_FILES.supervisor, AGENT_FILES.runtime, "--smol", AGENT_FILES.program];
+
+/**
+ * Capabilities of the agent's container: what containers have by default, so that a command
+ * can be given exactly its container's, and SYS_PTRACE to enter their roots.
+ */
+export const AGENT_CAPABILITIES: readonly string[] = [
+  "CAP_AUDIT_WRITE",
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_MKNOD",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_NET_RAW",
+  "CAP_SETFCAP",
+  "CAP_SETGID",
+  "CAP_SETPCAP",
+  "CAP_SETUID",
+  "CAP_SYS_CHROOT",
+  "CAP_SYS_PTRACE",
+];
