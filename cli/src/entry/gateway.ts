@@ -1,0 +1,45 @@
+import { systemClock } from "#core/clock.ts";
+import { Atoll } from "#sdk";
+import { clientUrl, type GatewayRecord } from "../gateway/gateway-record.ts";
+import { gatewayEnvironment } from "../gateway/gateway-environment.ts";
+import { startGateway, stopProcess, type StartedGateway } from "../node/gateway-process.ts";
+import { createGatewayStore } from "../node/gateway-store.ts";
+import { readVersion } from "../node/read-version.ts";
+import type { World } from "./world.ts";
+
+const ANSWER_WITHIN_MS = 5_000;
+
+/** The gateway of ATOLL_HOME, as the verbs see it. */
+export function createGateway(world: World) {
+  const store = createGatewayStore(world.home);
+  const client = (url: string): Atoll => new Atoll({ url, maxRetries: 1 });
+  return {
+    store,
+    client,
+    async start(listen: { host: string; port: number; insecure: boolean }): Promise<{ record: GatewayRecord } & StartedGateway> {
+      const { repo, home, searchPath } = world;
+      const env = gatewayEnvironment({ ...world.env, PATH: searchPath }, { home, ...listen });
+      const started = await startGateway({ repo, home, env, logFile: store.logFile });
+      const { version } = await readVersion(repo);
+      const url = clientUrl(listen.host, listen.port);
+      const startedAt = new Date(systemClock.now()).toISOString();
+      const record = await store.save({ pid: started.pid, url, version, startedAt, logFile: store.logFile });
+      return { record, ...started };
+    },
+    async stop(record: GatewayRecord): Promise<void> {
+      const isGone = async (): Promise<boolean> => (await store.running())?.pid !== record.pid;
+      await stopProcess(record.pid, isGone, systemClock);
+      await store.forget();
+    },
+    async isReady(url: string): Promise<boolean> {
+      const answer = fetch(`${url}/readyz`, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+      return answer.then(
+        (response) => response.ok,
+        () => false,
+      );
+    },
+    async sandboxes(url: string): Promise<readonly { id: string; status: string }[]> {
+      return client(url).sandboxes.list({ timeoutMs: ANSWER_WITHIN_MS });
+    },
+  };
+}

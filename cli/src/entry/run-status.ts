@@ -1,0 +1,45 @@
+import { renderFindings } from "../display/doctor-text.ts";
+import { renderStatus } from "../display/up-text.ts";
+import { findings } from "../doctor/findings.ts";
+import { EXIT } from "../fault.ts";
+import type { Doctor } from "../invocation.ts";
+import { findListenObstacle } from "../node/gateway-process.ts";
+import { measureDisk } from "../node/measure-disk.ts";
+import { DEFAULT_LISTEN } from "../node/parse-invocation.ts";
+import { readMachineFacts } from "../node/read-machine-facts.ts";
+import { readVersion } from "../node/read-version.ts";
+import { status } from "../verb/status.ts";
+import { createGateway } from "./gateway.ts";
+import type { World } from "./world.ts";
+
+export async function runStatus(world: World): Promise<number> {
+  const gateway = createGateway(world);
+  const { report, exitCode } = await status({
+    home: world.home,
+    running: gateway.store.running,
+    isReady: gateway.isReady,
+    sandboxStates: (url) => gateway.sandboxes(url).then((all) => all.map(({ status: state }) => state), () => undefined),
+    diskBytes: () => measureDisk(world.home),
+  });
+  world.tell(renderStatus)(report);
+  return exitCode;
+}
+
+export async function runDoctor({ port }: Doctor, world: World): Promise<number> {
+  const up = await createGateway(world).store.running();
+  const portObstacle = await findListenObstacle(DEFAULT_LISTEN, port);
+  const { home, searchPath } = world;
+  const facts = await readMachineFacts({ home, port, searchPath, portObstacle, upAt: up?.url });
+  const found = findings(facts);
+  const canRun = found.every(({ level }) => level !== "missing");
+  world.tell((all: { findings: typeof found }) => renderFindings(all.findings))({ ...{ canRun }, findings: found });
+  return canRun ? EXIT.done : EXIT.failed;
+}
+
+export async function runVersion(world: World): Promise<number> {
+  const version = await readVersion(world.repo);
+  world.tell(({ commit, ...rest }: typeof version) => {
+    return `atoll ${rest.version}${commit === undefined ? "" : ` (${commit})`}, Node ${rest.node}, Bun ${rest.bun}`;
+  })(version);
+  return EXIT.done;
+}

@@ -1,0 +1,77 @@
+import { mkdir } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+import { renderTable } from "../display/table.ts";
+import { createJsonReport, createTextReport } from "../display/test-report.ts";
+import { EXIT, Fault } from "../fault.ts";
+import type { Bench, Test } from "../invocation.ts";
+import { listBenches, runBench } from "../node/bench.ts";
+import { lockHome } from "../node/home-lock.ts";
+import { runSuite } from "../node/run-suite.ts";
+import { selectSuites } from "../test/select-suites.ts";
+import { REPORTS, SUITES } from "../test/suites.ts";
+import { runTests } from "../verb/test.ts";
+import { makeHome, setUp, type World } from "./world.ts";
+
+export async function runTest(options: Test, world: World): Promise<number> {
+  const suites = selectSuites(SUITES, options);
+  if (options.list) {
+    const rows = suites.map((suite) => [suite.name, suite.needs, String(suite.budgetSeconds), suite.title]);
+    world.write(world.json ? JSON.stringify(suites) : renderTable(["suite", "needs", "budget", ""], rows, ["budget"]));
+    return EXIT.done;
+  }
+  await mkdir(join(world.repo, REPORTS), { recursive: true });
+  const env = suiteEnvironment(world, options.soak);
+  return runTests(suites, {
+    isRoot: world.isRoot,
+    setUp: () => setUpAlone(world),
+    runSuite: (suite, onLine) => runSuite(suite, { repo: world.repo, env, signal: world.signal, onLine }),
+    report: world.json ? createJsonReport(world.write) : createTextReport(world.screen, () => performance.now()),
+    signal: world.signal,
+  });
+}
+
+export async function runBenches(options: Bench, world: World): Promise<number> {
+  const all = await listBenches(world.repo);
+  const unknown = options.names.find((name) => !all.includes(name));
+  if (unknown !== undefined) {
+    throw new Fault(`there is no benchmark "${unknown}"; there are ${all.join(", ") || "none"}`, { exitCode: EXIT.usage });
+  }
+  const names = options.names.length === 0 ? all : options.names;
+  if (options.list || names.length === 0) {
+    world.write(world.json ? JSON.stringify(names) : names.join("\n"));
+    return EXIT.done;
+  }
+  if (!world.isRoot) throw new Fault("root is needed to run sandboxes; run it with sudo");
+  await setUpAlone(world);
+  const env = suiteEnvironment(world, false);
+  let exitCode: number = EXIT.done;
+  for (const name of names) {
+    if (world.signal.aborted) return EXIT.interrupted;
+    if (!(await runBench(name, { repo: world.repo, env, json: world.json, signal: world.signal }))) exitCode = EXIT.failed;
+  }
+  return exitCode;
+}
+
+async function setUpAlone(world: World): Promise<void> {
+  await makeHome(world.home);
+  const onWait = (): void => world.screen.print("Another atoll is at work on this machine; waiting for it.");
+  const lock = await lockHome(world.home, { signal: world.signal, onWait });
+  try {
+    await setUp(world);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Pinned tools come first in PATH; ATOLL_HOME is where set-up put programs and images. */
+function suiteEnvironment({ env, repo, home, searchPath }: World, soak: boolean): Record<string, string | undefined> {
+  const tools = [join(repo, `node_modules/node-linux-${process.arch}/bin`), join(repo, "node_modules/.bin")];
+  const base = Object.fromEntries(Object.entries(env).filter(([name]) => !/^(ATOLL_|ISOLA_)/.test(name)));
+  return {
+    ...base,
+    PATH: [...tools, searchPath].join(delimiter),
+    ATOLL_HOME: home,
+    ATOLL_RUNSC: join(home, "bin", "runsc"),
+    ...(soak ? { ATOLL_SOAK: "1" } : {}),
+  };
+}

@@ -1,0 +1,81 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { systemClock } from "#core/clock.ts";
+import { renderDown, renderUp } from "../display/up-text.ts";
+import { runFirstSandbox } from "../first-sandbox.ts";
+import { Fault } from "../fault.ts";
+import type { Down, Up } from "../invocation.ts";
+import { findListenObstacle, readLogTail } from "../node/gateway-process.ts";
+import { lockHome } from "../node/home-lock.ts";
+import { DEFAULT_LISTEN, DEFAULT_PORT } from "../node/parse-invocation.ts";
+import { down } from "../verb/down.ts";
+import { up } from "../verb/up.ts";
+import { createGateway } from "./gateway.ts";
+import { makeHome, setUp, type World } from "./world.ts";
+
+export async function runUp(options: Up, world: World): Promise<number> {
+  const gateway = createGateway(world);
+  const { listen: host, port, insecure } = options;
+  if (world.isRoot) await makeHome(world.home);
+  return up(options, {
+    ...world,
+    clock: systemClock,
+    tell: world.tell(renderUp),
+    lock: (onWait) => lockHome(world.home, { signal: world.signal, onWait }),
+    running: gateway.store.running,
+    listenObstacle: () => findListenObstacle(host, port),
+    setUp: () => setUp(world),
+    start: () => gateway.start({ host, port, insecure }),
+    stop: gateway.stop,
+    isReady: gateway.isReady,
+    runFirstSandbox: (url) => runFirstSandbox(gateway.client(url), world.signal),
+    countSandboxes: async (url) => (await gateway.sandboxes(url).catch(() => [])).length,
+    lastWords: () => lastWords(gateway.store.logFile),
+  });
+}
+
+export async function runDown(options: Down, world: World): Promise<number> {
+  const gateway = createGateway(world);
+  if (world.isRoot) await makeHome(world.home);
+  return down(options, {
+    isRoot: world.isRoot,
+    clock: systemClock,
+    tell: world.tell(renderDown),
+    lock: (onWait) => lockHome(world.home, { signal: world.signal, onWait }),
+    running: gateway.store.running,
+    leftSandboxes: () => readdir(join(world.home, "sandboxes")).then((names) => names.length > 0, () => false),
+    startQuietly: () => startQuietly(gateway),
+    stop: gateway.stop,
+    listSandboxes: async (url) => (await gateway.sandboxes(url)).map(({ id }) => id),
+    removeSandbox: async (url, id) => (await gateway.client(url).sandboxes.get(id)).delete(),
+  });
+}
+
+const READY_WITHIN_MS = 60_000;
+
+async function startQuietly(gateway: ReturnType<typeof createGateway>) {
+  const { record } = await gateway.start({ host: DEFAULT_LISTEN, port: DEFAULT_PORT, insecure: false });
+  const deadlineMs = systemClock.now() + READY_WITHIN_MS;
+  while (!(await gateway.isReady(record.url))) {
+    const gone = (await gateway.store.running()) === undefined;
+    if (!gone && systemClock.now() < deadlineMs) {
+      await systemClock.sleep(50);
+      continue;
+    }
+    if (!gone) await gateway.stop(record);
+    throw new Fault(`sandboxes of an earlier run are left, and the gateway that removes them did not start; its log is ${record.logFile}`);
+  }
+  return record;
+}
+
+/** The message of the log's last line, which is JSON unless the runtime itself failed. */
+async function lastWords(logFile: string): Promise<string> {
+  const line = await readLogTail(logFile, 1);
+  try {
+    const found: unknown = JSON.parse(line);
+    if (typeof found === "object" && found !== null && "message" in found) return String(found.message);
+  } catch {
+    // Not JSON: the line as it is.
+  }
+  return line.slice(0, 300);
+}

@@ -1,0 +1,97 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { dirname, join } from "node:path";
+import type { Clock } from "#core/clock.ts";
+import { Fault } from "../fault.ts";
+
+export interface GatewayStart {
+  readonly repo: string;
+  readonly home: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly logFile: string;
+}
+
+/** A gateway that this process has started. */
+export interface StartedGateway {
+  readonly pid: number;
+  /** Resolves when the process has ended, with how. */
+  readonly ended: Promise<string>;
+}
+
+/** Starts the gateway on Bun in a session of its own: it outlives the terminal. */
+export async function startGateway(start: GatewayStart): Promise<StartedGateway> {
+  await mkdir(dirname(start.logFile), { recursive: true });
+  const log = openSync(start.logFile, "a", 0o600);
+  try {
+    const child = spawn(bunOf(start.repo), ["run", join(start.repo, "runtime/src/entry/bun.ts")], {
+      // Bun reads .env files of its folder; ATOLL_HOME has none.
+      cwd: start.home,
+      env: { ...start.env },
+      detached: true,
+      stdio: ["ignore", log, log],
+    });
+    const ended = new Promise<string>((resolve) => {
+      child.once("exit", (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+      child.once("error", (error) => resolve(error.message));
+    });
+    if (child.pid === undefined) throw new Fault(`cannot start the gateway: ${await ended}`);
+    child.unref();
+    return { pid: child.pid, ended };
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** The Bun of the lockfile. */
+function bunOf(repo: string): string {
+  const name = process.arch === "arm64" ? "bun-linux-aarch64" : "bun-linux-x64";
+  return join(repo, "node_modules/@oven", name, "bin/bun");
+}
+
+/** Why nothing can listen there, in one sentence; undefined when it can. */
+export async function findListenObstacle(host: string, port: number): Promise<string | undefined> {
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host, port, exclusive: true }, resolve);
+    });
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EADDRINUSE") return `port ${port} of ${host} is taken by another program; choose one with --port`;
+    if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") return `${host} is no address of this machine`;
+    return `port ${port} of ${host} cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+const STOP_GRACE_MS = 20_000;
+const POLL_MS = 50;
+
+/** Ends a process gracefully, by force after a grace; returns when it is gone. */
+export async function stopProcess(pid: number, isGone: () => Promise<boolean>, clock: Clock): Promise<void> {
+  const forceAtMs = clock.now() + STOP_GRACE_MS;
+  signalProcess(pid, "SIGTERM");
+  while (!(await isGone())) {
+    if (clock.now() > forceAtMs) signalProcess(pid, "SIGKILL");
+    await clock.sleep(POLL_MS);
+  }
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}
+
+/** The last lines of a log. */
+export async function readLogTail(file: string, lines: number): Promise<string> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  return text.trimEnd().split("\n").slice(-lines).join("\n");
+}
