@@ -7,6 +7,7 @@ const program = `(${PROGRAMS.join("|")})`;
 /** Tests and benchmarks may look everywhere. */
 const TESTS = String.raw`(^|/)(test|bench)/|\.test\.ts$`;
 const OUR_TESTS = String.raw`^(test|bench)/|^[^/]+/(test|bench)/|\.test\.ts$`;
+const ZOD = "(^|node_modules/)zod(/|$)";
 const BUILTINS = ["core"];
 
 /** @type {import("dependency-cruiser").IConfiguration} */
@@ -24,7 +25,7 @@ export default {
       comment: "What crosses a process boundary depends on its schema language alone.",
       severity: "error",
       from: { path: "^api/", pathNot: OUR_TESTS },
-      to: { pathNot: ["^api/", String.raw`(^|node_modules/)zod(/|$)`] },
+      to: { pathNot: ["^api/", ZOD] },
     },
     {
       name: "core-imports-only-api",
@@ -69,7 +70,7 @@ export default {
       comment: "Decisions know no adapter and no library but schemas.",
       severity: "error",
       from: { path: `^${program}/src/domain/`, pathNot: OUR_TESTS },
-      to: { pathNot: ["^$1/src/domain/", "^api/", "^core/"] },
+      to: { pathNot: ["^$1/src/domain/", "^api/", "^core/", ZOD] },
     },
     {
       name: "node-builtins-only-in-node-or-entry",
@@ -124,7 +125,8 @@ export default {
       comment: "An import that leads nowhere hides from every other rule.",
       severity: "error",
       from: {},
-      to: { couldNotResolve: true },
+      // A foreign quick start runs verbatim over our client: its import is an alias of the test.
+      to: { couldNotResolve: true, pathNot: "^@isola-run/sdk$" },
     },
     {
       name: "no-undeclared",

@@ -32,7 +32,7 @@ export async function runDoctor({ port }: Doctor, world: World): Promise<number>
   const facts = await readMachineFacts({ home, port, searchPath, portObstacle, upAt: up?.url });
   const found = findings(facts);
   const canRun = found.every(({ level }) => level !== "missing");
-  world.tell((all: { findings: typeof found }) => renderFindings(all.findings))({ ...{ canRun }, findings: found });
+  world.tell((all: { findings: typeof found; canRun: boolean }) => renderFindings(all.findings))({ canRun, findings: found });
   return canRun ? EXIT.done : EXIT.failed;
 }
 

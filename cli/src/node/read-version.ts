@@ -27,7 +27,8 @@ function childOf(value: unknown, key: string): unknown {
 }
 
 function textOf(value: unknown, key: string): string {
-  return String(childOf(value, key) ?? "unknown");
+  const found = childOf(value, key);
+  return typeof found === "string" ? found : "unknown";
 }
 
 function readCommit(repo: string): Promise<string | undefined> {
