@@ -184,37 +184,60 @@ describe("ImageStore.acquire()", () => {
     expect(await readFile(join(root, "etc/hostname"), "utf8")).toBe("kept\n");
   });
 
-  test("keeps hostile layers inside the image", async () => {
+  const up = "../".repeat(20);
+  const attacks: readonly { name: string; layers: (outside: string) => readonly (readonly LayerEntry[])[] }[] = [
+    { name: "dots in a name", layers: (outside) => [[file(`${up}${outside.slice(1)}/by-dots`)]] },
+    { name: "an absolute name", layers: (outside) => [[file(`${outside}/by-name`)]] },
+    { name: "an absolute symlink", layers: (outside) => [[symlink("door", outside), file("door/by-symlink")]] },
+    {
+      name: "an absolute symlink of a lower layer",
+      layers: (outside) => [[symlink("door", outside)], [file("door/new")]],
+    },
+    { name: "a relative symlink", layers: (outside) => [[symlink("up", `${up}${outside.slice(1)}`), file("up/new")]] },
+    { name: "a root that is a symlink", layers: (outside) => [[symlink(".", outside)], [file("new")]] },
+    {
+      name: "a whiteout behind a symlink",
+      layers: (outside) => [[symlink("door", outside)], [file("door/.wh.victim", "")]],
+    },
+    { name: "an opaque symlink", layers: (outside) => [[symlink("up", outside)], [file("up/.wh..wh..opq", "")]] },
+    { name: "a whiteout of dots", layers: () => [[file("a")], [file(".wh...", ""), file("b/.wh...", "")]] },
+    {
+      name: "a new mode through a symlink",
+      layers: (outside) => [[symlink("m", `${outside}/victim`), file("m", "changed", { mode: 0o777 })]],
+    },
+    { name: "a symlink as /etc", layers: (outside) => [[symlink("etc", outside)]] },
+    {
+      name: "a symlink as /etc/resolv.conf",
+      layers: (outside) => [[directory("etc"), symlink("etc/resolv.conf", `${outside}/victim`)]],
+    },
+    { name: "a symlink as /tmp", layers: (outside) => [[symlink("tmp", outside)]] },
+  ];
+
+  test.each(attacks)("keeps $name inside the image", async ({ name, layers }) => {
     const outside = await mkdtemp(join(tmpdir(), "atoll-outside-"));
-    await writeFile(join(outside, "victim"), "untouched");
-    const up = "../".repeat(20);
-    const layers = [
-      [
-        file(`${up}${outside.slice(1)}/by-dots`),
-        file(`${outside}/by-absolute-name`),
-        symlink("door", outside),
-        file("door/by-symlink"),
-        symlink("up", `${up}${outside.slice(1)}`),
-        file("up/by-relative-symlink"),
-        { name: "stolen", type: "link" as const, linkname: `${up}${outside.slice(1)}/victim` },
-      ],
-      [
-        file("door/.wh.victim", ""),
-        file("up/.wh..wh..opq", ""),
-        symlink("etc", outside),
-        symlink("etc/passwd", "/etc/shadow"),
-      ],
-    ];
-    for (const [index, chosen] of [layers, [layers[0]?.slice(0, 6) ?? [], layers[1] ?? []]].entries()) {
-      const reference = await push(`hostile-${index}`, chosen, { User: "root" });
-      await store
-        .acquire(reference, call)
-        .catch((error: unknown) => expect(error).toMatchObject({ fault: "unusable" }));
-    }
+    await writeFile(join(outside, "victim"), "untouched", { mode: 0o600 });
+    const reference = await push(`hostile-${name.toLowerCase().replaceAll(/[^a-z]+/g, "-")}`, layers(outside), {
+      User: "root",
+    });
+    await store.acquire(reference, call).catch((error: unknown) => expect(error).toMatchObject({ fault: "unusable" }));
     expect(await readdir(outside)).toEqual(["victim"]);
     expect(await readFile(join(outside, "victim"), "utf8")).toBe("untouched");
+    expect((await lstat(join(outside, "victim"))).mode & 0o777).toBe(0o600);
     expect(await litter()).toEqual([]);
     await rm(outside, { recursive: true });
+  });
+
+  test("never shows a file of this machine through a hard link, a symlinked user database or a FIFO in its place", async () => {
+    const outside = await mkdtemp(join(dir, "outside-"));
+    await writeFile(join(outside, "passwd"), "thief:x:0:0::/:/bin/sh\n");
+    const link = { name: "stolen", type: "link" as const, linkname: `${up}${outside.slice(1)}/passwd` };
+    await expect(store.acquire(await push("stolen", [[link]]), call)).rejects.toMatchObject({ fault: "unusable" });
+    const database = [directory("etc"), symlink("etc/passwd", `${outside}/passwd`)];
+    await expect(store.acquire(await push("database", [database], { User: "thief" }), call)).rejects.toMatchObject({
+      fault: "unusable",
+    });
+    const fifo = [directory("etc"), { name: "etc/passwd", type: "fifo" as const }];
+    expect((await store.acquire(await push("fifo", [fifo]), call)).config.user.uid).toBe(0);
   });
 
   test("picks this machine's architecture of an index, and says which one is missing", async () => {
