@@ -52,8 +52,17 @@ export const SUITES: readonly Suite[] = [
   },
   vitest("unit", "Units and properties beside the code", 600, "nothing", true),
   vitest("architecture", "The fences report what they forbid", 180, "nothing", true),
-  vitest("sdk", "TypeScript client", 300, "nothing", true),
+  vitest("sdk", "TypeScript client on Node, Bun and Deno", 300, "nothing", true),
+  vitest("network", "Flows and life of links, with real packets", 300, "root", false),
+  vitest("local", "Local backend on gVisor: conformance, limits, recovery", 900, "setup", false),
+  pytest("e2e", "Official Isola Python client against the gateway", 1200, "setup"),
 ];
+
+/** A folder of Python tests with its own pinned packages. */
+function pytest(name: string, title: string, budgetSeconds: number, needs: Suite["needs"]): Suite {
+  const command = ["node", "test/run-python.ts", `test/${name}`];
+  return { name, title, budgetSeconds, needs, quick: false, command, counting: "pytest" };
+}
 
 /** A project of `vitest.config.ts` as a suite. */
 function vitest(
