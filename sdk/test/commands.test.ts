@@ -217,7 +217,7 @@ test("stdin: a program that reads late is waited for beyond requestTimeoutMs", a
     path.endsWith("/stdin") ? new Promise((done) => setTimeout(done, 400)) : undefined,
   );
   const { stdin } = await (await sandboxOn(server, { requestTimeoutMs: 100 })).commands.spawn(["cat"]);
-  await stdin.write("x");
+  await expect(stdin.write("x")).resolves.toBeUndefined();
 });
 
 test("kill: is a DELETE that may be repeated", async () => {

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
-import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RUNTIMES, startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
 
 const run = promisify(execFile);
-const folder = join(import.meta.dirname, "../sdk");
+const program = new URL("../sdk/quick-start.ts", import.meta.url).pathname;
+const preload = new URL("../sdk/quick-start-preload.ts", import.meta.url).pathname;
 let gateway: GatewayProcess | undefined;
 
 /** The image of the quick start need not be reachable: another with python3 stands in for it. */
@@ -18,7 +18,6 @@ afterAll(() => gateway?.dispose());
 
 test("quick start of the TypeScript client runs word for word", async () => {
   const env = { ...process.env, ATOLL_TEST_URL: process.env["ATOLL_TEST_URL"] ?? gateway?.url };
-  const args = ["--import", join(folder, "quick-start-preload.ts"), join(folder, "quick-start.ts")];
-  const { stdout } = await run(RUNTIMES.node[0], args, { env, timeout: 60_000 });
+  const { stdout } = await run(RUNTIMES.node[0], ["--import", preload, program], { env, timeout: 60_000 });
   expect(stdout).toBe("hello from the sandbox\n\nHello, World!\n");
 }, 70_000);
