@@ -23,7 +23,7 @@ describe("flows of sandboxes through real packets", () => {
   let report: LabReport;
 
   beforeAll(async () => {
-    report = JSON.parse(await (await startLab("run")).line) as LabReport;
+    report = JSON.parse(await (await startLab("flows.ts")).line) as LabReport;
   }, LAB_TIMEOUT_MS);
 
   it.each(named)("%s", (name, flow) => {
@@ -60,6 +60,7 @@ describe("flows of sandboxes through real packets", () => {
   });
 
   it("detach() and remove() leave no link, connection or table", () => {
+    expect(report.trackedBefore).toBeGreaterThan(10);
     expect(report.left).toEqual([]);
     expect(report.tables).toBe("");
   });
@@ -67,7 +68,7 @@ describe("flows of sandboxes through real packets", () => {
 
 describe("the lab", () => {
   it("leaves nothing behind when it is killed", { timeout: LAB_TIMEOUT_MS }, async () => {
-    const lab = await startLab("hang");
+    const lab = await startLab("flows.ts", "hang");
     expect(await lab.line).toBe("hanging");
     const inside = descendants(lab.child.pid ?? 0);
     const networks = new Set(inside.map(networkOf));

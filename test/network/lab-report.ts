@@ -18,6 +18,30 @@ export interface LabReport {
   };
   /** Links and tracked connections after every link was detached. */
   readonly left: readonly string[];
+  /** Tracked connections before that. */
+  readonly trackedBefore: number;
   /** nft tables after the rules were removed. */
   readonly tables: string;
+}
+
+/** What the other lab prints: links through crashes, restarts and neighbours. */
+export interface LifeReport {
+  /** After each crash and clean-up: names of links, namespaces and rules still there. */
+  readonly leftovers: readonly (readonly string[])[];
+  readonly restart: {
+    /** The policy of a living link is the same after a restart. */
+    readonly kept: boolean;
+    /** The index of a living link was handed out again. */
+    readonly reused: boolean;
+    readonly found: readonly number[];
+  };
+  /** Links work and go although a table of another version was there. */
+  readonly otherVersion: boolean;
+  readonly foreign: {
+    readonly untouched: boolean;
+    readonly foreignDrops: readonly string[];
+    readonly tables: string;
+  };
+  readonly capabilities: object;
+  readonly clash: string;
 }

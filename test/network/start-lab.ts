@@ -9,15 +9,15 @@ export interface Lab {
 }
 
 /**
- * Starts the lab as the first process of fresh network, mount and process namespaces. When it ends, or
+ * Starts a lab as the first process of fresh network, mount and process namespaces. When it ends, or
  * whoever started it, the kernel takes everything down with it: programs, links, rules, mounts.
  */
-export async function startLab(mode: "run" | "hang"): Promise<Lab> {
+export async function startLab(program: "flows.ts" | "life.ts", mode = "run"): Promise<Lab> {
   const rootfs = process.env["ATOLL_TEST_ROOTFS"] ?? "/var/lib/atoll/test/rootfs";
   const runsc = process.env["ATOLL_RUNSC"] ?? "/var/lib/atoll/bin/runsc";
   if (process.getuid?.() !== 0) throw new Error("The network lab needs root: it makes network namespaces");
   await Promise.all([rootfs, runsc].map((path) => access(path)));
-  const main = new URL("lab/main.ts", import.meta.url).pathname;
+  const main = new URL(`lab/${program}`, import.meta.url).pathname;
   const lab = [process.execPath, "--disable-warning=ExperimentalWarning", main, rootfs, runsc, mode];
   const script = 'mount -t tmpfs tmpfs /run && exec "$@"';
   const namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--"];

@@ -34,3 +34,23 @@ export async function mustRun(command: string, args: readonly string[], input = 
   const said = stderr.trim().replaceAll(/\s*\n\s*/g, "; ");
   throw new Error(`${command} ended with exit code ${exitCode ?? "none"}: ${said}`);
 }
+
+const PROGRAMS = [
+  ["ip", "-V"],
+  ["tc", "-V"],
+  ["nft", "--version"],
+  ["conntrack", "--version"],
+] as const;
+
+/** Programs that the network needs and this machine lacks. */
+export async function missingPrograms(): Promise<string[]> {
+  const isMissing = await Promise.all(
+    PROGRAMS.map(([program, flag]) =>
+      runCommand(program, [flag]).then(
+        () => false,
+        () => true,
+      ),
+    ),
+  );
+  return PROGRAMS.flatMap(([program], index) => (isMissing[index] ? [program] : []));
+}

@@ -13,7 +13,7 @@ import {
   type NetConfig,
 } from "../network.ts";
 import { baseRules, indexOfChain, policyRules, removePolicy, removeTable } from "../nft.ts";
-import { mustRun, runCommand } from "./net-command.ts";
+import { missingPrograms, mustRun, runCommand } from "./net-command.ts";
 import { configureLink, enableForwarding, linkIndexes, namespaceIndexes, readHost, type NetHost } from "./net-host.ts";
 
 export type { Link, NetConfig } from "../network.ts";
@@ -226,25 +226,11 @@ function clashProblem({ pool, route }: { pool: string; route: { dst: string; dev
 }
 
 async function requirePrograms(): Promise<void> {
-  const programs = [
-    ["ip", "-V"],
-    ["tc", "-V"],
-    ["nft", "--version"],
-    ["conntrack", "--version"],
-  ] as const;
-  const missing = await Promise.all(
-    programs.map(([program, flag]) =>
-      runCommand(program, [flag]).then(
-        () => [],
-        () => [program],
-      ),
-    ),
-  );
-  const names = missing.flat();
-  if (names.length === 0) return;
+  const missing = await missingPrograms();
+  if (missing.length === 0) return;
   throw new ProblemError(
     "unavailable",
-    `Cannot set up the network for sandboxes: missing programs: ${names.join(", ")}.`,
+    `Cannot set up the network for sandboxes: missing programs: ${missing.join(", ")}.`,
   );
 }
 

@@ -136,6 +136,19 @@ async function applyAll(world: World): Promise<void> {
   );
 }
 
+/** Connections that the host tracks for any sandbox. */
+async function trackedConnections(): Promise<string[]> {
+  const families = [
+    ["-s", DEFAULT_NET.pool4],
+    ["-f", "ipv6", "-s", DEFAULT_NET.pool6],
+  ];
+  const texts = await Promise.all(families.map((args) => sh("conntrack", ["-L", ...args])));
+  return texts
+    .join("")
+    .split("\n")
+    .filter((line) => line !== "");
+}
+
 async function main(): Promise<void> {
   const world = await build();
   await applyAll(world);
@@ -151,17 +164,16 @@ async function main(): Promise<void> {
   const control = await send(world, deniedFlows, 30_000);
   for (const peer of world.peers.values()) peer.child.kill("SIGKILL");
   await world.net.init();
+  const tracked = await trackedConnections();
   await Promise.all((await world.net.list()).map((link) => world.net.detach(link)));
-  const left = [
-    ...(await world.net.list()).map(({ ifname }) => ifname),
-    await sh("conntrack", ["-L", "-s", "10.201.0.0/16"]),
-  ];
+  const left = [...(await world.net.list()).map(({ ifname }) => ifname), ...(await trackedConnections())];
   await world.net.remove();
   const report: LabReport = {
     enforced,
     guest,
     control,
-    left: left.filter((text) => text !== ""),
+    left,
+    trackedBefore: tracked.length,
     tables: await sh("nft", ["list", "tables"]),
   };
   console.log(JSON.stringify(report));
