@@ -45,13 +45,13 @@ describe("findings()", () => {
     ["runsc", "warn", { runsc: { path: "/x", versionOutput: "runsc version release-20240101.0" } }],
     ["packages", "warn", { missingPackages: ["nftables"] }],
     ["packages", "missing", { missingPackages: ["nftables"], hasApt: false }],
-    ["port", "missing", { portObstacle: "port 8800 of 127.0.0.1 is taken by another program" }],
+    ["port", "missing", { portObstacle: "port 8800 of 127.0.0.1 is taken; choose one with --port" }],
     ["forwarding", "warn", { forwarding: false }],
   ] as const)("report %s as %s", (name, level, over) => {
     const wrong = findings({ ...GOOD, ...over }).filter((finding) => finding.level !== "ok");
     expect(wrong).toHaveLength(1);
     expect(wrong[0]).toMatchObject({ name, level });
-    expect(wrong[0]?.message).toMatch(/: /);
+    expect(wrong[0]?.message).toMatch(/[:;] /);
   });
 
   test.each([

@@ -1,0 +1,74 @@
+import { describe, expect, test } from "vitest";
+import type { GatewayRecord } from "../gateway/gateway-record.ts";
+import { down, type DownEvent, type DownPorts } from "./down.ts";
+
+const RECORD = { pid: 42, url: "http://127.0.0.1:8800" } as GatewayRecord;
+
+/** Sandboxes in memory; `stubborn` ones never go. */
+function machine({ up = true, sandboxes = ["a", "b"], stubborn = false } = {}) {
+  const events: DownEvent[] = [];
+  const left = new Set(sandboxes);
+  const state = { up, left, events };
+  let nowMs = 0;
+  const ports: DownPorts = {
+    isRoot: true,
+    clock: { now: () => nowMs, sleep: async (ms) => void (nowMs += ms) },
+    tell: (event) => events.push(event),
+    lock: async () => ({ release: async () => {} }),
+    running: async () => (state.up ? RECORD : undefined),
+    leftSandboxes: async () => left.size > 0,
+    startQuietly: async () => {
+      state.up = true;
+      return RECORD;
+    },
+    stop: async () => void (state.up = false),
+    listSandboxes: async () => [...left],
+    removeSandbox: async (_, id) => void (stubborn || left.delete(id)),
+  };
+  return { state, ports };
+}
+
+describe("down()", () => {
+  test("removes every sandbox, then stops the gateway", async () => {
+    const { state, ports } = machine();
+    expect(await down({ keepSandboxes: false }, ports)).toBe(0);
+    expect([state.up, state.left.size]).toEqual([false, 0]);
+    expect(state.events).toEqual([
+      { event: "removing", sandboxes: 2 },
+      { event: "down", sandboxesRemoved: 2, sandboxesKept: 0 },
+    ]);
+  });
+
+  test("keeps sandboxes when told so", async () => {
+    const { state, ports } = machine();
+    expect(await down({ keepSandboxes: true }, ports)).toBe(0);
+    expect([state.up, state.left.size]).toEqual([false, 2]);
+    expect(state.events).toEqual([{ event: "down", sandboxesRemoved: 0, sandboxesKept: 2 }]);
+  });
+
+  test("removes sandboxes of a gateway that is gone, too", async () => {
+    const { state, ports } = machine({ up: false });
+    expect(await down({ keepSandboxes: false }, ports)).toBe(0);
+    expect([state.up, state.left.size]).toEqual([false, 0]);
+  });
+
+  test.each([
+    { keepSandboxes: true, sandboxes: ["a"] },
+    { keepSandboxes: false, sandboxes: [] },
+  ])("is content when nothing is to be done: %o", async ({ keepSandboxes, sandboxes }) => {
+    const { state, ports } = machine({ up: false, sandboxes });
+    expect(await down({ keepSandboxes }, ports)).toBe(0);
+    expect(state.events).toEqual([{ event: "not-up" }]);
+  });
+
+  test("gives up on sandboxes that stay, and leaves the gateway to be asked", async () => {
+    const { state, ports } = machine({ stubborn: true });
+    await expect(down({ keepSandboxes: false }, ports)).rejects.toThrow("2 sandboxes were not removed within 120 s");
+    expect(state.up).toBe(true);
+  });
+
+  test("needs root", async () => {
+    const { ports } = machine();
+    await expect(down({ keepSandboxes: false }, { ...ports, isRoot: false })).rejects.toThrow(/^root is needed/);
+  });
+});
