@@ -57,6 +57,10 @@ describe("formatIp()", () => {
       fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }).map((value) => ({ version: 4 as const, value })),
       fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map((value) => ({ version: 6 as const, value })),
     );
-    fc.assert(fc.property(ip, (value) => void expect(parseIp(formatIp(value))).toEqual(value)));
+    fc.assert(
+      fc.property(ip, (value) => {
+        expect(parseIp(formatIp(value))).toEqual(value);
+      }),
+    );
   });
 });

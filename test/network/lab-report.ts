@@ -12,10 +12,10 @@ export interface LabReport {
   /** Flows that must not arrive, sent again without any rules. */
   readonly control: readonly Outcome[];
   /** From inside gVisor, and an upload under a rate limit. */
-  readonly guest: {
+  readonly guests: readonly {
     readonly flows: readonly Outcome[];
     readonly upload: { readonly bytes: number; readonly bytesPerSecond: number; readonly tookMs: number };
-  };
+  }[];
   /** Links and tracked connections after every link was detached. */
   readonly left: readonly string[];
   /** Tracked connections before that. */

@@ -17,7 +17,8 @@ const [, , rootfs = "", runsc = "", mode = ""] = process.argv;
 
 const PROTOCOL = { tcp: 6, udp: 17, hole: 17, spoof: 17, protocol: 253 } as const;
 const UPLOAD = { bytes: 700_000, bytesPerSecond: 400_000 };
-const GUEST_FLOWS: readonly Flow[] = FLOWS.filter(({ from, kind }) => from === "ranges" && kind !== "protocol");
+/** Sandboxes whose flows gVisor repeats, each in a guest of its own. */
+const GUESTS = ["ranges", "internet6"] as const;
 
 interface World {
   readonly net: Net;
@@ -31,7 +32,11 @@ async function build(): Promise<World> {
   await buildInternet([DEFAULT_NET.pool4, DEFAULT_NET.pool6]);
   const net = await createNet(DEFAULT_NET, { log: silentLog });
   const links = new Map<string, Link>();
-  await Promise.all([...Object.keys(SANDBOXES), "guest"].map(async (name) => links.set(name, await net.attach())));
+  await Promise.all(
+    [...Object.keys(SANDBOXES), ...GUESTS.map((name) => `guest ${name}`)].map(async (name) =>
+      links.set(name, await net.attach()),
+    ),
+  );
   const peers = new Map<string, Dialogue>();
   const sites = [
     ["wan", "wan"],
@@ -108,23 +113,25 @@ async function outcomes(
   });
 }
 
-/** The same judge for a few flows out of real gVisor, whose policy comes after its boot; then a shaped upload. */
-async function runGuest(world: World): Promise<LabReport["guest"]> {
-  const portBase = 40_000;
-  const link = linkIn(world.links, "guest");
-  const wanted = request(world, GUEST_FLOWS, portBase);
-  const upload = { id: "upload", kind: "upload", dst: "9.9.9.9", port: 9000, sport: 50_000, bytes: UPLOAD.bytes };
-  const start = await bootGuest(runsc, rootfs, link, [
-    "/usr/bin/python3",
-    "-c",
-    world.probe,
-    JSON.stringify([...wanted, upload]),
-  ]);
-  const spec = { ...SANDBOXES["ranges"], egressRateLimitBytesPerSecond: UPLOAD.bytesPerSecond };
+/** The same flows out of real gVisor, whose policy comes after its boot; then a shaped upload. */
+async function runGuest(world: World, policy: string, portBase: number): Promise<LabReport["guests"][number]> {
+  const flows = FLOWS.filter(({ from, kind }) => from === policy && ["tcp", "udp", "icmp"].includes(kind));
+  const link = linkIn(world.links, `guest ${policy}`);
+  const upload = {
+    id: "upload",
+    kind: "upload",
+    dst: "9.9.9.9",
+    port: 9000,
+    sport: portBase + 5000,
+    bytes: UPLOAD.bytes,
+  };
+  const requests = JSON.stringify([...request(world, flows, portBase), upload]);
+  const start = await bootGuest(runsc, rootfs, link, ["/usr/bin/python3", "-c", world.probe, requests]);
+  const spec = { ...SANDBOXES[policy], egressRateLimitBytesPerSecond: UPLOAD.bytesPerSecond };
   await world.net.apply(link, planNetwork(spec, { clusterResolvers: CLUSTER_RESOLVERS }));
   const answers = JSON.parse(await start()) as { id: string; answer: string }[];
-  const uploadMs = Number(answers.find(({ id }) => id === "upload")?.answer);
-  return { flows: await outcomes(world, GUEST_FLOWS, portBase, answers), upload: { ...UPLOAD, tookMs: uploadMs } };
+  const tookMs = Number(answers.find(({ id }) => id === "upload")?.answer);
+  return { flows: await outcomes(world, flows, portBase, answers), upload: { ...UPLOAD, tookMs } };
 }
 
 async function applyAll(world: World): Promise<void> {
@@ -157,7 +164,8 @@ async function main(): Promise<void> {
     await new Promise((resolve) => process.stdin.on("end", resolve).resume());
     return;
   }
-  const [enforced, guest] = await Promise.all([send(world, FLOWS, 20_000), runGuest(world)]);
+  const enforced = await send(world, FLOWS, 20_000);
+  const guests = await Promise.all(GUESTS.map((policy, index) => runGuest(world, policy, 40_000 + 10_000 * index)));
   // The control: the same denied flows with the rules gone must arrive, or their denial proves nothing.
   await world.net.remove();
   const deniedFlows = FLOWS.filter((flow) => (!flow.arrives || flow.kind === "hole") && flow.control !== false);
@@ -170,7 +178,7 @@ async function main(): Promise<void> {
   await world.net.remove();
   const report: LabReport = {
     enforced,
-    guest,
+    guests,
     control,
     left,
     trackedBefore: tracked.length,

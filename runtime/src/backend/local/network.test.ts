@@ -54,10 +54,9 @@ describe("linkOf()", () => {
 describe("indexOfName()", () => {
   it("is the inverse of a link's name", () => {
     fc.assert(
-      fc.property(
-        anyIndex,
-        (index) => void expect(indexOfName(DEFAULT_NET, linkOf(DEFAULT_NET, index).ifname)).toBe(index),
-      ),
+      fc.property(anyIndex, (index) => {
+        expect(indexOfName(DEFAULT_NET, linkOf(DEFAULT_NET, index).ifname)).toBe(index);
+      }),
     );
   });
 

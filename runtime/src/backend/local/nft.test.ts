@@ -81,7 +81,7 @@ describe("every transaction", () => {
     const tables = [...all, ...policies]
       .flatMap((text) => text.trim().split("\n"))
       .map((line) => / (\w+ \w+)/.exec(line.replace(/^(add|flush|delete) \w+/, ""))?.[1]);
-    expect([...new Set(tables)].toSorted()).toEqual(["inet atoll", "inet other"]);
+    expect(new Set(tables)).toEqual(new Set(["inet atoll", "inet other"]));
   });
 });
 
