@@ -12,6 +12,7 @@ export const SYSTEM_REQUIREMENTS: readonly SystemRequirement[] = [
   { needs: "tc", package: "iproute2" },
   { needs: "setpriv", package: "util-linux" },
   { needs: "unshare", package: "util-linux" },
+  { needs: "mount", package: "mount" },
   { needs: "skopeo", package: "skopeo" },
   { needs: "umoci", package: "umoci" },
   { needs: "mkfs.erofs", package: "erofs-utils" },

@@ -5,7 +5,7 @@ import { BASE_RECIPE_ID } from "../base-image-recipe.ts";
 import type { SetupContext, SetupStep } from "../step.ts";
 import { glibcDir } from "./glibc.ts";
 import { runStepTool } from "./step-tool.ts";
-import { packErofs } from "#runtime/backend/local/node/image-erofs.ts";
+import { packErofsCommand } from "#runtime/backend/local/node/image-erofs.ts";
 import { prepareImageTree } from "#runtime/backend/local/node/image-tree.ts";
 
 export interface AgentImageOptions {
@@ -50,7 +50,7 @@ export function agentImageStep(options: AgentImageOptions): SetupStep {
       context.progress({ fraction: 0.1, detail: "compiling the agent" });
       await layRoot(root, join(work, "built"), options, context);
       context.progress({ fraction: 0.8, detail: "packing" });
-      await packErofs(root, file, { signal });
+      await runStepTool(packErofsCommand(root, file), { signal, failure: "The agent image cannot be packed" });
       await mkdir(join(home, "agent"), { recursive: true });
       await placeDurably(file, imagePath(home));
       await writeFile(stampPath(home), inputs);

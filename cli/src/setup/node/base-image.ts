@@ -13,7 +13,7 @@ import { finishBaseTree } from "./base-tree.ts";
 import { copyGlibc, glibcDir } from "./glibc.ts";
 import { runStepTool } from "./step-tool.ts";
 import { BASE_IMAGE } from "#runtime/backend/local/image-reference.ts";
-import { packErofs } from "#runtime/backend/local/node/image-erofs.ts";
+import { packErofsCommand } from "#runtime/backend/local/node/image-erofs.ts";
 import { digestFile, installImage, installReference, readReference } from "#runtime/backend/local/node/image-files.ts";
 import { prepareImageTree } from "#runtime/backend/local/node/image-tree.ts";
 
@@ -92,7 +92,7 @@ async function install(
   const dir = imagesDir(home);
   await mkdir(dir, { recursive: true });
   await rm(file, { force: true });
-  await packErofs(root, file, { signal });
+  await runStepTool(packErofsCommand(root, file), { signal, failure: "The base image cannot be packed" });
   const digest = await digestFile(file);
   await installImage(dir, file, { digest, config: BASE_CONFIG });
   for (const tag of ["latest", ...tags]) await installReference(dir, `${BASE_IMAGE}:${tag}`, digest);

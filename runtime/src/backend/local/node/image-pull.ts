@@ -6,11 +6,12 @@ import { ImageError } from "#runtime/backend/local/image-error.ts";
 import { parseProcessConfig } from "#runtime/backend/local/image-manifest.ts";
 import { formatImageReference } from "#runtime/backend/local/image-reference.ts";
 import { resolveImageUser } from "#runtime/backend/local/image-user.ts";
-import { packErofs } from "#runtime/backend/local/node/image-erofs.ts";
+import { packErofsCommand } from "#runtime/backend/local/node/image-erofs.ts";
 import { imagePaths, installImage, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
 import type { PullProgress } from "#runtime/backend/local/image-store.ts";
 import { copyImage, type RegistryConfig, type ResolvedImage } from "#runtime/backend/local/node/image-registry.ts";
-import { runTool, ToolError } from "#runtime/backend/local/node/image-tool.ts";
+import { inJail, runJailed } from "#runtime/backend/local/node/image-jail.ts";
+import { ToolError } from "#runtime/backend/local/node/image-tool.ts";
 import { prepareImageTree, readInRoot } from "#runtime/backend/local/node/image-tree.ts";
 
 export interface PullConfig extends RegistryConfig {
@@ -63,20 +64,24 @@ async function buildImage(
   config: PullConfig,
   call: PullCall,
 ): Promise<ImageRecord> {
-  const [layout, root, file] = [join(staging, "layout"), join(staging, "root"), join(staging, "image.erofs")];
+  const workDir = join(staging, "work");
+  const [layout, root, file] = [join(workDir, "layout"), join(workDir, "root"), join(workDir, "image.erofs")];
   const tool = { signal: call.signal, env: config.env };
+  await mkdir(root, { recursive: true });
   call.onProgress({ phase: "download", doneBytes: 0, totalBytes: image.layersBytes });
   await copyImage(image, layout, config, call.signal);
   call.onProgress({ phase: "unpack" });
-  await mkdir(root);
-  await runTool("umoci", ["raw", "unpack", "--image", `${layout}:image`, root], tool);
+  const unpack = ["umoci", "raw", "unpack", "--image", `${inJail("layout")}:image`, inJail("root")];
+  await runJailed(unpack, { workDir, jailDir: join(staging, "unpack-jail") }, tool);
   const imageConfig = await readConfig(layout, root, image);
   await rm(layout, { recursive: true });
   await prepareImageTree(root);
   call.onProgress({ phase: "pack" });
-  await packErofs(root, file, tool);
-  if ((await stat(file)).size > config.maxImageBytes)
+  const pack = packErofsCommand(inJail("root"), inJail("image.erofs"));
+  await runJailed(pack, { workDir, jailDir: join(staging, "pack-jail") }, tool);
+  if ((await stat(file)).size > config.maxImageBytes) {
     throw tooLarge(formatImageReference(image.reference), config.maxImageBytes);
+  }
   call.signal.throwIfAborted();
   return installImage(config.dir, file, { digest: image.digest, config: imageConfig });
 }
@@ -129,7 +134,7 @@ function watchPull(
         );
         return;
       }
-      const doneBytes = await downloadedBytes(join(staging, "layout"));
+      const doneBytes = await downloadedBytes(join(staging, "work", "layout"));
       if (doneBytes > 0 && stage.phase === "download")
         call.onProgress({
           phase: "download",

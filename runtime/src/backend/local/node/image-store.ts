@@ -136,7 +136,7 @@ class Store implements ImageStore {
   async close(): Promise<void> {
     this.#closed.abort(new Error("The image store is closing"));
     await Promise.allSettled([...this.#byReference.values(), ...this.#byDigest.values()].map((flight) => flight.ended));
-    await Promise.allSettled([...this.#background]);
+    await Promise.allSettled(this.#background);
   }
 
   async #evictTo(maxBytes: number): Promise<readonly string[]> {
