@@ -5,15 +5,7 @@ import { silentLog } from "#core/log.ts";
 import { createApp } from "#runtime/app.ts";
 import { createMemoryBackend } from "#runtime/backend/memory/create-memory-backend.ts";
 import { DEFAULT_GATEWAY_CONFIG } from "#runtime/gateway-config.ts";
-import {
-  Atoll,
-  BadRequestError,
-  ConflictError,
-  NotFoundError,
-  OutcomeUnknownError,
-  SandboxFailedError,
-  ValidationError,
-} from "#sdk";
+import { Atoll, BadRequestError, ConflictError, NotFoundError, OutcomeUnknownError, ValidationError } from "#sdk";
 
 /** The client against the real gateway, without a network: the memory backend simulates the containers. */
 const backend = createMemoryBackend();
