@@ -26,7 +26,7 @@ export async function runStatus(world: World): Promise<number> {
 }
 
 export async function runDoctor({ port }: Doctor, world: World): Promise<number> {
-  const up = await createGateway(world).store.running();
+  const up = await createGateway(world).store.running().catch(() => undefined);
   const portObstacle = await findListenObstacle(DEFAULT_LISTEN, port);
   const { home, searchPath } = world;
   const facts = await readMachineFacts({ home, port, searchPath, portObstacle, upAt: up?.url });

@@ -19,7 +19,7 @@ export async function runTest(options: Test, world: World): Promise<number> {
     world.write(world.json ? JSON.stringify(suites) : renderTable(["suite", "needs", "budget", ""], rows, ["budget"]));
     return EXIT.done;
   }
-  await mkdir(join(world.repo, REPORTS), { recursive: true });
+  await makeReports(world.repo);
   const env = suiteEnvironment(world, options.soak);
   return runTests(suites, {
     isRoot: world.isRoot,
@@ -50,6 +50,14 @@ export async function runBenches(options: Bench, world: World): Promise<number> 
     if (!(await runBench(name, { repo: world.repo, env, json: world.json, signal: world.signal }))) exitCode = EXIT.failed;
   }
   return exitCode;
+}
+
+async function makeReports(repo: string): Promise<void> {
+  try {
+    await mkdir(join(repo, REPORTS), { recursive: true });
+  } catch (error) {
+    throw new Fault(`${join(repo, REPORTS)} is not writable; run it as the owner of ${repo}`, { cause: error });
+  }
 }
 
 async function setUpAlone(world: World): Promise<void> {

@@ -1,5 +1,6 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Fault } from "../fault.ts";
 import { parseGatewayRecord, parseStartTicks, type GatewayRecord } from "../gateway/gateway-record.ts";
 
 /** The record of the running gateway. */
@@ -17,7 +18,7 @@ export function createGatewayStore(home: string): GatewayStore {
   return {
     logFile: join(home, "log", "gateway.log"),
     async running() {
-      const record = parseGatewayRecord(await readFile(file, "utf8").catch(() => ""));
+      const record = parseGatewayRecord(await readRecord(file));
       return record !== undefined && (await isAlive(record)) ? record : undefined;
     },
     async save(record) {
@@ -31,6 +32,16 @@ export function createGatewayStore(home: string): GatewayStore {
     },
     forget: () => rm(file, { force: true }),
   };
+}
+
+async function readRecord(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const denied = error instanceof Error && "code" in error && error.code === "EACCES";
+    if (denied) throw new Fault(`${file} is for root only; run it with sudo`, { cause: error });
+    return "";
+  }
 }
 
 async function isAlive(record: GatewayRecord): Promise<boolean> {
