@@ -19,7 +19,7 @@ export const SYSTEM_REQUIREMENTS: readonly SystemRequirement[] = [
   { needs: "debootstrap", package: "debootstrap" },
   { needs: "/usr/share/keyrings/debian-archive-keyring.gpg", package: "debian-archive-keyring" },
   { needs: "/etc/ssl/certs/ca-certificates.crt", package: "ca-certificates" },
-  { needs: "gcc", package: "gcc" },
+  { needs: "cc", package: "gcc" },
   { needs: "/usr/include/stdio.h", package: "libc6-dev" },
 ];
 
