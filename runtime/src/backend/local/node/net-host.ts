@@ -1,6 +1,7 @@
 import { access, readFile, readdir, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Log } from "#core/log.ts";
+import { parseRoutes } from "../host-routes.ts";
 import type { LinkOptions } from "../link-commands.ts";
 import { indexOfName, type HostRoute, type NetConfig } from "../network.ts";
 import { mustRun } from "./net-command.ts";
@@ -13,7 +14,6 @@ export interface NetHost {
   readonly linkOptions: LinkOptions;
 }
 
-const Routes = z.array(z.object({ dst: z.string(), dev: z.string().optional() }));
 const Interfaces = z.array(z.object({ ifname: z.string(), mtu: z.int() }));
 const DEFAULT_MTU = 1500;
 /** IPv6 cannot do with less (RFC 8200). */
@@ -103,8 +103,7 @@ async function hasIpv6(): Promise<boolean> {
 }
 
 async function readRoutes(family: "-4" | "-6"): Promise<HostRoute[]> {
-  const text = await mustRun("ip", ["-j", family, "route", "show", "table", "all", "type", "unicast"]);
-  return Routes.parse(JSON.parse(text || "[]")).flatMap(({ dst, dev }) => (dev === undefined ? [] : [{ dst, dev }]));
+  return parseRoutes(await mustRun("ip", ["-j", family, "route", "show", "table", "all", "type", "unicast"]));
 }
 
 function indexesOf(config: NetConfig, names: readonly string[]): Set<number> {
