@@ -9,6 +9,8 @@ const TESTS = String.raw`(^|/)(test|bench)/|\.test\.ts$`;
 const OUR_TESTS = String.raw`^(test|bench)/|^[^/]+/(test|bench)/|\.test\.ts$`;
 const ZOD = "(^|node_modules/)zod(/|$)";
 const BUILTINS = ["core"];
+/** Files that no program loads: settings of tools, and programs that build. */
+const TOOLING = String.raw`^[^/]+\.(ts|mjs)$|^[^/]+/(node/)?build\.ts$`;
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {
@@ -51,11 +53,7 @@ export default {
       from: { path: "^cli/src/setup/node/", pathNot: OUR_TESTS },
       to: {
         path: `^${program}/`,
-        pathNot: [
-          "^cli/",
-          `^${program}/src/manifest\\.ts$`,
-          "^runtime/src/backend/local/(node/)?image",
-        ],
+        pathNot: ["^cli/", `^${program}/src/manifest\\.ts$`, "^runtime/src/backend/local/(node/)?image"],
       },
     },
     {
@@ -76,14 +74,14 @@ export default {
       name: "node-builtins-only-in-node-or-entry",
       comment: "Everything else runs on every runtime.",
       severity: "error",
-      from: { pathNot: [OUR_TESTS, "/(node|entry)/", String.raw`^[^/]+\.(ts|mjs)$`] },
+      from: { pathNot: [OUR_TESTS, "/(node|entry)/", TOOLING] },
       to: { dependencyTypes: BUILTINS },
     },
     {
       name: "portable-never-imports-node-folders",
       comment: "A portable file that imports an adapter is not portable.",
       severity: "error",
-      from: { pathNot: [OUR_TESTS, "/(node|entry)/", String.raw`^[^/]+\.(ts|mjs)$`] },
+      from: { pathNot: [OUR_TESTS, "/(node|entry)/", TOOLING] },
       to: { path: String.raw`^(${[...PROGRAMS, "sdk", "core", "api"].join("|")})/.*(^|/)node/` },
     },
     {
@@ -116,7 +114,7 @@ export default {
       severity: "error",
       from: {
         orphan: true,
-        pathNot: [TESTS, "/entry/", String.raw`/manifest\.ts$`, String.raw`^[^/]+\.(ts|mjs)$`, String.raw`\.d\.ts$`],
+        pathNot: [TESTS, "/entry/", String.raw`/manifest\.ts$`, TOOLING, String.raw`\.d\.ts$`],
       },
       to: {},
     },
@@ -132,7 +130,7 @@ export default {
       name: "no-undeclared",
       comment: "What is imported is pinned in package.json; programs use no development dependency.",
       severity: "error",
-      from: { pathNot: [OUR_TESTS, String.raw`^[^/]+\.(ts|mjs)$`] },
+      from: { pathNot: [OUR_TESTS, TOOLING] },
       to: {
         dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"],
         dependencyTypesNot: ["type-only", "npm", "npm-optional"],

@@ -42,7 +42,11 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   },
   "domain-is-pure": {
     wrong: { "sidecar/src/domain/a.ts": `import "../app.ts";`, "sidecar/src/app.ts": "" },
-    right: { "sidecar/src/domain/a.ts": `import "#core/b.ts"; import "./c.ts";`, "core/src/b.ts": "", "sidecar/src/domain/c.ts": "" },
+    right: {
+      "sidecar/src/domain/a.ts": `import "#core/b.ts"; import "./c.ts";`,
+      "core/src/b.ts": "",
+      "sidecar/src/domain/c.ts": "",
+    },
   },
   "node-builtins-only-in-node-or-entry": {
     wrong: { "runtime/src/a.ts": `import { readFile } from "node:fs";` },
@@ -57,7 +61,10 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     right: { "runtime/src/node/a.ts": "", "runtime/src/entry/b.ts": `import "../node/a.ts";` },
   },
   "routes-see-only-port": {
-    wrong: { "runtime/src/routes/isola/a.ts": `import "../../backend/memory.ts";`, "runtime/src/backend/memory.ts": "" },
+    wrong: {
+      "runtime/src/routes/isola/a.ts": `import "../../backend/memory.ts";`,
+      "runtime/src/backend/memory.ts": "",
+    },
     right: {
       "runtime/src/routes/isola/a.ts": `import type { B } from "#runtime/backend/port.ts";`,
       "runtime/src/backend/port.ts": "",
@@ -81,13 +88,18 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   },
   "no-undeclared": {
     wrong: { "runtime/src/a.ts": `import fc from "fast-check";` },
-    right: { "runtime/src/a.ts": `import { Hono } from "hono";`, "runtime/src/a.test.ts": `import fc from "fast-check";` },
+    right: {
+      "runtime/src/a.ts": `import { Hono } from "hono";`,
+      "runtime/src/a.test.ts": `import fc from "fast-check";`,
+    },
   },
 };
 
 const MANIFEST = {
   type: "module",
-  imports: Object.fromEntries(["api", "core", "runtime", "sidecar", "cli"].map((name) => [`#${name}/*`, `./${name}/src/*`])),
+  imports: Object.fromEntries(
+    ["api", "core", "runtime", "sidecar", "cli"].map((name) => [`#${name}/*`, `./${name}/src/*`]),
+  ),
   dependencies: { zod: "*", hono: "*" },
   devDependencies: { "fast-check": "*" },
 };
@@ -117,8 +129,11 @@ describe("dependency rules", () => {
     expect(Object.keys(SAMPLES).toSorted()).toEqual(RULES.toSorted());
   });
 
-  test.each(Object.entries(SAMPLES))("%s is reported where it is broken and silent where it is kept", async (rule, sample) => {
-    expect(await violatedRules(sample.wrong)).toContain(rule);
-    expect(await violatedRules(sample.right)).not.toContain(rule);
-  });
+  test.each(Object.entries(SAMPLES))(
+    "%s is reported where it is broken and silent where it is kept",
+    async (rule, sample) => {
+      expect(await violatedRules(sample.wrong)).toContain(rule);
+      expect(await violatedRules(sample.right)).not.toContain(rule);
+    },
+  );
 });

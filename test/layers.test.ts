@@ -38,7 +38,10 @@ describe("type layers", () => {
   });
 
   test.each([
-    ["portable", "export const a = (): Promise<Response> => fetch('https://a.test', { signal: AbortSignal.timeout(1) });"],
+    [
+      "portable",
+      "export const a = (): Promise<Response> => fetch('https://a.test', { signal: AbortSignal.timeout(1) });",
+    ],
     ["node", 'import { readFile } from "node:fs"; export const a = [readFile, process.env, fetch];'],
     ["bun", 'import { readFile } from "node:fs"; export const a = [readFile, Bun.version, fetch];'],
     ["deno", 'import { readFile } from "node:fs"; export const a = [readFile, fetch];'],

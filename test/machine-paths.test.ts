@@ -40,13 +40,19 @@ describe("machine paths", () => {
     expect(faultsOf(text)).toContain(name);
   });
 
-  test.each(["/tmp/atoll/x", "~/work/notes", "import '../work/x.ts'", "/var/lib/atoll/run"])("%s is no fault", (text) => {
-    expect(faultsOf(text)).toEqual([]);
-  });
+  test.each(["/tmp/atoll/x", "~/work/notes", "import '../work/x.ts'", "/var/lib/atoll/run"])(
+    "%s is no fault",
+    (text) => {
+      expect(faultsOf(text)).toEqual([]);
+    },
+  );
 
   test("are in no tracked file", () => {
     const listed = execFileSync("git", ["-c", `safe.directory=${root}`, "ls-files", "-z"], { cwd: root });
-    const files = listed.toString().split("\0").filter((file) => file !== "" && !EXEMPT.has(file));
+    const files = listed
+      .toString()
+      .split("\0")
+      .filter((file) => file !== "" && !EXEMPT.has(file));
     expect(files.length).toBeGreaterThan(50);
     const faults = files.map((file) => [file, faultsOf(read(file))] as const);
     expect(faults.filter(([, names]) => names.length > 0)).toEqual([]);

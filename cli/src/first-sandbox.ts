@@ -9,8 +9,12 @@ export async function runFirstSandbox(client: Atoll, signal: AbortSignal): Promi
   const sandbox = await client.sandboxes.create({ image: FIRST_IMAGE, timeoutSeconds: 300 }, { signal });
   try {
     const script = `echo hello; uname -sr; python3 -c "${GREETING}"`;
-    const { exitCode, stdout, stderr } = await sandbox.commands.run(["sh", "-c", script], { signal, timeoutMs: 60_000 });
-    if (exitCode !== 0) throw new Error(`The first sandbox's program ended with ${exitCode}: ${stderr.trim().slice(-300)}`);
+    const { exitCode, stdout, stderr } = await sandbox.commands.run(["sh", "-c", script], {
+      signal,
+      timeoutMs: 60_000,
+    });
+    if (exitCode !== 0)
+      throw new Error(`The first sandbox's program ended with ${exitCode}: ${stderr.trim().slice(-300)}`);
     return stdout.trimEnd();
   } finally {
     await sandbox.delete();

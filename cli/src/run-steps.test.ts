@@ -43,14 +43,24 @@ describe("runSteps()", () => {
     await expect(run([step("a", done), broken, step("c", done)])).rejects.toThrow("no net");
     await run([step("a", done), step("b", done), step("c", done)]);
     expect(kinds()).toEqual([
-      "a start", "a done", "b start", "b failed", "a present", "b start", "b done", "c start", "c done",
+      "a start",
+      "a done",
+      "b start",
+      "b failed",
+      "a present",
+      "b start",
+      "b done",
+      "c start",
+      "c done",
     ]);
   });
 
   test("starts no step after an abort", async () => {
     const { run, stop, kinds } = harness();
     const done = new Set<string>();
-    await expect(run([step("a", done, async () => stop.abort(new Error("stop"))), step("b", done)])).rejects.toThrow("stop");
+    await expect(run([step("a", done, async () => stop.abort(new Error("stop"))), step("b", done)])).rejects.toThrow(
+      "stop",
+    );
     expect(kinds()).toEqual(["a start", "a done"]);
   });
 

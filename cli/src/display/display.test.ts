@@ -47,7 +47,12 @@ describe("renderBar()", () => {
 
 describe("renderStepLine()", () => {
   test("shows bar, time and detail while it runs", () => {
-    const step = { title: "Packages", state: "running", elapsedMs: 12_000, progress: { fraction: 0.5, detail: "a.deb" } } as const;
+    const step = {
+      title: "Packages",
+      state: "running",
+      elapsedMs: 12_000,
+      progress: { fraction: 0.5, detail: "a.deb" },
+    } as const;
     expect(renderStepLine(step, 200)).toMatch(/^… Packages +\[█{10}░{10}\] {2}50% {2}12 s {2}a\.deb$/);
   });
 
@@ -65,7 +70,16 @@ describe("renderStepLine()", () => {
 
 describe("renderTable()", () => {
   test("aligns columns and leaves no trailing space", () => {
-    expect(renderTable(["a", "n"], [["xx", "5"], ["y", "10"]], ["n"])).toBe("a    n\nxx   5\ny   10");
+    expect(
+      renderTable(
+        ["a", "n"],
+        [
+          ["xx", "5"],
+          ["y", "10"],
+        ],
+        ["n"],
+      ),
+    ).toBe("a    n\nxx   5\ny   10");
   });
 });
 

@@ -68,21 +68,30 @@ const PROBED: Readonly<Record<KernelProbe, string>> = {
 
 function kernelProbe(probe: KernelProbe, outcome: string | undefined): Finding {
   if (outcome === "") return ok(probe, `the kernel has ${PROBED[probe]}`);
-  if (outcome === undefined) return warn(probe, `${PROBED[probe]} could not be tried: run doctor again as root after \`atoll up\``);
-  return missing(probe, `the kernel refuses ${PROBED[probe]} (${outcome}): load the module or boot a kernel that has it`);
+  if (outcome === undefined)
+    return warn(probe, `${PROBED[probe]} could not be tried: run doctor again as root after \`atoll up\``);
+  return missing(
+    probe,
+    `the kernel refuses ${PROBED[probe]} (${outcome}): load the module or boot a kernel that has it`,
+  );
 }
 
 function cgroup({ cgroup: { version, controllers } }: MachineFacts): Finding {
-  if (version === undefined) return missing("cgroup", "no cgroup hierarchy is mounted: mount cgroup2 at /sys/fs/cgroup");
+  if (version === undefined)
+    return missing("cgroup", "no cgroup hierarchy is mounted: mount cgroup2 at /sys/fs/cgroup");
   const lacking = NEEDED_CONTROLLERS.filter((name) => !controllers.includes(name));
   if (lacking.length === 0) return ok("cgroup", `version ${version} with ${NEEDED_CONTROLLERS.join(", ")}`);
-  return missing("cgroup", `version ${version} lacks ${lacking.join(", ")}: limits cannot hold; enable them at boot (cgroup_enable=)`);
+  return missing(
+    "cgroup",
+    `version ${version} lacks ${lacking.join(", ")}: limits cannot hold; enable them at boot (cgroup_enable=)`,
+  );
 }
 
 function memory({ memoryBytes }: MachineFacts): Finding {
   const found = formatBytes(memoryBytes);
   if (memoryBytes < 0.9 * GIB) return missing("memory", `${found}, and at least 1 GiB is needed: add memory`);
-  if (memoryBytes < 1.8 * GIB) return warn("memory", `${found} is enough for a few small sandboxes only: 2 GiB or more is better`);
+  if (memoryBytes < 1.8 * GIB)
+    return warn("memory", `${found} is enough for a few small sandboxes only: 2 GiB or more is better`);
   return ok("memory", found);
 }
 
@@ -107,7 +116,10 @@ function packages({ missingPackages, hasApt }: MachineFacts): Finding {
   if (missingPackages.length === 0) return ok("packages", "every system package is there");
   const list = missingPackages.join(", ");
   if (hasApt) return warn("packages", `${list} not installed: \`atoll up\` installs them by apt`);
-  return missing("packages", `${list} not installed, and there is no apt-get: install them with this system's package manager`);
+  return missing(
+    "packages",
+    `${list} not installed, and there is no apt-get: install them with this system's package manager`,
+  );
 }
 
 function port({ port: number, portObstacle, upAt }: MachineFacts): Finding {
@@ -118,5 +130,8 @@ function port({ port: number, portObstacle, upAt }: MachineFacts): Finding {
 function forwarding({ forwarding: on }: MachineFacts): Finding {
   if (on === true) return ok("forwarding", "net.ipv4.ip_forward is on");
   const state = on === undefined ? "cannot be read" : "is off";
-  return warn("forwarding", `net.ipv4.ip_forward ${state}: the gateway turns it on, for sandboxes that may reach the internet`);
+  return warn(
+    "forwarding",
+    `net.ipv4.ip_forward ${state}: the gateway turns it on, for sandboxes that may reach the internet`,
+  );
 }

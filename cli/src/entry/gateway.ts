@@ -16,7 +16,11 @@ export function createGateway(world: World) {
   return {
     store,
     client,
-    async start(listen: { host: string; port: number; insecure: boolean }): Promise<{ record: GatewayRecord } & StartedGateway> {
+    async start(listen: {
+      host: string;
+      port: number;
+      insecure: boolean;
+    }): Promise<{ record: GatewayRecord } & StartedGateway> {
       const { repo, home, searchPath } = world;
       const env = gatewayEnvironment({ ...world.env, PATH: searchPath }, { home, ...listen });
       const started = await startGateway({ repo, home, env, logFile: store.logFile });

@@ -10,7 +10,8 @@ process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => interrupt.abort(new Fault("interrupted")));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(name, () => interrupt.abort(new Fault("interrupted")));
   const json = words.includes("--json");
   try {
     return await run(parseInvocation(words), interrupt.signal);

@@ -18,7 +18,11 @@ export async function runStatus(world: World): Promise<number> {
     home: world.home,
     running: gateway.store.running,
     isReady: gateway.isReady,
-    sandboxStates: (url) => gateway.sandboxes(url).then((all) => all.map(({ status: state }) => state), () => undefined),
+    sandboxStates: (url) =>
+      gateway.sandboxes(url).then(
+        (all) => all.map(({ status: state }) => state),
+        () => undefined,
+      ),
     diskBytes: () => measureDisk(world.home),
   });
   world.tell(renderStatus)(report);
@@ -26,13 +30,18 @@ export async function runStatus(world: World): Promise<number> {
 }
 
 export async function runDoctor({ port }: Doctor, world: World): Promise<number> {
-  const up = await createGateway(world).store.running().catch(() => undefined);
+  const up = await createGateway(world)
+    .store.running()
+    .catch(() => undefined);
   const portObstacle = await findListenObstacle(DEFAULT_LISTEN, port);
   const { home, searchPath } = world;
   const facts = await readMachineFacts({ home, port, searchPath, portObstacle, upAt: up?.url });
   const found = findings(facts);
   const canRun = found.every(({ level }) => level !== "missing");
-  world.tell((all: { findings: typeof found; canRun: boolean }) => renderFindings(all.findings))({ canRun, findings: found });
+  world.tell((all: { findings: typeof found; canRun: boolean }) => renderFindings(all.findings))({
+    canRun,
+    findings: found,
+  });
   return canRun ? EXIT.done : EXIT.failed;
 }
 

@@ -34,7 +34,9 @@ export async function runBenches(options: Bench, world: World): Promise<number> 
   const all = await listBenches(world.repo);
   const unknown = options.names.find((name) => !all.includes(name));
   if (unknown !== undefined) {
-    throw new Fault(`there is no benchmark "${unknown}"; there are ${all.join(", ") || "none"}`, { exitCode: EXIT.usage });
+    throw new Fault(`there is no benchmark "${unknown}"; there are ${all.join(", ") || "none"}`, {
+      exitCode: EXIT.usage,
+    });
   }
   const names = options.names.length === 0 ? all : options.names;
   if (options.list || names.length === 0) {
@@ -47,7 +49,8 @@ export async function runBenches(options: Bench, world: World): Promise<number> 
   let exitCode: number = EXIT.done;
   for (const name of names) {
     if (world.signal.aborted) return EXIT.interrupted;
-    if (!(await runBench(name, { repo: world.repo, env, json: world.json, signal: world.signal }))) exitCode = EXIT.failed;
+    if (!(await runBench(name, { repo: world.repo, env, json: world.json, signal: world.signal })))
+      exitCode = EXIT.failed;
   }
   return exitCode;
 }

@@ -43,7 +43,11 @@ export async function runDown(options: Down, world: World): Promise<number> {
     tell: world.tell(renderDown),
     lock: (onWait) => lockHome(world.home, { signal: world.signal, onWait }),
     running: gateway.store.running,
-    leftSandboxes: () => readdir(join(world.home, "sandboxes")).then((names) => names.length > 0, () => false),
+    leftSandboxes: () =>
+      readdir(join(world.home, "sandboxes")).then(
+        (names) => names.length > 0,
+        () => false,
+      ),
     startQuietly: () => startQuietly(gateway),
     stop: gateway.stop,
     listSandboxes: async (url) => (await gateway.sandboxes(url)).map(({ id }) => id),
@@ -63,7 +67,9 @@ async function startQuietly(gateway: ReturnType<typeof createGateway>) {
       continue;
     }
     if (!gone) await gateway.stop(record);
-    throw new Fault(`sandboxes of an earlier run are left, and the gateway that removes them did not start; its log is ${record.logFile}`);
+    throw new Fault(
+      `sandboxes of an earlier run are left, and the gateway that removes them did not start; its log is ${record.logFile}`,
+    );
   }
   return record;
 }

@@ -60,12 +60,18 @@ export async function makeHome(home: string): Promise<void> {
   try {
     await mkdir(join(home, "run"), { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new Fault(`cannot create ${home}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Fault(`cannot create ${home}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 
 /** Set-up's own log goes to stderr where steps are JSON; a person sees the steps instead. */
 function setupLog({ json }: World): Log {
   const level = json ? "info" : "error";
-  return createLog(level, (line) => void process.stderr.write(`${line}\n`), () => Date.now());
+  return createLog(
+    level,
+    (line) => void process.stderr.write(`${line}\n`),
+    () => Date.now(),
+  );
 }

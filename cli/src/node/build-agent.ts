@@ -14,7 +14,11 @@ export async function buildAgent(repo: string, outDir: string): Promise<void> {
     });
   } catch (error) {
     const stderr = error instanceof Error && "stderr" in error ? String(error.stderr) : "";
-    const said = stderr.trim().split("\n").find((line) => /error/i.test(line)) ?? sentenceOf(error);
+    const said =
+      stderr
+        .trim()
+        .split("\n")
+        .find((line) => /error/i.test(line)) ?? sentenceOf(error);
     throw new Fault(`the agent does not compile: ${said}`, { cause: error });
   }
 }

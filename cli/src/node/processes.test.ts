@@ -19,7 +19,13 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 const never = new AbortController().signal;
 
 function run(script: string, over: { budgetMs?: number; signal?: AbortSignal; onLine?: (line: string) => void } = {}) {
-  const options = { cwd: home, env: { PATH: process.env["PATH"] }, logFile: join(home, "log"), onLine: () => {}, signal: never };
+  const options = {
+    cwd: home,
+    env: { PATH: process.env["PATH"] },
+    logFile: join(home, "log"),
+    onLine: () => {},
+    signal: never,
+  };
   return runProcess({ command: ["sh", "-c", script], budgetMs: 15_000, ...options, ...over });
 }
 
@@ -55,7 +61,13 @@ describe("runProcess()", () => {
   });
 
   test("rejects when the program is not there", async () => {
-    const missing = { command: ["/nonexistent/program"], cwd: home, env: {}, budgetMs: 1000, logFile: join(home, "log") };
+    const missing = {
+      command: ["/nonexistent/program"],
+      cwd: home,
+      env: {},
+      budgetMs: 1000,
+      logFile: join(home, "log"),
+    };
     await expect(runProcess({ ...missing, onLine: () => {}, signal: never })).rejects.toThrow("ENOENT");
   });
 });

@@ -73,7 +73,9 @@ async function readProbes(isRoot: boolean, searchPath: string): Promise<MachineF
 async function readCgroup(): Promise<MachineFacts["cgroup"]> {
   const unified = await readFile("/sys/fs/cgroup/cgroup.controllers", "utf8").catch(() => undefined);
   if (unified !== undefined) return { version: 2, controllers: unified.trim().split(/\s+/) };
-  const mounts = (await readFile("/proc/self/mounts", "utf8").catch(() => "")).split("\n").map((line) => line.split(" "));
+  const mounts = (await readFile("/proc/self/mounts", "utf8").catch(() => ""))
+    .split("\n")
+    .map((line) => line.split(" "));
   const options = mounts.filter(([, , type]) => type === "cgroup").flatMap(([, , , list = ""]) => list.split(","));
   return options.length === 0 ? { version: undefined, controllers: [] } : { version: 1, controllers: options };
 }

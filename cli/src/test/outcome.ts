@@ -61,9 +61,7 @@ function countTally(output: string): Outcome | undefined {
 
 /** pytest's last line, e.g. `=== 1 failed, 4 passed, 2 skipped, 1 error in 3.21s ===`. */
 function countPytest(output: string): Outcome | undefined {
-  const summary = output
-    .split("\n")
-    .findLast((line) => /^=* ?(?:\d+ \w+(?:, )?)+ in [\d.]+s/.test(line.trim()));
+  const summary = output.split("\n").findLast((line) => /^=* ?(?:\d+ \w+(?:, )?)+ in [\d.]+s/.test(line.trim()));
   if (summary === undefined) return undefined;
   const number = (word: string): number => Number(new RegExp(`(\\d+) ${word}`).exec(summary)?.[1] ?? 0);
   const notRun = number("skipped") + number("xfailed") + number("xpassed");

@@ -25,8 +25,8 @@ export function renderResults(results: readonly SuiteResult[]): string {
 
 /** Sums over all suites. */
 export function total(results: readonly Outcome[]): { passed: number; failed: number } {
-  return results.reduce(
-    (sum, { passed, failed }) => ({ passed: sum.passed + passed, failed: sum.failed + failed }),
-    { passed: 0, failed: 0 },
-  );
+  return results.reduce((sum, { passed, failed }) => ({ passed: sum.passed + passed, failed: sum.failed + failed }), {
+    passed: 0,
+    failed: 0,
+  });
 }

@@ -65,13 +65,7 @@ function pytest(name: string, title: string, budgetSeconds: number, needs: Suite
 }
 
 /** A project of `vitest.config.ts` as a suite. */
-function vitest(
-  name: string,
-  title: string,
-  budgetSeconds: number,
-  needs: Suite["needs"],
-  quick: boolean,
-): Suite {
+function vitest(name: string, title: string, budgetSeconds: number, needs: Suite["needs"], quick: boolean): Suite {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORTS}/${name}.json`];
   const command = ["node", "node_modules/vitest/vitest.mjs", "run", `--project=${name}`, ...reporters];
   return { name, title, budgetSeconds, needs, quick, command, counting: "vitest" };

@@ -58,7 +58,9 @@ async function removeAll({ url }: GatewayRecord, first: readonly string[], ports
   const deadlineMs = ports.clock.now() + REMOVE_WITHIN_MS;
   for (let left = first; left.length > 0; left = await ports.listSandboxes(url)) {
     if (ports.clock.now() > deadlineMs) {
-      throw new Fault(`${left.length} sandboxes were not removed within ${REMOVE_WITHIN_MS / 1000} s; the gateway is still up`);
+      throw new Fault(
+        `${left.length} sandboxes were not removed within ${REMOVE_WITHIN_MS / 1000} s; the gateway is still up`,
+      );
     }
     await Promise.all(left.map((id) => ports.removeSandbox(url, id)));
     await ports.clock.sleep(POLL_MS);

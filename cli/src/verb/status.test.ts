@@ -3,7 +3,12 @@ import { renderStatus } from "../display/up-text.ts";
 import type { GatewayRecord } from "../gateway/gateway-record.ts";
 import { status, type StatusPorts } from "./status.ts";
 
-const RECORD = { pid: 42, url: "http://127.0.0.1:8800", version: "0.1.0", startedAt: "2026-11-22T00:00:00Z" } as GatewayRecord;
+const RECORD = {
+  pid: 42,
+  url: "http://127.0.0.1:8800",
+  version: "0.1.0",
+  startedAt: "2026-11-22T00:00:00Z",
+} as GatewayRecord;
 const ports: StatusPorts = {
   home: "/h",
   running: async () => RECORD,
@@ -21,7 +26,11 @@ describe("status()", () => {
   });
 
   test("answers 3 when nothing runs", async () => {
-    const { report, exitCode } = await status({ ...ports, running: async () => undefined, diskBytes: async () => undefined });
+    const { report, exitCode } = await status({
+      ...ports,
+      running: async () => undefined,
+      diskBytes: async () => undefined,
+    });
     expect([exitCode, report]).toEqual([3, { up: false, home: "/h" }]);
     expect(renderStatus(report)).toBe("Atoll is not up.");
   });

@@ -68,10 +68,13 @@ describe("runTests()", () => {
   test("starts no suite after an interrupt and answers 130", async () => {
     const stop = new AbortController();
     const { seen, ports } = world({ signal: stop.signal });
-    const first = { ...ports, runSuite: async (s: Suite, onLine: (line: string) => void) => {
-      stop.abort();
-      return ports.runSuite(s, onLine);
-    } };
+    const first = {
+      ...ports,
+      runSuite: async (s: Suite, onLine: (line: string) => void) => {
+        stop.abort();
+        return ports.runSuite(s, onLine);
+      },
+    };
     expect(await runTests([suite("a"), suite("b")], first)).toBe(130);
     expect(seen.finished).toHaveLength(1);
   });

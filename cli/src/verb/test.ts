@@ -6,10 +6,7 @@ import { total, type SuiteResult } from "../test/suite-table.ts";
 export interface TestPorts {
   readonly isRoot: boolean;
   readonly setUp: () => Promise<void>;
-  readonly runSuite: (
-    suite: Suite,
-    onLine: (line: string) => void,
-  ) => Promise<{ result: SuiteResult; output: string }>;
+  readonly runSuite: (suite: Suite, onLine: (line: string) => void) => Promise<{ result: SuiteResult; output: string }>;
   readonly report: TestReport;
   readonly signal: AbortSignal;
 }

@@ -90,7 +90,9 @@ describe("up()", () => {
   test("says how the gateway ended when it never becomes ready", async () => {
     const ended = Promise.resolve("exit code 1");
     const { ports } = machine({ isReady: async () => false, start: async () => ({ record: RECORD, ended }) });
-    await expect(up(detached, ports)).rejects.toThrow("the gateway ended (exit code 1): address in use; its log is /log");
+    await expect(up(detached, ports)).rejects.toThrow(
+      "the gateway ended (exit code 1): address in use; its log is /log",
+    );
   });
 
   test("gives a gateway up that is not ready in time, and stops it", async () => {
@@ -113,10 +115,16 @@ describe("up()", () => {
 
   test("stays until Ctrl-C, then stops the gateway and says how many sandboxes go on", async () => {
     const { ports, stop, seen, events } = machine();
-    const code = up({ detach: false, first: true }, { ...ports, tell: (event) => {
-      ports.tell(event);
-      if (event.event === "usage") stop.abort(new Error("interrupted"));
-    } });
+    const code = up(
+      { detach: false, first: true },
+      {
+        ...ports,
+        tell: (event) => {
+          ports.tell(event);
+          if (event.event === "usage") stop.abort(new Error("interrupted"));
+        },
+      },
+    );
     expect(await code).toBe(0);
     expect(seen).toEqual(["lock", "set up", "start", "release", "stop"]);
     expect(events.at(-1)).toEqual({ event: "stopped", sandboxesLeft: 2 });
@@ -126,7 +134,10 @@ describe("up()", () => {
     ["exit code 0", { value: 0 }],
     ["signal SIGKILL", { message: "the gateway ended (signal SIGKILL): address in use; its log is /log" }],
   ])("while it stays, a gateway that ends with %s decides the outcome", async (how, outcome) => {
-    const { ports } = machine({ start: async () => ({ record: RECORD, ended: Promise.resolve(how) }), isReady: async () => true });
+    const { ports } = machine({
+      start: async () => ({ record: RECORD, ended: Promise.resolve(how) }),
+      isReady: async () => true,
+    });
     const result = await up({ detach: false, first: false }, ports).then(
       (value) => ({ value }),
       (error: Error) => ({ message: error.message }),

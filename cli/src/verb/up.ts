@@ -44,7 +44,8 @@ const POLL_MS = 50;
 
 /** Sets up, starts, proves and stays; answers the exit code. */
 export async function up(options: { detach: boolean; first: boolean }, ports: UpPorts): Promise<number> {
-  if (!ports.isRoot) throw new Fault("root is needed to make network namespaces, cgroups and sandboxes; run it with sudo");
+  if (!ports.isRoot)
+    throw new Fault("root is needed to make network namespaces, cgroups and sandboxes; run it with sudo");
   if (await tellIfUp(ports)) return EXIT.done;
   const lock = await ports.lock(() => ports.tell({ event: "waiting" }));
   let gateway: RunningGateway;
