@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { chmod, copyFile, cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { BASE_RECIPE_ID } from "../base-image-recipe.ts";
 import type { SetupContext, SetupStep } from "../step.ts";
 import { glibcDir } from "./glibc.ts";
 import { runStepTool } from "./step-tool.ts";
 import { packErofsCommand } from "#runtime/backend/local/node/image-erofs.ts";
+import { AGENT_FILES } from "#sidecar/manifest.ts";
 import { prepareImageTree } from "#runtime/backend/local/node/image-tree.ts";
 
 export interface AgentImageOptions {
@@ -14,11 +15,11 @@ export interface AgentImageOptions {
 }
 
 const PARTS = [
-  { name: "agent.js", mode: 0o644 },
-  { name: "libatoll.so", mode: 0o755 },
-  { name: "atoll-init", mode: 0o755 },
+  { name: "agent.js", target: AGENT_FILES.program, mode: 0o644 },
+  { name: "libatoll.so", target: AGENT_FILES.library, mode: 0o755 },
+  { name: "atoll-init", target: AGENT_FILES.supervisor, mode: 0o755 },
 ] as const;
-const MOUNT_POINTS = ["run/atoll", "var/lib/atoll/journal", "root", "usr/local/bin", "usr/bin", "bin"] as const;
+const FOLDERS = ["run/atoll", "var/lib/atoll/journal", "root"] as const;
 const LOADERS: Readonly<Record<string, string>> = {
   x64: "/lib64/ld-linux-x86-64.so.2",
   arm64: "/lib/ld-linux-aarch64.so.1",
@@ -26,7 +27,7 @@ const LOADERS: Readonly<Record<string, string>> = {
 /** Folders of the checkout that the agent is made of. */
 const SOURCES = ["sidecar", "api/src", "core/src"] as const;
 /** Raised when this file puts the image together in another way. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
 /** Builds the agent's own small root file system: Bun, the base image's C library and the agent. */
 export function agentImageStep(options: AgentImageOptions): SetupStep {
@@ -66,14 +67,9 @@ async function layRoot(root: string, built: string, options: AgentImageOptions, 
   signal.throwIfAborted();
   context.progress({ fraction: 0.6, detail: "putting the image together" });
   await cp(glibcDir(home), root, { recursive: true, verbatimSymlinks: true });
-  const opt = join(root, "opt/atoll");
-  for (const path of ["opt/atoll", ...MOUNT_POINTS]) await mkdir(join(root, path), { recursive: true });
-  for (const { name, mode } of PARTS) {
-    await copyFile(join(built, name), join(opt, name));
-    await chmod(join(opt, name), mode);
-  }
-  await copyFile(bunPath(repo), join(opt, "bun"));
-  await chmod(join(opt, "bun"), 0o755);
+  for (const path of FOLDERS) await mkdir(join(root, path), { recursive: true });
+  for (const { name, target, mode } of PARTS) await place(join(built, name), join(root, target), mode);
+  await place(bunPath(repo), join(root, AGENT_FILES.runtime), 0o755);
   await mkdir(join(root, "etc"), { recursive: true });
   await writeFile(join(root, "etc/passwd"), "root:x:0:0:root:/root:/\n");
   await writeFile(join(root, "etc/group"), "root:x:0:\n");
@@ -81,13 +77,19 @@ async function layRoot(root: string, built: string, options: AgentImageOptions, 
   await proveItLoads(root, signal);
 }
 
+async function place(from: string, to: string, mode: number): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await copyFile(from, to);
+  await chmod(to, mode);
+}
+
 /** The native parts are compiled against this machine's C library and run with the base image's: a mismatch shall show here. */
 async function proveItLoads(root: string, signal: AbortSignal): Promise<void> {
   const failure = "The agent does not load with the C library of the base image";
   const loader = LOADERS[process.arch];
   if (loader === undefined) throw new Error(`${failure}: there is none for ${process.arch}.`);
-  for (const name of ["bun", "libatoll.so"]) {
-    await runStepTool(["chroot", root, loader, "--list", `/opt/atoll/${name}`], { signal, failure });
+  for (const part of [AGENT_FILES.runtime, AGENT_FILES.library]) {
+    await runStepTool(["chroot", root, loader, "--list", part], { signal, failure });
   }
 }
 
