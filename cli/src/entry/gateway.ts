@@ -2,9 +2,10 @@ import { systemClock } from "#core/clock.ts";
 import { Atoll } from "#sdk";
 import { clientUrl, type GatewayRecord } from "../gateway/gateway-record.ts";
 import { gatewayEnvironment } from "../gateway/gateway-environment.ts";
-import { startGateway, stopProcess, type StartedGateway } from "../node/gateway-process.ts";
+import { readLogTail, startGateway, stopProcess, type StartedGateway } from "../node/gateway-process.ts";
 import { createGatewayStore } from "../node/gateway-store.ts";
 import { readVersion } from "../node/read-version.ts";
+import { gatewayEnded } from "../verb/up.ts";
 import type { World } from "./world.ts";
 
 const ANSWER_WITHIN_MS = 5_000;
@@ -27,7 +28,9 @@ export function createGateway(world: World) {
       const { version } = await readVersion(repo);
       const url = clientUrl(listen.host, listen.port);
       const startedAt = new Date(systemClock.now()).toISOString();
-      const record = await store.save({ pid: started.pid, url, version, startedAt, logFile: store.logFile });
+      const facts = { pid: started.pid, url, version, startedAt, logFile: store.logFile };
+      const record = await store.save(facts);
+      if (record === undefined) throw gatewayEnded(await started.ended, await lastWords(store.logFile), store.logFile);
       return { record, ...started };
     },
     async stop(record: GatewayRecord): Promise<void> {
@@ -46,4 +49,16 @@ export function createGateway(world: World) {
       return client(url).sandboxes.list({ timeoutMs: ANSWER_WITHIN_MS });
     },
   };
+}
+
+/** The message of the log's last line, which is JSON unless the runtime itself failed. */
+export async function lastWords(logFile: string): Promise<string> {
+  const line = await readLogTail(logFile, 1);
+  try {
+    const found: unknown = JSON.parse(line);
+    if (typeof found === "object" && found !== null && "message" in found) return String(found.message);
+  } catch {
+    // Not JSON: the line as it is.
+  }
+  return line.slice(0, 300);
 }

@@ -5,12 +5,12 @@ import { renderDown, renderUp } from "../display/up-text.ts";
 import { runFirstSandbox } from "../first-sandbox.ts";
 import { Fault } from "../fault.ts";
 import type { Down, Up } from "../invocation.ts";
-import { findListenObstacle, readLogTail } from "../node/gateway-process.ts";
+import { findListenObstacle } from "../node/gateway-process.ts";
 import { lockHome } from "../node/home-lock.ts";
 import { DEFAULT_LISTEN, DEFAULT_PORT } from "../node/parse-invocation.ts";
 import { down } from "../verb/down.ts";
 import { up } from "../verb/up.ts";
-import { createGateway } from "./gateway.ts";
+import { createGateway, lastWords } from "./gateway.ts";
 import { makeHome, setUp, type World } from "./world.ts";
 
 export async function runUp(options: Up, world: World): Promise<number> {
@@ -72,16 +72,4 @@ async function startQuietly(gateway: ReturnType<typeof createGateway>) {
     );
   }
   return record;
-}
-
-/** The message of the log's last line, which is JSON unless the runtime itself failed. */
-async function lastWords(logFile: string): Promise<string> {
-  const line = await readLogTail(logFile, 1);
-  try {
-    const found: unknown = JSON.parse(line);
-    if (typeof found === "object" && found !== null && "message" in found) return String(found.message);
-  } catch {
-    // Not JSON: the line as it is.
-  }
-  return line.slice(0, 300);
 }

@@ -8,7 +8,8 @@ export interface GatewayStore {
   readonly logFile: string;
   /** The gateway that runs now; undefined when none does, whatever the file says. */
   running(): Promise<GatewayRecord | undefined>;
-  save(record: Omit<GatewayRecord, "startTicks" | "bootId">): Promise<GatewayRecord>;
+  /** Undefined when the process has ended already. */
+  save(record: Omit<GatewayRecord, "startTicks" | "bootId">): Promise<GatewayRecord | undefined>;
   forget(): Promise<void>;
 }
 
@@ -23,7 +24,7 @@ export function createGatewayStore(home: string): GatewayStore {
     },
     async save(record) {
       const startTicks = await readStartTicks(record.pid);
-      if (startTicks === undefined) throw new Error(`The gateway's process ${record.pid} is gone`);
+      if (startTicks === undefined) return undefined;
       const full = { ...record, startTicks, bootId: await readBootId() };
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await writeFile(`${file}.new`, `${JSON.stringify(full, null, 2)}\n`);

@@ -119,16 +119,22 @@ describe("createGatewayStore()", () => {
     const saved = await store.save({ ...record, pid: child.pid ?? 0 });
     expect(await store.running()).toEqual(saved);
     const ended = once(child, "exit");
-    await stopProcess(saved.pid, async () => (await store.running()) === undefined, systemClock);
+    await stopProcess(saved?.pid ?? 0, async () => (await store.running()) === undefined, systemClock);
     await ended;
     expect(await store.running()).toBeUndefined();
+  });
+
+  test("records no process that has ended", async () => {
+    const child = spawn("true");
+    await once(child, "exit");
+    expect(await createGatewayStore(home).save({ ...record, pid: child.pid ?? 0 })).toBeUndefined();
   });
 
   test("does not take another process with the same number for the gateway", async () => {
     const store = createGatewayStore(home);
     const saved = await store.save({ ...record, pid: process.pid });
     const file = join(home, "run/gateway.json");
-    await writeFile(file, JSON.stringify({ ...saved, startTicks: saved.startTicks - 1 }));
+    await writeFile(file, JSON.stringify({ ...saved, startTicks: (saved?.startTicks ?? 0) - 1 }));
     expect(await store.running()).toBeUndefined();
     await writeFile(file, JSON.stringify({ ...saved, bootId: "another boot" }));
     expect(await store.running()).toBeUndefined();

@@ -97,7 +97,7 @@ async function untilReady({ record, ended }: RunningGateway, ports: UpPorts): Pr
   void ended.then((text) => (how = text));
   while (!(await ports.isReady(record.url))) {
     ports.signal.throwIfAborted();
-    if (how !== undefined) throw await gatewayEnded(how, record, ports);
+    if (how !== undefined) throw gatewayEnded(how, await ports.lastWords(), record.logFile);
     if (ports.clock.now() > deadlineMs) {
       throw new Fault(`the gateway was not ready within ${READY_WITHIN_MS / 1000} s; its log is ${record.logFile}`);
     }
@@ -105,9 +105,9 @@ async function untilReady({ record, ended }: RunningGateway, ports: UpPorts): Pr
   }
 }
 
-async function gatewayEnded(how: string, record: GatewayRecord, ports: UpPorts): Promise<Fault> {
-  const words = await ports.lastWords();
-  return new Fault(`the gateway ended (${how})${words === "" ? "" : `: ${words}`}; its log is ${record.logFile}`);
+/** How the gateway ended, with its last words. */
+export function gatewayEnded(how: string, words: string, logFile: string): Fault {
+  return new Fault(`the gateway ended (${how})${words === "" ? "" : `: ${words}`}; its log is ${logFile}`);
 }
 
 async function proveFirst(url: string, ports: UpPorts): Promise<void> {
@@ -140,5 +140,5 @@ async function stay({ record, ended }: RunningGateway, ports: UpPorts): Promise<
     ports.tell({ event: "stopped", sandboxesLeft: 0 });
     return EXIT.done;
   }
-  throw await gatewayEnded(how, record, ports);
+  throw gatewayEnded(how, await ports.lastWords(), record.logFile);
 }
