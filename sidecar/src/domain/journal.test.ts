@@ -7,7 +7,7 @@ const SEGMENT = 100;
 function stream(fields: Partial<KeptStream> & { readAt?: number } = {}): KeptStream {
   const { readAt, ...rest } = fields;
   const end = fields.end ?? 0;
-  return { first: 0, end, limit: end, complete: false, readers: new Set(readAt === undefined ? [] : [{ offset: readAt }]), ...rest };
+  return { first: 0, end, limit: end, complete: false, lost: false, readers: new Set(readAt === undefined ? [] : [{ offset: readAt }]), ...rest };
 }
 
 function ended(id: string, endedOrder: number, bytes: number, readAt?: number): KeptCommand {

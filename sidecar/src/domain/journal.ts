@@ -10,6 +10,8 @@ export interface KeptStream {
   /** The stream may write up to here; equals `end` once it is complete. */
   limit: number;
   complete: boolean;
+  /** The agent restarted before the stream was complete: the rest of it does not exist. */
+  lost: boolean;
   /** Positions of the readers attached now; no byte at or after one is dropped. */
   readonly readers: Set<{ offset: number }>;
 }
@@ -82,7 +84,7 @@ export function planDrops<Stream extends KeptStream>(
 }
 
 function isOver(command: KeptCommand): boolean {
-  return command.endedOrder !== undefined && command.streams.every(({ complete }) => complete);
+  return command.endedOrder !== undefined && command.streams.every(({ complete, lost }) => complete || lost);
 }
 
 function droppableTo(stream: KeptStream, segmentBytes: number): number {

@@ -1,0 +1,206 @@
+import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FRAME_MEDIA_TYPE, type AgentHealth } from "#api/agent.ts";
+import { CommandId, ContainerName } from "#api/scalars.ts";
+import { sha256 } from "#core/ids.ts";
+import type { Log } from "#core/log.ts";
+import { asProblemError, ProblemError } from "#core/problem-error.ts";
+import { readCount, readJson } from "./domain/body.ts";
+import { createGate, guardBody } from "./domain/gate.ts";
+import type { Commands, Containers, Files, StreamName } from "./ports.ts";
+
+const JSON_BODY_BYTES = 1 << 20;
+
+export interface AgentAppDeps {
+  readonly commands: Commands;
+  readonly files: Files;
+  readonly containers: Containers;
+  /** Throws `unauthorized`. */
+  readonly admit: (request: Request) => Promise<void>;
+  readonly log: Log;
+  readonly version: string;
+  /** Differs from that of every earlier start. */
+  readonly instance: string;
+  readonly maxStreams: number;
+}
+
+interface Route {
+  readonly method: string;
+  readonly pattern: RegExp;
+  handle(call: { readonly request: Request; readonly query: URLSearchParams; readonly params: readonly string[] }): Response | Promise<Response>;
+}
+
+/** The agent as a function from request to response: routes over ports, errors as problem documents. */
+export function createAgentApp(deps: AgentAppDeps): (request: Request) => Promise<Response> {
+  const routes = [...commandRoutes(deps), ...fileRoutes(deps), healthRoute(deps)];
+  return async (request) => {
+    const url = new URL(request.url);
+    try {
+      await deps.admit(request);
+      return await dispatch(routes, request, url);
+    } catch (error) {
+      const problem = asProblemError(error);
+      if (problem.status >= 500) deps.log.error("request failed", { method: request.method, path: url.pathname, error });
+      return Response.json(problem.toProblem(), { status: problem.status, headers: { "content-type": "application/problem+json" } });
+    }
+  };
+}
+
+function dispatch(routes: readonly Route[], request: Request, url: URL): Response | Promise<Response> {
+  let known = false;
+  for (const route of routes) {
+    const match = route.pattern.exec(url.pathname);
+    if (match === null) continue;
+    known = true;
+    if (route.method === request.method) return route.handle({ request, query: url.searchParams, params: match.slice(1) });
+  }
+  if (known) throw new ProblemError("method-not-allowed", `The agent has no ${request.method} for this path.`);
+  throw new ProblemError("not-found", "The agent has no such path.");
+}
+
+function healthRoute({ containers, version, instance }: AgentAppDeps): Route {
+  return {
+    method: "GET",
+    pattern: new RegExp(`^${AGENT_PATHS.health}$`),
+    handle: () => Response.json({ status: "ok", version, instance, containers: containers.list() } satisfies AgentHealth),
+  };
+}
+
+function commandRoutes({ commands, maxStreams }: AgentAppDeps): Route[] {
+  const takePlace = createGate(maxStreams);
+  const one = `^${AGENT_PATHS.commands}/([^/]+)`;
+  return [
+    {
+      method: "POST",
+      pattern: new RegExp(`^${AGENT_PATHS.commands}$`),
+      async handle({ request, query }) {
+        const container = containerOf(query);
+        const { text, value } = await readJson(request, JSON_BODY_BYTES);
+        const command = parseCommand(value);
+        const digest = toHex(await sha256(`${container ?? ""}\n${text}`));
+        return Response.json(commands.start(command, { container, digest }), { status: 202 });
+      },
+    },
+    {
+      method: "GET",
+      pattern: new RegExp(`${one}$`),
+      async handle({ request, query, params }) {
+        const waitMs = readCount(query, "waitMs", { fallback: 0, most: AGENT_MAX_WAIT_MS, slug: "bad-request" });
+        const id = commandId(params);
+        return Response.json(waitMs === 0 ? commands.get(id) : await commands.wait(id, waitMs, request.signal));
+      },
+    },
+    {
+      method: "DELETE",
+      pattern: new RegExp(`${one}$`),
+      handle({ params }) {
+        commands.kill(commandId(params));
+        return noContent();
+      },
+    },
+    {
+      method: "GET",
+      pattern: new RegExp(`${one}/(stdout|stderr)$`),
+      handle({ request, query, params }) {
+        const offset = readCount(query, "offset", { fallback: 0, most: Number.MAX_SAFE_INTEGER, slug: "bad-offset" });
+        const free = takePlace();
+        try {
+          const body = commands.output(commandId(params), params[1] as StreamName, { offset, signal: request.signal });
+          return new Response(guardBody(body, free), { headers: { "content-type": FRAME_MEDIA_TYPE } });
+        } catch (error) {
+          free();
+          throw error;
+        }
+      },
+    },
+    {
+      method: "POST",
+      pattern: new RegExp(`${one}/stdin$`),
+      async handle({ request, params }) {
+        await commands.write(commandId(params), request.body);
+        return noContent();
+      },
+    },
+    {
+      method: "POST",
+      pattern: new RegExp(`${one}/stdin/close$`),
+      async handle({ params }) {
+        await commands.closeInput(commandId(params));
+        return noContent();
+      },
+    },
+  ];
+}
+
+function fileRoutes({ files, maxStreams }: AgentAppDeps): Route[] {
+  const takePlace = createGate(maxStreams);
+  const pattern = new RegExp(`^${AGENT_PATHS.files}$`);
+  return [
+    {
+      method: "GET",
+      pattern,
+      handle({ query }) {
+        const free = takePlace();
+        try {
+          const { body, sizeBytes } = files.read(query.get("path") ?? "", containerOf(query));
+          const headers: Record<string, string> = { "content-type": "application/octet-stream" };
+          if (sizeBytes !== undefined) headers["content-length"] = String(sizeBytes);
+          return new Response(guardBody(body, free), { headers });
+        } catch (error) {
+          free();
+          throw error;
+        }
+      },
+    },
+    {
+      method: "PUT",
+      pattern,
+      async handle({ request, query }) {
+        const free = takePlace();
+        try {
+          const announced = request.headers.get("content-length");
+          const sizeBytes = announced === null ? undefined : Number(announced);
+          await files.write(query.get("path") ?? "", { container: containerOf(query), body: request.body, sizeBytes });
+          return noContent();
+        } finally {
+          free();
+        }
+      },
+    },
+  ];
+}
+
+function parseCommand(value: unknown): AgentCreateCommand {
+  const parsed = AgentCreateCommand.safeParse(value);
+  if (!parsed.success) {
+    const errors = parsed.error.issues.slice(0, 16).map(({ message, path }) => ({ message, location: path.join(".") }));
+    throw new ProblemError("validation-failed", "The command does not have the right shape.", { errors });
+  }
+  const { args, env = {}, cwd = "" } = parsed.data;
+  if ([...args, ...Object.keys(env), ...Object.values(env), cwd].some((text) => text.includes("\0"))) {
+    throw new ProblemError("bad-request", "The command has a zero character in its arguments, environment or working directory.");
+  }
+  if (Object.keys(env).some((key) => key === "" || key.includes("="))) {
+    throw new ProblemError("bad-request", "The command has an environment variable whose name is empty or has an equals sign.");
+  }
+  return parsed.data;
+}
+
+function containerOf(query: URLSearchParams): string | undefined {
+  const name = query.get("container");
+  if (name === null) return undefined;
+  if (!ContainerName.safeParse(name).success) throw new ProblemError("unknown-container", "The container's name is not a DNS label.");
+  return name;
+}
+
+function commandId(params: readonly string[]): string {
+  const id = CommandId.safeParse(params[0]);
+  if (!id.success) throw new ProblemError("command-not-found", "The command's id is not a UUID.");
+  return id.data;
+}
+
+function noContent(): Response {
+  return new Response(null, { status: 204 });
+}
+
+function toHex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,71 @@
+import { chmodSync, rmSync, writeSync } from "node:fs";
+import { systemClock } from "#core/clock.ts";
+import { cryptoIds } from "#core/ids.ts";
+import { createLog } from "#core/log.ts";
+import { asProblemError, ProblemError } from "#core/problem-error.ts";
+import { createAgentApp } from "../app.ts";
+import { createAdmission } from "../domain/admission.ts";
+import { segmentBytesFor } from "../domain/journal.ts";
+import { AgentEnvironment } from "../manifest.ts";
+import { CommandHost } from "../node/command-host.ts";
+import { createCommandStarter } from "../node/command-start.ts";
+import { createContainerFinder } from "../node/containers.ts";
+import { createFileHost } from "../node/file-host.ts";
+import { createJournalStore } from "../node/journal-store.ts";
+import { errorName, listenToPump, loadNative } from "../node/native.ts";
+
+const VERSION = "0.1.0";
+
+const environment = AgentEnvironment.parse(process.env);
+const clock = systemClock;
+const log = createLog(environment.ATOLL_LOG_LEVEL, (line) => writeSync(2, `${line}\n`), clock.now);
+const native = loadNative(environment.ATOLL_AGENT_LIBRARY);
+const store = createJournalStore(environment.ATOLL_JOURNAL_DIR, segmentBytesFor(environment.ATOLL_JOURNAL_BUDGET_BYTES));
+const containers = createContainerFinder(clock.now);
+const commands = new CommandHost({
+  native,
+  prepare: createCommandStarter({ native, containers }),
+  store,
+  clock,
+  log,
+  budgetBytes: environment.ATOLL_JOURNAL_BUDGET_BYTES,
+  maxCommands: environment.ATOLL_MAX_COMMANDS,
+});
+
+const pump = native.start(store.directory, store.segmentBytes);
+if (pump < 0) throw new Error(`Cannot start the output pump: ${errorName(pump)}`);
+await listenToPump(pump, (messages) => commands.onMessages(messages));
+
+const app = createAgentApp({
+  commands,
+  files: createFileHost({ native, containers, clock, ids: cryptoIds }),
+  containers,
+  admit: createAdmission({ agentId: environment.ATOLL_AGENT_ID, publicKey: environment.ATOLL_GATEWAY_PUBLIC_KEY, now: clock.now }),
+  log,
+  version: VERSION,
+  instance: cryptoIds.commandId(),
+  maxStreams: environment.ATOLL_MAX_STREAMS,
+});
+
+const listen = environment.ATOLL_AGENT_LISTEN;
+const socketPath = listen.startsWith("unix:") ? listen.slice(5) : undefined;
+if (socketPath !== undefined) rmSync(socketPath, { force: true });
+Bun.serve({
+  ...(socketPath === undefined ? tcpAddress(listen) : { unix: socketPath }),
+  fetch: app,
+  error: (error) => problemResponse(asProblemError(error)),
+  idleTimeout: 0,
+  // Files and standard input have no limit of their own; JSON bodies are bounded where they are read.
+  maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+});
+if (socketPath !== undefined) chmodSync(socketPath, 0o600);
+log.info("agent listens", { listen });
+
+function tcpAddress(address: string): { hostname: string; port: number } {
+  const [hostname = "", port = ""] = address.split(":");
+  return { hostname, port: Number(port) };
+}
+
+function problemResponse(problem: ProblemError): Response {
+  return Response.json(problem.toProblem(), { status: problem.status, headers: { "content-type": "application/problem+json" } });
+}

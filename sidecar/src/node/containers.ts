@@ -1,0 +1,154 @@
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { ProblemError } from "#core/problem-error.ts";
+import { readVariable } from "../domain/environment.ts";
+import { isAlive, parseLimits, parseStat, parseStatus, type ProcessPlace, type ProcessStatus, type ResourceLimit } from "../domain/proc.ts";
+import { CONTAINER_MARK } from "../manifest.ts";
+import type { Containers } from "../ports.ts";
+
+/** O_PATH | O_DIRECTORY | O_CLOEXEC: a name for a directory, no right to read it. Node has no constant for O_PATH. */
+export const PATH_ONLY = 0o10000000;
+const DIRECTORY_NAME = PATH_ONLY | 0o200000 | 0o2000000;
+/** An answer to "which containers are there" is good for this long. */
+const SCAN_KEPT_MS = 250;
+
+/** A container of the sandbox that runs now. */
+export interface Target {
+  readonly name: string;
+  readonly pid: number;
+  readonly rootFd: number;
+  readonly limits: readonly ResourceLimit[];
+  readonly status: ProcessStatus;
+}
+
+interface Known {
+  readonly name: string;
+  readonly pid: number;
+  readonly startTime: string;
+  readonly rootFd: number;
+  readonly limits: readonly ResourceLimit[];
+}
+
+/**
+ * Finds containers by their main processes: no parent in the sandbox, and the mark in their
+ * environment. Inside a container nobody can make a process without a parent.
+ */
+export interface ContainerFinder extends Containers {
+  /** The container called `name`, or the only one. */
+  find(name: string | undefined): Target;
+  /** Environment block of the container's main process. */
+  environment(target: Target): Uint8Array;
+  /** A descriptor of the main process's working directory; the caller closes it. */
+  openWorkingDirectory(target: Target): number;
+  /** Path of the main process's working directory inside its root. */
+  workingDirectory(target: Target): string;
+}
+
+export function createContainerFinder(now: () => number): ContainerFinder {
+  const known = new Map<string, Known>();
+  let scannedAtMs = -Infinity;
+
+  function scan(): void {
+    const marked = findMarked();
+    for (const { name, pid, startTime } of marked) {
+      const before = known.get(name);
+      if (before?.pid === pid && before.startTime === startTime) continue;
+      if (before !== undefined) closeSync(before.rootFd);
+      known.delete(name);
+      const rootFd = orUndefined(() => openSync(`/proc/${pid}/root`, DIRECTORY_NAME));
+      const limits = orUndefined(() => parseLimits(readFileSync(`/proc/${pid}/limits`, "utf8")));
+      if (rootFd !== undefined) known.set(name, { name, pid, startTime, rootFd, limits: limits ?? [] });
+    }
+    scannedAtMs = now();
+  }
+
+  function statusOf({ pid, startTime }: Known): ProcessStatus | undefined {
+    if (readPlace(pid)?.startTime !== startTime) return undefined;
+    const status = readStatus(pid);
+    return isAlive(status) ? status : undefined;
+  }
+
+  function alive(): Target[] {
+    return [...known.values()].flatMap((container) => {
+      const status = statusOf(container);
+      return status === undefined ? [] : [{ ...container, status }];
+    });
+  }
+
+  function only(): Target {
+    if (now() - scannedAtMs > SCAN_KEPT_MS || known.size === 0) scan();
+    if (known.size > 1) {
+      const names = [...known.keys()].toSorted().join(", ");
+      throw new ProblemError("container-required", `The sandbox has several containers, name one of them: ${names}.`);
+    }
+    const [container] = known.values();
+    if (container === undefined) throw new ProblemError("unknown-container", "The sandbox has no container that runs.");
+    return named(container.name);
+  }
+
+  function named(name: string): Target {
+    const before = known.get(name);
+    const status = before && statusOf(before);
+    if (before && status) return { ...before, status };
+    scan();
+    const container = known.get(name);
+    const found = container && statusOf(container);
+    if (container && found) return { ...container, status: found };
+    if (container) throw new ProblemError("container-ended", `The main process of container "${name}" has ended.`);
+    throw new ProblemError("unknown-container", `The sandbox has no container "${name}".`);
+  }
+
+  return {
+    find: (name) => (name === undefined ? only() : named(name)),
+    environment: (target) => orEnded(target, () => readFileSync(`/proc/${target.pid}/environ`)),
+    openWorkingDirectory: (target) => orEnded(target, () => openSync(`/proc/${target.pid}/cwd`, DIRECTORY_NAME)),
+    workingDirectory: (target) => orEnded(target, () => readlinkSync(`/proc/${target.pid}/cwd`)),
+    list() {
+      scan();
+      return alive().map(({ name, pid }) => ({ name, pid }));
+    },
+  };
+}
+
+/** Every process of the sandbox. */
+export function readProcesses(): ProcessPlace[] {
+  return pids().flatMap((pid) => readPlace(pid) ?? []);
+}
+
+export function readPlace(pid: number): ProcessPlace | undefined {
+  return orUndefined(() => parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")));
+}
+
+function readStatus(pid: number): ProcessStatus | undefined {
+  return orUndefined(() => parseStatus(readFileSync(`/proc/${pid}/status`, "latin1")));
+}
+
+function findMarked(): { readonly name: string; readonly pid: number; readonly startTime: string }[] {
+  return pids().flatMap((pid) => {
+    const status = readStatus(pid);
+    if (!isAlive(status) || status.parentPid !== 0) return [];
+    const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
+    const name = block && readVariable(block, CONTAINER_MARK);
+    const startTime = readPlace(pid)?.startTime;
+    return name && startTime ? [{ name, pid, startTime }] : [];
+  });
+}
+
+function pids(): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+function orUndefined<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+function orEnded<T>(target: Target, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new ProblemError("container-ended", `The main process of container "${target.name}" has ended.`, { cause });
+  }
+}

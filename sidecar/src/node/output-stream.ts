@@ -1,0 +1,98 @@
+import { FRAME_HEADER_BYTES, FRAME_IDLE_MS, FRAME_KIND } from "#api/agent.ts";
+import type { Clock } from "#core/clock.ts";
+import { encodeEndFrame, encodeLostFrame, IDLE_FRAME, writeFrameHeader } from "#core/frames.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import type { SessionStream } from "../domain/exec-session.ts";
+
+const CHUNK_BYTES = 256 << 10;
+
+export interface OutputDeps {
+  readonly clock: Clock;
+  /** Reads bytes that are kept. */
+  readonly read: (offset: number, target: Uint8Array) => number;
+  /** A reader has moved or left: a writer that waits for it may go on. */
+  readonly onProgress: () => void;
+}
+
+/**
+ * Frames of one stream from `offset` until its end. The reader holds back the dropping of bytes
+ * it has not got, and so the writer, until it leaves.
+ */
+export function openOutputStream(
+  stream: SessionStream,
+  options: { readonly offset: number; readonly signal: AbortSignal },
+  deps: OutputDeps,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  if (options.offset < stream.first) {
+    throw new ProblemError("output-gone", `The byte ${options.offset} is no longer kept, the first one is ${stream.first}.`, { firstByte: stream.first });
+  }
+  const reader = { offset: options.offset };
+  const left = new AbortController();
+  stream.readers.add(reader);
+  const leave = (): void => {
+    left.abort();
+    options.signal.removeEventListener("abort", leave);
+    if (stream.readers.delete(reader)) deps.onProgress();
+  };
+  options.signal.addEventListener("abort", leave, { once: true });
+  if (options.signal.aborted) leave();
+
+  function nextData(): Uint8Array<ArrayBuffer> {
+    const wanted = Math.min(CHUNK_BYTES, stream.end - reader.offset);
+    const frame = new Uint8Array(FRAME_HEADER_BYTES + wanted);
+    const count = deps.read(reader.offset, frame.subarray(FRAME_HEADER_BYTES));
+    if (count <= 0) throw new Error(`Cannot read output at ${reader.offset}: the journal ends before ${stream.end}`);
+    writeFrameHeader(frame, FRAME_KIND.data, count);
+    reader.offset += count;
+    deps.onProgress();
+    return frame.subarray(0, FRAME_HEADER_BYTES + count);
+  }
+
+  let begun = false;
+  async function next(): Promise<{ readonly frame: Uint8Array<ArrayBuffer>; readonly last: boolean }> {
+    for (;;) {
+      if (reader.offset < stream.end) return { frame: nextData(), last: false };
+      if (stream.complete) return { frame: encodeEndFrame(stream.end), last: true };
+      if (stream.lost) return { frame: encodeLostFrame("The agent restarted while the command ran."), last: true };
+      // The first frame carries the response's head with it, so a silent command's reader is answered at once.
+      if (!begun || !(await grown(stream, deps.clock, left.signal))) return { frame: IDLE_FRAME.slice(), last: false };
+    }
+  }
+
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const { frame, last } = await next();
+          begun = true;
+          controller.enqueue(frame);
+          if (!last) return;
+          leave();
+          controller.close();
+        } catch (error) {
+          leave();
+          throw error;
+        }
+      },
+      cancel: leave,
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** True when the stream has changed, false after the idle time. Rejects when the signal aborts. */
+async function grown(stream: SessionStream, clock: Clock, signal: AbortSignal): Promise<boolean> {
+  const idle = new AbortController();
+  const stop = AbortSignal.any([idle.signal, signal]);
+  let wake = (): void => undefined;
+  const change = new Promise<true>((resolve) => {
+    wake = () => resolve(true);
+    stream.wakers.add(wake);
+  });
+  try {
+    return await Promise.race([change, clock.sleep(FRAME_IDLE_MS, stop).then(() => false)]);
+  } finally {
+    stream.wakers.delete(wake);
+    idle.abort();
+  }
+}
