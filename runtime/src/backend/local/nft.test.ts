@@ -61,11 +61,14 @@ describe("policyRules()", () => {
     expect(lines).toContain('add element inet atoll sources4 { "atoll-5" . 10.201.0.11 }');
   });
 
-  it("polices the rate before anything else where it cannot be shaped", () => {
-    const police = { bytesPerSecond: 1000, burstBytes: 131_072 };
+  it.each([
+    [1000, 130_072],
+    [400_000, 0],
+  ])("polices %i bytes a second before anything else where it cannot be shaped", (bytesPerSecond, burst) => {
+    const police = { bytesPerSecond, burstBytes: 131_072 };
     const rules = policyRules(DEFAULT_NET, link, planOf({}), { police }).split("\n");
     expect(rules.find((line) => line.startsWith("add rule"))).toBe(
-      "add rule inet atoll link-5 limit rate over 1000 bytes/second burst 131072 bytes drop",
+      `add rule inet atoll link-5 limit rate over ${bytesPerSecond} bytes/second burst ${burst} bytes drop`,
     );
   });
 });

@@ -143,6 +143,7 @@ function exceptMatch(rule: EgressRule, family: "ip" | "ip6"): string {
   return `${family} daddr != { ${rule.except.join(", ")} }`;
 }
 
-function policer(limit: RateLimit): string {
-  return `limit rate over ${limit.bytesPerSecond} bytes/second burst ${limit.burstBytes} bytes`;
+/** The kernel adds one second of the rate to the burst of a byte limit; this takes it off again as far as it goes. */
+function policer({ bytesPerSecond, burstBytes }: RateLimit): string {
+  return `limit rate over ${bytesPerSecond} bytes/second burst ${Math.max(burstBytes - bytesPerSecond, 0)} bytes`;
 }

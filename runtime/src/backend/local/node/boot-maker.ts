@@ -11,6 +11,7 @@ import type { Shape } from "../shape.ts";
 import { containerIdOf, rootIdOf } from "./boot-control.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { Cgroup } from "./cgroup.ts";
+import type { LinkStock } from "./link-stock.ts";
 import type { Net } from "./net.ts";
 import type { Runsc, RunscCall } from "./runsc.ts";
 import { agentEnv } from "./agent-image.ts";
@@ -29,6 +30,7 @@ export interface BootMakerDeps {
   readonly files: BootFiles;
   readonly cgroup: Cgroup;
   readonly net: Net;
+  readonly links: LinkStock;
   readonly runsc: Runsc;
   readonly agentImage: RootImage;
   readonly agentPublicKey: string;
@@ -52,7 +54,7 @@ export function createBootMaker(deps: BootMakerDeps) {
   }
 
   async function makeNamed(id: string, shape: Shape, call: Call): Promise<Boot> {
-    const [link] = await Promise.all([net.attach(), files.make(id)]);
+    const [link] = await Promise.all([deps.links.take(), files.make(id)]);
     const note: BootNote = { version: 1, id, shape, link, containers: [], images: [] };
     await files.writeNote(note);
     const paths = files.pathsOf(id, link.netnsPath);

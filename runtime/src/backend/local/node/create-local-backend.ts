@@ -17,6 +17,7 @@ import { createBootMaker } from "./boot-maker.ts";
 import { BootPool } from "./boot-pool.ts";
 import { createCgroup } from "./cgroup.ts";
 import { createImageStore } from "./image-store.ts";
+import { LinkStock } from "./link-stock.ts";
 import { LocalMachine } from "./local-machine.ts";
 import { createNet } from "./net.ts";
 import { createRecordStore } from "./record-store.ts";
@@ -41,6 +42,7 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const cgroup = createCgroup(basename(config.runDir));
   await cgroup.init(Math.max(totalmem() - HOST_RESERVE_BYTES, totalmem() / 2));
   const net = await createNet(config.net, { log });
+  const links = new LinkStock(net, log, config.startConcurrency);
   const images = await createImageStore({ ...config.images, dir: join(config.homeDir, "images") }, { log, clock });
   const runsc = createRunsc({ path: config.runscPath, rootDir: runscRoot, platform: config.platform });
   const control = createBootControl(runscRoot, files, cgroup);
@@ -48,13 +50,14 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const agentImage = { erofsPath: join(config.homeDir, "agent/rootfs.erofs"), emptyRootDir: join(config.homeDir, "agent/root") };
   await mkdir(agentImage.emptyRootDir, { recursive: true });
   const maker = createBootMaker({
-    config, clock, ids, files, cgroup, net, runsc, agentImage, agentPublicKey: keys.publicKey, agentFetch: agents.fetchOf,
+    config, clock, ids, files, cgroup, net, links, runsc, agentImage, agentPublicKey: keys.publicKey, agentFetch: agents.fetchOf,
   });
   const machine = new LocalMachine({
     files,
     maker,
     control,
     net,
+    links,
     images,
     agentFetch: agents.fetchOf,
     forgetAgent: agents.forget,

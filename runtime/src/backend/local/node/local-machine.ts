@@ -8,6 +8,7 @@ import type { BootMaker } from "./boot-maker.ts";
 import type { BootPool } from "./boot-pool.ts";
 import { startContainers, type ContainersDeps } from "./containers.ts";
 import type { ImageStore } from "./image-store.ts";
+import type { LinkStock } from "./link-stock.ts";
 import type { Net } from "./net.ts";
 
 export interface LocalMachineDeps {
@@ -16,6 +17,7 @@ export interface LocalMachineDeps {
   readonly pool: BootPool;
   readonly control: BootControl;
   readonly net: Net;
+  readonly links: LinkStock;
   readonly containers: ContainersDeps;
   readonly agentFetch: (bootId: string) => AgentFetch;
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
@@ -69,6 +71,7 @@ export class LocalMachine implements Machine {
 
   refillPool(): void {
     this.deps.pool.refill();
+    this.deps.links.refill();
   }
 
   async livingBoots(): Promise<ReadonlyMap<string, Boot>> {
@@ -102,6 +105,7 @@ export class LocalMachine implements Machine {
   async close(): Promise<void> {
     await this.deps.pool.close();
     await this.deps.images.close();
+    await this.deps.links.close();
     await this.deps.net.close();
   }
 }
