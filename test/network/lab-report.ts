@@ -5,6 +5,15 @@ export interface Outcome {
   readonly arrived: boolean;
 }
 
+/** How long the receiver waited from the first byte to the last. */
+export interface Upload {
+  readonly bytes: number;
+  readonly bytesPerSecond: number;
+  /** What passes at once: the burst, or one second of the rate where the kernel knows no less. */
+  readonly bucketBytes: number;
+  readonly tookMs: number;
+}
+
 /** What the lab prints at its end. */
 export interface LabReport {
   /** With the product's rules. */
@@ -12,10 +21,9 @@ export interface LabReport {
   /** Flows that must not arrive, sent again without any rules. */
   readonly control: readonly Outcome[];
   /** From inside gVisor, and an upload under a rate limit. */
-  readonly guests: readonly {
-    readonly flows: readonly Outcome[];
-    readonly upload: { readonly bytes: number; readonly bytesPerSecond: number; readonly tookMs: number };
-  }[];
+  readonly guests: readonly { readonly flows: readonly Outcome[]; readonly upload: Upload }[];
+  /** An upload whose rate is held by dropping. */
+  readonly policed: Upload;
   /** Links and tracked connections after every link was detached. */
   readonly left: readonly string[];
   /** Tracked connections before that. */
@@ -37,6 +45,8 @@ export interface LifeReport {
   };
   /** Links work and go although a table of another version was there. */
   readonly otherVersion: boolean;
+  /** The link's queue under the least and the most rate, then without a limit again. */
+  readonly rates: readonly string[];
   readonly foreign: {
     readonly untouched: boolean;
     readonly foreignDrops: readonly string[];

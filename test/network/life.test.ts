@@ -20,6 +20,10 @@ describe("createNet()", () => {
 
   it("replaces a table that its rules do not fit into", () => expect(report.otherVersion).toBe(true));
 
+  it("takes the least and the most rate that the API knows, and lifts it again", () => {
+    expect(report.rates).toEqual(["8bit", "8Tbit", "noqueue"]);
+  });
+
   it("touches no table but its own", () => {
     expect(report.foreign).toMatchObject({ untouched: true, tables: "table ip other\n" });
   });

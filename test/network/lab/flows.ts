@@ -3,6 +3,7 @@ import { silentLog } from "#core/log.ts";
 import { planNetwork } from "#core/network.ts";
 import { createNet, type Link, type Net } from "#runtime/backend/local/node/net.ts";
 import { DEFAULT_NET } from "#runtime/backend/local/network.ts";
+import { policyRules } from "#runtime/backend/local/nft.ts";
 import { CLUSTER_RESOLVERS, FLOWS, SANDBOXES, type Flow } from "../flow-table.ts";
 import type { LabReport, Outcome } from "../lab-report.ts";
 import { bootGuest } from "./guest.ts";
@@ -16,6 +17,8 @@ import { sh, type Dialogue } from "./shell.ts";
 const [, , rootfs = "", runsc = "", mode = ""] = process.argv;
 
 const PROTOCOL = { tcp: 6, udp: 17, hole: 17, spoof: 17, protocol: 253 } as const;
+/** Of a small rate: the least that a bucket holds. */
+const BURST_BYTES = 131_072;
 const UPLOAD = { bytes: 700_000, bytesPerSecond: 400_000 };
 /** Sandboxes whose flows gVisor repeats, each in a guest of its own. */
 const GUESTS = ["ranges", "internet6"] as const;
@@ -33,7 +36,7 @@ async function build(): Promise<World> {
   const net = await createNet(DEFAULT_NET, { log: silentLog });
   const links = new Map<string, Link>();
   await Promise.all(
-    [...Object.keys(SANDBOXES), ...GUESTS.map((name) => `guest ${name}`)].map(async (name) =>
+    [...Object.keys(SANDBOXES), "policed", ...GUESTS.map((name) => `guest ${name}`)].map(async (name) =>
       links.set(name, await net.attach()),
     ),
   );
@@ -131,7 +134,22 @@ async function runGuest(world: World, policy: string, portBase: number): Promise
   await world.net.apply(link, planNetwork(spec, { clusterResolvers: CLUSTER_RESOLVERS }));
   const answers = JSON.parse(await start()) as { id: string; answer: string }[];
   const tookMs = Number(answers.find(({ id }) => id === "upload")?.answer);
-  return { flows: await outcomes(world, flows, portBase, answers), upload: { ...UPLOAD, tookMs } };
+  return {
+    flows: await outcomes(world, flows, portBase, answers),
+    upload: { ...UPLOAD, bucketBytes: BURST_BYTES, tookMs },
+  };
+}
+
+/** The rate limit of a kernel that cannot shape: rules that drop. Sent from a plain namespace. */
+async function runPoliced(world: World): Promise<LabReport["policed"]> {
+  const link = linkIn(world.links, "policed");
+  const plan = planNetwork({ allowInternetEgress: true }, { clusterResolvers: [] });
+  const police = { bytesPerSecond: UPLOAD.bytesPerSecond, burstBytes: BURST_BYTES };
+  await sh("nft", ["-f", "-"], policyRules(DEFAULT_NET, link, plan, { police }));
+  const upload = { id: "upload", kind: "upload", dst: "9.9.9.9", port: 9000, sport: 60_000, bytes: UPLOAD.bytes };
+  const out = await sh(...pythonIn(rootfs, link.netns, [world.probe, JSON.stringify([upload])]));
+  const [answer] = JSON.parse(out) as { answer: string }[];
+  return { ...UPLOAD, bucketBytes: UPLOAD.bytesPerSecond, tookMs: Number(answer?.answer) };
 }
 
 async function applyAll(world: World): Promise<void> {
@@ -166,6 +184,7 @@ async function main(): Promise<void> {
   }
   const enforced = await send(world, FLOWS, 20_000);
   const guests = await Promise.all(GUESTS.map((policy, index) => runGuest(world, policy, 40_000 + 10_000 * index)));
+  const policed = await runPoliced(world);
   // The control: the same denied flows with the rules gone must arrive, or their denial proves nothing.
   await world.net.remove();
   const deniedFlows = FLOWS.filter((flow) => (!flow.arrives || flow.kind === "hole") && flow.control !== false);
@@ -179,6 +198,7 @@ async function main(): Promise<void> {
   const report: LabReport = {
     enforced,
     guests,
+    policed,
     control,
     left,
     trackedBefore: tracked.length,

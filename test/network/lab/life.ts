@@ -7,6 +7,7 @@ import { planNetwork } from "#core/network.ts";
 import { netCapabilities } from "#runtime/backend/local/node/net-capabilities.ts";
 import { createNet, type Net } from "#runtime/backend/local/node/net.ts";
 import { DEFAULT_NET } from "#runtime/backend/local/network.ts";
+import { policyRules } from "#runtime/backend/local/nft.ts";
 import type { LifeReport } from "../lab-report.ts";
 import { sh } from "./shell.ts";
 
@@ -72,6 +73,30 @@ async function restart(): Promise<LifeReport["restart"]> {
   return { kept, reused: next.index === link.index, found };
 }
 
+/** The smallest and largest rate of the API, on both ways to limit; the lines that the tools answer with. */
+async function extremes(): Promise<string[]> {
+  const net = await createNet(DEFAULT_NET, { log: silentLog });
+  const link = await net.attach();
+  const shown: string[] = [];
+  for (const rate of [1, 1_000_000_000_000]) {
+    const limited = planNetwork({ egressRateLimitBytesPerSecond: rate }, { clusterResolvers: [] });
+    await net.apply(link, limited);
+    const shaped = await sh("tc", ["-n", link.netns, "qdisc", "show", "dev", link.guestIfname]);
+    await sh(
+      "nft",
+      ["-f", "-"],
+      policyRules(DEFAULT_NET, link, limited, limited.rateLimit && { police: limited.rateLimit }),
+    );
+    shown.push(/ rate (\S+)/.exec(shaped)?.[1] ?? shaped);
+  }
+  await net.apply(link, plan);
+  shown.push(
+    /qdisc (\w+)/.exec(await sh("tc", ["-n", link.netns, "qdisc", "show", "dev", link.guestIfname]))?.[1] ?? "",
+  );
+  await net.detach(link);
+  return shown;
+}
+
 async function foreign(): Promise<LifeReport["foreign"]> {
   await sh(
     "nft",
@@ -134,6 +159,7 @@ const report: LifeReport = {
   leftovers,
   restart: await restart(),
   otherVersion: await otherVersion(),
+  rates: await extremes(),
   foreign: await foreign(),
   capabilities: await netCapabilities(DEFAULT_NET),
   clash: await clash(),

@@ -62,13 +62,14 @@ describe("policyRules()", () => {
   });
 
   it.each([
-    [1000, 130_072],
-    [400_000, 0],
-  ])("polices %i bytes a second before anything else where it cannot be shaped", (bytesPerSecond, burst) => {
+    [1000, 1000, 130_072],
+    [400_000, 400_000, 0],
+    [1_000_000_000_000, 10_000_000_000, 0],
+  ])("polices %i bytes a second before anything else where it cannot be shaped", (bytesPerSecond, rate, burst) => {
     const police = { bytesPerSecond, burstBytes: 131_072 };
     const rules = policyRules(DEFAULT_NET, link, planOf({}), { police }).split("\n");
     expect(rules.find((line) => line.startsWith("add rule"))).toBe(
-      `add rule inet atoll link-5 limit rate over ${bytesPerSecond} bytes/second burst ${burst} bytes drop`,
+      `add rule inet atoll link-5 limit rate over ${rate} bytes/second burst ${burst} bytes drop`,
     );
   });
 });

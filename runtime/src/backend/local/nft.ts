@@ -143,7 +143,11 @@ function exceptMatch(rule: EgressRule, family: "ip" | "ip6"): string {
   return `${family} daddr != { ${rule.except.join(", ")} }`;
 }
 
+/** The kernel refuses a byte limit much above this. */
+const MAX_POLICED_BYTES_PER_SECOND = 10_000_000_000;
+
 /** The kernel adds one second of the rate to the burst of a byte limit; this takes it off again as far as it goes. */
 function policer({ bytesPerSecond, burstBytes }: RateLimit): string {
-  return `limit rate over ${bytesPerSecond} bytes/second burst ${Math.max(burstBytes - bytesPerSecond, 0)} bytes`;
+  const rate = Math.min(bytesPerSecond, MAX_POLICED_BYTES_PER_SECOND);
+  return `limit rate over ${rate} bytes/second burst ${Math.max(burstBytes - rate, 0)} bytes`;
 }
