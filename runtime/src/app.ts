@@ -1,0 +1,35 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Gateway, GatewayDeps, GatewayEnv, RouteDeps } from "./gateway.ts";
+import { requireKey } from "./middleware/auth.ts";
+import { refuseForeign } from "./middleware/origin.ts";
+import { createNotFound, onError } from "./middleware/problem.ts";
+import { requestContext } from "./middleware/request-context.ts";
+import { createStreamLimits } from "./middleware/stream-limits.ts";
+import { createAllowedMethods } from "./routes/allowed-methods.ts";
+import { documentRoutes } from "./routes/documents.ts";
+import { commandInputRoutes } from "./routes/isola/command-input.ts";
+import { commandOutputRoutes } from "./routes/isola/command-output.ts";
+import { commandRoutes } from "./routes/isola/commands.ts";
+import { fileRoutes } from "./routes/isola/files.ts";
+import { sandboxRoutes } from "./routes/isola/sandboxes.ts";
+import { PUBLIC_PATHS, systemRoutes } from "./routes/isola/system.ts";
+
+/** The gateway over one backend. Reads no environment and keeps no state outside of what it makes here. */
+export function createApp(deps: GatewayDeps): Gateway {
+  const { config } = deps;
+  const app: Gateway = new OpenAPIHono<GatewayEnv>();
+  app.onError(onError);
+  app.use("*", requestContext(deps));
+  app.use("*", config.apiKeyHashes.length > 0 ? requireKey(config.apiKeyHashes, PUBLIC_PATHS) : refuseForeign(config.allowedHosts));
+
+  const routeDeps: RouteDeps = { ...deps, streams: createStreamLimits(config) };
+  systemRoutes(app, routeDeps);
+  sandboxRoutes(app, routeDeps);
+  commandRoutes(app, routeDeps);
+  commandOutputRoutes(app, routeDeps);
+  commandInputRoutes(app, routeDeps);
+  fileRoutes(app, routeDeps);
+  documentRoutes(app, deps.version.gitVersion);
+  app.notFound(createNotFound(createAllowedMethods(app)));
+  return app;
+}

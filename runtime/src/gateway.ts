@@ -1,0 +1,36 @@
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { VersionInfo } from "#api/system.ts";
+import type { Clock } from "#core/clock.ts";
+import type { Ids } from "#core/ids.ts";
+import type { Log } from "#core/log.ts";
+import type { Call, SandboxBackend } from "./backend/port.ts";
+import type { GatewayConfig } from "./gateway-config.ts";
+import type { StreamLimits } from "./middleware/stream-limits.ts";
+
+/** What the gateway is made of; nothing else reaches it. */
+export interface GatewayDeps {
+  readonly backend: SandboxBackend;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  readonly config: GatewayConfig;
+  readonly version: VersionInfo;
+}
+
+/** What routes get: the deps and what is counted over all requests. */
+export interface RouteDeps extends GatewayDeps {
+  readonly streams: StreamLimits;
+}
+
+export interface GatewayEnv {
+  Variables: { readonly log: Log; readonly requestId: string };
+}
+
+export type Gateway = OpenAPIHono<GatewayEnv>;
+export type GatewayContext = Context<GatewayEnv>;
+
+/** What a backend call carries on behalf of a request: it ends when the caller goes away. */
+export function callOf(c: GatewayContext): Call {
+  return { signal: c.req.raw.signal, log: c.get("log") };
+}

@@ -1,0 +1,87 @@
+import type { RouteConfig } from "@hono/zod-openapi";
+import { z } from "zod";
+import type { ProblemFault } from "#api/problem.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import type { Gateway, GatewayContext } from "../gateway.ts";
+import { readJson } from "./read-json.ts";
+import { toFaults, type RequestPart } from "./validation-faults.ts";
+
+type Part<R, K extends string> = R extends { request: Record<K, infer S extends z.ZodType> } ? z.infer<S> : Record<never, never>;
+type Body<R> = R extends { request: { body: { content: { "application/json": { schema: infer S extends z.ZodType } } } } } ? z.infer<S> : undefined;
+
+/** A request's parts, parsed by the schemas of its route. */
+export interface RouteInput<R> {
+  readonly params: Part<R, "params">;
+  readonly query: Part<R, "query">;
+  readonly headers: Part<R, "headers">;
+  readonly body: Body<R>;
+}
+
+export interface BindOptions {
+  readonly maxJsonBytes: number;
+}
+
+/**
+ * Serves one route object: it is put into the OpenAPI document, and the same schemas check each
+ * request. Every fault in the parts of a request is a 422 that names it.
+ */
+export function bind<const R extends RouteConfig>(
+  app: Gateway,
+  route: R,
+  handler: (c: GatewayContext, input: RouteInput<R>) => Promise<Response> | Response,
+  options: BindOptions,
+): void {
+  app.openAPIRegistry.registerPath(route);
+  const params = reader(route.request?.params, "path");
+  const query = reader(route.request?.query, "query");
+  const headers = reader(route.request?.headers, "header");
+  const body = jsonSchemaOf(route);
+  app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
+    const faults: ProblemFault[] = [];
+    const input = {
+      params: params((name) => c.req.param(name), faults),
+      query: query((name) => c.req.query(name), faults),
+      headers: headers((name) => c.req.header(name), faults),
+      body: undefined as unknown,
+    };
+    if (faults.length > 0) throw invalid(faults);
+    if (body !== undefined) input.body = parse(body, await readJson(c.req.raw, options.maxJsonBytes), "body", faults);
+    if (faults.length > 0) throw invalid(faults);
+    return handler(c, input as RouteInput<R>);
+  });
+}
+
+/** A 422 whose detail, which is all that the released clients show, has the first fault in full. */
+export function invalid(faults: readonly ProblemFault[]): ProblemError {
+  const [first] = faults;
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : "";
+  return new ProblemError("validation-failed", `${first?.location}: ${first?.message}${more}`, { errors: faults });
+}
+
+type Read = (name: string) => string | undefined;
+
+/** Collects the values that a part's schema names and parses them; text becomes a number where the schema has one. */
+function reader(schema: unknown, part: RequestPart): (read: Read, faults: ProblemFault[]) => unknown {
+  if (!(schema instanceof z.ZodObject)) return () => ({});
+  const names = Object.keys(schema.shape);
+  const integers = new Set(names.filter((name) => z.toJSONSchema(schema.shape[name] as z.ZodType, { io: "input" }).type === "integer"));
+  return (read, faults) => {
+    const values: Record<string, unknown> = {};
+    for (const name of names) {
+      const text = read(name);
+      if (text !== undefined) values[name] = integers.has(name) && /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+    }
+    return parse(schema, values, part, faults);
+  };
+}
+
+function parse(schema: z.ZodType, value: unknown, part: RequestPart, faults: ProblemFault[]): unknown {
+  const result = schema.safeParse(value);
+  if (!result.success) faults.push(...toFaults(result.error, value, part));
+  return result.data;
+}
+
+function jsonSchemaOf(route: RouteConfig): z.ZodType | undefined {
+  const content = route.request?.body?.content["application/json"];
+  return content !== undefined && "schema" in content && content.schema instanceof z.ZodType ? content.schema : undefined;
+}

@@ -1,0 +1,110 @@
+import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
+import { AGENT_PATHS } from "#api/agent.ts";
+import { CommandStatus, CreateCommandRequest, CreateCommandResponse } from "#api/command.ts";
+import { commandIdOfKey } from "#core/derived-id.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import { callOf, type Gateway, type RouteDeps } from "../../gateway.ts";
+import { bind } from "../bind.ts";
+import { callAgent, readCommand, type AgentRequest } from "./agent-call.ts";
+import { commandRequest, toAgentCommand } from "./command-requests.ts";
+import { CommandParams, ContainerQuery, IdempotencyKey, SandboxParams, WaitQuery } from "./parameters.ts";
+import { problems } from "./responses.ts";
+
+const json = <S extends z.ZodType>(schema: S) => ({ "application/json": { schema } });
+
+/** Create, status and kill of commands. */
+export function commandRoutes(app: Gateway, { backend, clock, ids, config }: RouteDeps): void {
+  const { agentAnswerMs } = config;
+  bind(
+    app,
+    createCommandRoute,
+    async (c, { params, query, headers, body }) => {
+      const call = callOf(c);
+      const key = headers["Idempotency-Key"];
+      const id = key === undefined ? ids.commandId() : await commandIdOfKey(params.sandboxId, key);
+      const request: AgentRequest = {
+        method: "POST",
+        path: AGENT_PATHS.commands,
+        query,
+        body: JSON.stringify(toAgentCommand(id, body)),
+        repeatable: key !== undefined,
+        answerMs: agentAnswerMs,
+      };
+      const agent = await backend.agent(params.sandboxId, call);
+      await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }));
+      return c.json({ id }, 202);
+    },
+    config,
+  );
+  bind(
+    app,
+    statusRoute,
+    async (c, { params, query }) => {
+      const call = callOf(c);
+      const waitMs = (query.waitSeconds ?? 0) * 1000;
+      const answerMs = agentAnswerMs + waitMs;
+      const request = commandRequest(params.id, "", { method: "GET", query: { waitMs: `${waitMs}` }, repeatable: true, answerMs });
+      const agent = await backend.agent(params.sandboxId, call);
+      const view = await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }));
+      if (view.state === "unknown") throw outcomeUnknown(params.id);
+      return c.json({ exitCode: view.state === "running" ? null : (view.exitCode ?? -1) }, 200);
+    },
+    config,
+  );
+  bind(
+    app,
+    deleteRoute,
+    async (c, { params }) => {
+      const call = callOf(c);
+      const request = commandRequest(params.id, "", { method: "DELETE", repeatable: true, answerMs: agentAnswerMs });
+      const agent = await backend.agent(params.sandboxId, call);
+      const { response } = await callAgent(agent, request, { signal: call.signal, clock });
+      await response.body?.cancel();
+      return c.body(null, 204);
+    },
+    config,
+  );
+}
+
+/** Nobody saw the command end: neither success nor failure may be claimed. */
+export function outcomeUnknown(id: string): ProblemError {
+  return new ProblemError("outcome-unknown", `The outcome of the command "${id}" is unknown: the agent restarted while it ran.`);
+}
+
+const createCommandRoute = createRoute({
+  method: "post",
+  path: "/v1/sandboxes/{sandboxId}/commands",
+  operationId: "createSandboxCommand",
+  summary: "Start a command",
+  tags: ["Commands"],
+  request: {
+    params: SandboxParams,
+    query: ContainerQuery,
+    headers: z.object({ "Idempotency-Key": IdempotencyKey.optional() }),
+    body: { required: true, content: json(CreateCommandRequest) },
+  },
+  responses: { 202: { description: "Started", content: json(CreateCommandResponse) }, ...problems(400, 404, 409, 413, 415, 429, 502) },
+});
+
+const statusRoute = createRoute({
+  method: "get",
+  path: "/v1/sandboxes/{sandboxId}/commands/{id}/status",
+  operationId: "getSandboxCommandStatus",
+  summary: "Exit code of a command, null while it runs",
+  description: "A command whose end nobody saw is a 409 `outcome-unknown`.",
+  tags: ["Commands"],
+  request: { params: CommandParams, query: WaitQuery },
+  responses: { 200: { description: "The status", content: json(CommandStatus) }, ...problems(404, 409, 502) },
+});
+
+const deleteRoute = createRoute({
+  method: "delete",
+  path: "/v1/sandboxes/{sandboxId}/commands/{id}",
+  operationId: "deleteSandboxCommand",
+  summary: "Kill a command and its process group",
+  description: "Its output stays; its exit code is -1. Killing one that has ended is no fault.",
+  tags: ["Commands"],
+  request: { params: CommandParams },
+  responses: { 204: { description: "Killed or ended before" }, ...problems(404, 409, 502) },
+});

@@ -1,0 +1,96 @@
+import type { CreateSandboxRequest, Network, ResourceRequirements, SandboxResponse, SandboxSummary } from "#api/sandbox.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import { formatQuantity, parseQuantity, type Quantity } from "#core/quantity.ts";
+import type { Amounts, ContainerSpec, NetworkSpec, Sandbox, SandboxSpec } from "#core/sandbox.ts";
+
+type ContainerRequest = CreateSandboxRequest["podTemplate"]["containers"][number];
+type ContainerResponse = SandboxResponse["podTemplate"]["containers"][number];
+type Kind = "limits" | "requests";
+
+/** The domain's spec of a request: names filled in, quantities canonical. `bad-quantity` for one that is none. */
+export function toSpec(request: CreateSandboxRequest): SandboxSpec {
+  const { timeoutSeconds, startupTimeoutSeconds, network, terminationPolicy } = request;
+  return {
+    containers: request.podTemplate.containers.map(toContainer),
+    startupTimeoutSeconds,
+    ...defined({ timeoutSeconds, network: network as NetworkSpec | undefined }),
+    ...(terminationPolicy === undefined ? {} : { terminationPolicy: { type: "Delete" as const } }),
+  };
+}
+
+export function toResponse(sandbox: Sandbox): SandboxResponse {
+  const { id, phase, spec, reason, message } = sandbox;
+  return {
+    id,
+    podTemplate: { containers: spec.containers.map(toContainerResponse) },
+    status: phase,
+    creationTimestamp: timestamp(sandbox.createdAtMs),
+    startupTimeoutSeconds: spec.startupTimeoutSeconds,
+    ...defined({
+      reason,
+      message,
+      timeoutSeconds: spec.timeoutSeconds,
+      network: spec.network as Network | undefined,
+      terminationPolicy: spec.terminationPolicy as SandboxResponse["terminationPolicy"],
+    }),
+  };
+}
+
+export function toSummary({ id, phase, createdAtMs }: Sandbox): SandboxSummary {
+  return { id, status: phase, creationTimestamp: timestamp(createdAtMs) };
+}
+
+function toContainer(container: ContainerRequest, index: number): ContainerSpec {
+  const name = container.name ?? `sandbox${index}`;
+  const limits = toAmounts(container, name, "limits");
+  const requests = toAmounts(container, name, "requests");
+  const command = container.command ?? [];
+  return {
+    name,
+    image: container.image,
+    env: container.env ?? {},
+    ...(command.length === 0 ? {} : { command }),
+    ...(limits === undefined && requests === undefined ? {} : { resources: defined({ limits, requests }) }),
+  };
+}
+
+/** Canonical amounts of one list; undefined when it is absent or empty. */
+function toAmounts({ resources }: ContainerRequest, container: string, kind: Kind): Amounts | undefined {
+  const list = Object.entries<string | undefined>(resources?.[kind] ?? {});
+  if (list.length === 0) return undefined;
+  return Object.fromEntries(
+    list.map(([resource, text = ""]) => {
+      const quantity = parseQuantity(text);
+      if (quantity === undefined || quantity.nano < 0n) throw badQuantity(`${kind}.${resource} "${text}"`, container, quantity);
+      return [resource, formatQuantity(quantity)];
+    }),
+  );
+}
+
+function badQuantity(what: string, container: string, quantity: Quantity | undefined): ProblemError {
+  const why = quantity === undefined ? "it is not a Kubernetes quantity such as 500m or 256Mi" : "it is negative";
+  return new ProblemError("bad-quantity", `Container "${container}": cannot use resources.${what}: ${why}.`);
+}
+
+function toContainerResponse({ name, image, command, resources }: ContainerSpec): ContainerResponse {
+  return {
+    name,
+    image,
+    ...(command === undefined ? {} : { command: [...command] }),
+    ...(resources === undefined ? {} : { resources: resources as ResourceRequirements }),
+  };
+}
+
+/** UTC with whole seconds. */
+function timestamp(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
+
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** Without the members that are undefined. */
+function defined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as Defined<T>;
+}

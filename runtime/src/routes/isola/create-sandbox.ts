@@ -1,0 +1,86 @@
+import type { CreateSandboxRequest } from "#api/sandbox.ts";
+import { digestOf, sandboxIdOfKey } from "#core/derived-id.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import type { Sandbox } from "#core/sandbox.ts";
+import type { Call, SandboxBackend } from "../../backend/port.ts";
+import type { RouteDeps } from "../../gateway.ts";
+import { checkSpec, checkSupported } from "./check-create.ts";
+import { toSpec } from "./convert.ts";
+
+/**
+ * Makes a sandbox and waits for a bounded time until it runs or has failed. A caller that goes
+ * away meanwhile could never learn the id: its sandbox is removed, unless an idempotency key
+ * lets the caller find it again.
+ */
+export async function createSandbox(
+  request: CreateSandboxRequest,
+  key: string | undefined,
+  { backend, clock, ids, config, call }: RouteDeps & { readonly call: Call },
+): Promise<Sandbox> {
+  checkSupported(request);
+  const spec = toSpec(request);
+  checkSpec(spec);
+  const { $schema: _, ...facts } = request;
+  const requestDigest = await digestOf(facts);
+  const id = key === undefined ? ids.sandboxId() : await sandboxIdOfKey(key);
+  const provisional = key === undefined;
+  const untilMs = clock.now() + config.createWaitMs;
+  try {
+    const created = await backend.create({ id, spec, requestDigest, provisional }, call);
+    const present = await settled(backend, created, { untilMs, clock, call });
+    call.signal.throwIfAborted();
+    if (provisional) await confirm(backend, id, call);
+    call.signal.throwIfAborted();
+    return present;
+  } catch (error) {
+    if (provisional && call.signal.aborted) await discard(backend, id, call);
+    throw error;
+  }
+}
+
+/** The state when it is no longer Pending, or at the deadline. */
+async function settled(
+  backend: SandboxBackend,
+  created: Sandbox,
+  { untilMs, clock, call }: Pick<RouteDeps, "clock"> & { untilMs: number; call: Call },
+): Promise<Sandbox> {
+  let present = created;
+  if (present.phase !== "Pending") return present;
+  const turn = new AbortController();
+  const timer = new AbortController();
+  const signal = AbortSignal.any([call.signal, turn.signal]);
+  clock.sleep(untilMs - clock.now(), timer.signal).then(
+    () => turn.abort(),
+    () => undefined,
+  );
+  try {
+    for await (const sandbox of backend.watch(created.id, { ...call, signal })) {
+      present = sandbox;
+      if (present.phase !== "Pending") break;
+    }
+  } catch (error) {
+    if (!isGone(error)) throw error;
+    present = { ...present, phase: "Terminating", reason: "Deleting" };
+  } finally {
+    timer.abort();
+  }
+  return present;
+}
+
+/** Someone else may have removed it meanwhile: the answer is the last state all the same. */
+async function confirm(backend: SandboxBackend, id: string, call: Call): Promise<void> {
+  try {
+    await backend.confirm(id, call);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+async function discard(backend: SandboxBackend, id: string, { log }: Call): Promise<void> {
+  log.info("sandbox removed: its creator went away", { sandbox_id: id });
+  await backend.remove(id, { log, signal: new AbortController().signal });
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof ProblemError && error.slug === "sandbox-not-found";
+}
