@@ -3,5 +3,5 @@ import { BASE_IMAGE, makeLocal } from "./local-backend.ts";
 
 describeBackend("local", async () => {
   const { backend, dispose } = await makeLocal();
-  return { backend, image: BASE_IMAGE, missingImage: "localhost:1/none/such:1", dispose };
+  return { backend, image: BASE_IMAGE, missingImage: "atoll/debian:none", dispose };
 });

@@ -10,6 +10,7 @@ export const SYSTEM_REQUIREMENTS: readonly SystemRequirement[] = [
   { needs: "nft", package: "nftables" },
   { needs: "ip", package: "iproute2" },
   { needs: "tc", package: "iproute2" },
+  { needs: "conntrack", package: "conntrack" },
   { needs: "setpriv", package: "util-linux" },
   { needs: "unshare", package: "util-linux" },
   { needs: "mount", package: "mount" },

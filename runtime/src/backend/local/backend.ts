@@ -64,6 +64,8 @@ class LocalBackend implements SandboxBackend {
   async recover(): Promise<void> {
     const [records, boots] = await Promise.all([this.deps.records.load(), this.deps.machine.livingBoots()]);
     const owned = new Set(records.map((record) => record.bootId));
+    // Before any sandbox starts again: what it makes must not be taken for left-overs.
+    await this.deps.machine.adopt([...boots.values()].filter((boot) => !owned.has(boot.id)), owned);
     for (const record of records.toSorted((a, b) => a.createdAtMs - b.createdAtMs)) {
       const unit = new SandboxUnit(record, this.unitDeps);
       this.units.set(record.id, unit);
@@ -71,7 +73,6 @@ class LocalBackend implements SandboxBackend {
       if (record.provisional) void unit.remove();
       else unit.resume(record.bootId === undefined ? undefined : boots.get(record.bootId));
     }
-    await this.deps.machine.adopt([...boots.values()].filter((boot) => !owned.has(boot.id)), owned);
     this.deps.machine.refillPool();
   }
 

@@ -104,13 +104,20 @@ function createAgents(files: BootFiles, keys: AgentKeys, clock: Clock): Agents {
   };
 }
 
+/** Where a host names its resolvers; the second when a local stub stands in for them in the first. */
+const RESOLVER_FILES = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+
 /** Resolvers that this host is configured with; loopback ones cannot be reached from a sandbox. */
 async function hostResolvers(): Promise<string[]> {
-  const text = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
-  return text
-    .split("\n")
-    .flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? [])
-    .filter((address) => !address.startsWith("127.") && address !== "::1");
+  for (const file of RESOLVER_FILES) {
+    const text = await readFile(file, "utf8").catch(() => "");
+    const found = text
+      .split("\n")
+      .flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? [])
+      .filter((address) => !address.startsWith("127.") && address !== "::1");
+    if (found.length > 0) return found;
+  }
+  return [];
 }
 
 /** Only root can make namespaces, links and control groups. */

@@ -91,11 +91,12 @@ export class LocalMachine implements Machine {
     const living = new Set(unowned.map((boot) => boot.id));
     const dead = [...known].filter((id) => !owned.has(id) && !living.has(id));
     const used = unowned.filter((boot) => boot.containers.length > 0).map((boot) => boot.id);
+    // Every link is named in its boot's folder once the boot has it: those without one are left-overs.
+    const notes = await Promise.all([...known].map((id) => this.deps.files.readNote(id)));
+    const kept = new Set(notes.map((note) => note?.link.ifname));
+    for (const link of await this.deps.net.list()) if (!kept.has(link.ifname)) await this.deps.net.detach(link);
     await Promise.all([...dead, ...used].map((id) => this.destroy(id)));
     for (const boot of unowned) if (boot.containers.length === 0) await this.deps.pool.adopt(boot);
-    // Links are made before the folder that names them: those without one are left-overs.
-    const kept = new Set((await Promise.all([...known].map((id) => this.deps.files.readNote(id)))).map((note) => note?.link.ifname));
-    for (const link of await this.deps.net.list()) if (!kept.has(link.ifname)) await this.deps.net.detach(link);
   }
 
   postMortem(bootId: string): ReturnType<Machine["postMortem"]> {
