@@ -39,11 +39,12 @@ class Blocking:
         iterator = self._target.__aiter__()
 
         def pieces():
-            while True:
-                try:
-                    yield self._loop.wait(iterator.__anext__())
-                except StopAsyncIteration:
-                    return
+            try:
+                while (piece := self._loop.wait(anext(iterator, None))) is not None:
+                    yield piece
+            finally:
+                # An abandoned stream must end on its own loop.
+                self._loop.wait(iterator.aclose())
 
         return pieces()
 

@@ -52,9 +52,9 @@ def test_create_echoes_its_options_and_never_the_environment(make, http):
 def test_network_is_echoed_as_sent(make):
     network = Network(
         allow_internet_egress=False,
-        allowed_egress_cidrs=["203.0.113.0/24"],
+        allowed_egress_cidrs=["104.16.0.0/12"],
         allow_cluster_dns=False,
-        nameservers=["198.51.100.7"],
+        nameservers=["9.9.9.9"],
         allow_ipv6_egress=False,
         egress_rate_limit_bytes_per_second=1_000_000,
     )
