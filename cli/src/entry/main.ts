@@ -6,6 +6,8 @@ import { runBenches, runTest } from "./run-test.ts";
 import { runDown, runUp } from "./run-up.ts";
 import { createWorld } from "./world.ts";
 
+// A reader that has seen enough, such as head, is no reason to stop half-way.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<number> {

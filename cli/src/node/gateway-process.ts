@@ -18,6 +18,8 @@ export interface StartedGateway {
   readonly pid: number;
   /** Resolves when the process has ended, with how. */
   readonly ended: Promise<string>;
+  /** Lets this process end while the gateway goes on. */
+  readonly leave: () => void;
 }
 
 /** Starts the gateway on Bun in a session of its own: it outlives the terminal. */
@@ -37,8 +39,7 @@ export async function startGateway(start: GatewayStart): Promise<StartedGateway>
       child.once("error", (error) => resolve(error.message));
     });
     if (child.pid === undefined) throw new Fault(`cannot start the gateway: ${await ended}`);
-    child.unref();
-    return { pid: child.pid, ended };
+    return { pid: child.pid, ended, leave: () => child.unref() };
   } finally {
     closeSync(log);
   }

@@ -13,6 +13,8 @@ const RECORD: GatewayRecord = {
   logFile: "/log",
 };
 
+const leave = (): void => {};
+
 /** A machine in memory: the gateway is ready after a few polls. */
 function machine(over: Partial<UpPorts> = {}) {
   const seen: string[] = [];
@@ -37,7 +39,7 @@ function machine(over: Partial<UpPorts> = {}) {
     start: async () => {
       seen.push("start");
       running = RECORD;
-      return { record: RECORD, ended: new Promise<string>(() => {}) };
+      return { record: RECORD, ended: new Promise<string>(() => {}), leave: () => void seen.push("leave") };
     },
     stop: async () => {
       seen.push("stop");
@@ -58,7 +60,7 @@ describe("up()", () => {
   test("sets up, starts, proves and returns when detached, all under the lock", async () => {
     const { ports, seen, names } = machine();
     expect(await up(detached, ports)).toBe(0);
-    expect(seen).toEqual(["lock", "set up", "start", "release"]);
+    expect(seen).toEqual(["lock", "set up", "start", "release", "leave"]);
     expect(names()).toEqual(["started", "ready", "first-sandbox", "usage"]);
   });
 
@@ -89,7 +91,7 @@ describe("up()", () => {
 
   test("says how the gateway ended when it never becomes ready", async () => {
     const ended = Promise.resolve("exit code 1");
-    const { ports } = machine({ isReady: async () => false, start: async () => ({ record: RECORD, ended }) });
+    const { ports } = machine({ isReady: async () => false, start: async () => ({ record: RECORD, ended, leave }) });
     await expect(up(detached, ports)).rejects.toThrow(
       "the gateway ended (exit code 1): address in use; its log is /log",
     );
@@ -135,7 +137,7 @@ describe("up()", () => {
     ["signal SIGKILL", { message: "the gateway ended (signal SIGKILL): address in use; its log is /log" }],
   ])("while it stays, a gateway that ends with %s decides the outcome", async (how, outcome) => {
     const { ports } = machine({
-      start: async () => ({ record: RECORD, ended: Promise.resolve(how) }),
+      start: async () => ({ record: RECORD, ended: Promise.resolve(how), leave }),
       isReady: async () => true,
     });
     const result = await up({ detach: false, first: false }, ports).then(

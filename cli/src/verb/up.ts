@@ -37,6 +37,8 @@ export interface UpPorts {
 export interface RunningGateway {
   readonly record: GatewayRecord;
   readonly ended: Promise<string>;
+  /** Lets this process end while the gateway goes on. */
+  readonly leave: () => void;
 }
 
 const READY_WITHIN_MS = 60_000;
@@ -57,7 +59,9 @@ export async function up(options: { detach: boolean; first: boolean }, ports: Up
   }
   const { url, logFile } = gateway.record;
   ports.tell({ event: "usage", url, detached: options.detach, logFile });
-  return options.detach ? EXIT.done : stay(gateway, ports);
+  if (!options.detach) return stay(gateway, ports);
+  gateway.leave();
+  return EXIT.done;
 }
 
 async function tellIfUp(ports: UpPorts): Promise<boolean> {
