@@ -1,0 +1,49 @@
+import { systemClock } from "#core/clock.ts";
+import { cryptoIds } from "#core/ids.ts";
+import { createLog, type Log } from "#core/log.ts";
+import { createApp } from "../app.ts";
+import type { SandboxBackend } from "../backend/port.ts";
+import { createMemoryBackend } from "../backend/memory/create-memory-backend.ts";
+import type { Gateway } from "../gateway.ts";
+import { gatewayConfigOf, listenOf, localBackendConfigOf, readEnvironment, type GatewayEnvironment, type Listen } from "../manifest.ts";
+
+/** What a JavaScript runtime says of itself. */
+export interface RuntimeFacts {
+  /** For example `bun 1.4.5`. */
+  readonly runtime: string;
+  /** For example `linux/x64`. */
+  readonly platform: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  writeLine(line: string): void;
+}
+
+/** A gateway that only needs a server. */
+export interface ComposedGateway {
+  readonly app: Gateway;
+  readonly listen: Listen;
+  readonly log: Log;
+  close(): Promise<void>;
+}
+
+const VERSION = "0.1.0";
+
+/** Wires environment, backend and app; throws a sentence for people when it cannot. */
+export async function composeGateway(facts: RuntimeFacts): Promise<ComposedGateway> {
+  const env = readEnvironment(facts.env);
+  const log = createLog(env.ATOLL_LOG_LEVEL, facts.writeLine, systemClock.now);
+  const backend = await openBackend(env, log);
+  const version = { gitVersion: `v${VERSION}`, goVersion: facts.runtime, platform: facts.platform };
+  const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config: gatewayConfigOf(env), version });
+  return { app, listen: listenOf(env), log, close: () => backend.close() };
+}
+
+async function openBackend(env: GatewayEnvironment, log: Log): Promise<SandboxBackend> {
+  if (env.ATOLL_BACKEND === "memory") {
+    return createMemoryBackend({ maxSandboxes: env.ATOLL_MAX_SANDBOXES, retentionMs: env.ATOLL_RETENTION_SECONDS * 1000 });
+  }
+  const { createLocalBackend } = await import(LOCAL_BACKEND);
+  return createLocalBackend(localBackendConfigOf(env), { clock: systemClock, ids: cryptoIds, log });
+}
+
+/** Loaded only where it is asked for: it needs Linux and root. */
+const LOCAL_BACKEND: string = "#runtime/backend/local/create-local-backend.ts";

@@ -1,0 +1,124 @@
+import { z } from "zod";
+import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
+import { DEFAULT_GATEWAY_CONFIG, MAX_CREATE_WAIT_MS, type GatewayConfig } from "./gateway-config.ts";
+
+const count = (fallback: number, least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, "Expected a whole number")
+    .transform(Number)
+    .pipe(z.int().min(least).max(most))
+    .default(fallback);
+const flag = z
+  .enum(["true", "false", ""])
+  .transform((text) => text === "true")
+  .default(false);
+const list = z
+  .string()
+  .transform((text) => text.split(/[\s,]+/).filter((part) => part !== ""))
+  .default([]);
+const defaults = DEFAULT_GATEWAY_CONFIG;
+
+/** Environment of the gateway. The program parses with it; what starts the program renders it. */
+export const GatewayEnvironment = z.object({
+  /** `local` runs sandboxes on this machine, `memory` simulates them. */
+  ATOLL_BACKEND: z.enum(["local", "memory"]).default("local"),
+  /** `host:port`; an IPv6 address in brackets. Port 0 chooses a free one. */
+  ATOLL_LISTEN: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, "Expected host:port")
+    .default("127.0.0.1:8080"),
+  /** SHA-256 of each API key in hex, split by commas or white space. Empty = no key is asked for. */
+  ATOLL_API_KEY_HASHES: list.pipe(z.array(z.string().regex(/^[0-9a-fA-F]{64}$/, "Expected a SHA-256 in hex"))),
+  /** `true` lets the gateway listen beyond loopback without API keys: whoever reaches it controls every sandbox. */
+  ATOLL_INSECURE_NO_AUTH: flag,
+  /** Names by which a gateway without API keys may be addressed, loopback names apart. */
+  ATOLL_ALLOWED_HOSTS: list,
+  ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** Longest wait of a create for Running, in milliseconds. */
+  ATOLL_CREATE_WAIT_MS: count(defaults.createWaitMs, 0, MAX_CREATE_WAIT_MS),
+  /** Streams open at once, in all and of one sandbox. */
+  ATOLL_MAX_STREAMS: count(defaults.maxStreams, 1, 1_000_000),
+  ATOLL_MAX_STREAMS_PER_SANDBOX: count(defaults.maxStreamsPerSandbox, 1, 1_000_000),
+  /** Living sandboxes at once. */
+  ATOLL_MAX_SANDBOXES: count(1000, 1, 1_000_000),
+  /** How long the record of an ended sandbox stays readable, in seconds. */
+  ATOLL_RETENTION_SECONDS: count(DEFAULT_RETENTION_MS / 1000, 0, 31_536_000),
+  /** Local backend: where its state lies. */
+  ATOLL_HOME: z.string().startsWith("/").default("/var/lib/atoll"),
+  /** Local backend: the runsc to use; absent = the one that the set-up placed. */
+  ATOLL_RUNSC: z.string().startsWith("/").optional(),
+  /** Local backend: sandboxes kept booted ahead. */
+  ATOLL_POOL_SIZE: count(2, 0, 1000),
+  /** Local backend: most bytes of output kept for each sandbox. */
+  ATOLL_JOURNAL_BUDGET_BYTES: count(1 << 30, 1 << 20, Number.MAX_SAFE_INTEGER),
+});
+
+export type GatewayEnvironment = z.infer<typeof GatewayEnvironment>;
+
+/** What the local backend is told. */
+export interface LocalBackendConfig {
+  readonly homeDir: string;
+  readonly runscPath?: string;
+  readonly poolSize: number;
+  readonly maxSandboxes: number;
+  readonly retentionMs: number;
+  readonly journalBudgetBytes: number;
+}
+
+/** Where to listen. Port 0 = any free one. */
+export interface Listen {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+/** All faults in one message; unknown variables are somebody else's. */
+export function readEnvironment(source: Readonly<Record<string, string | undefined>>): GatewayEnvironment {
+  const given = Object.fromEntries(Object.entries(source).filter(([name, value]) => name in GatewayEnvironment.shape && value !== ""));
+  const result = GatewayEnvironment.safeParse(given);
+  if (!result.success) {
+    const faults = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new RangeError(`Cannot use the environment: ${faults.join("; ")}`);
+  }
+  const { hostname, port } = listenOf(result.data);
+  if (port > 65_535) throw new RangeError(`Cannot use the environment: ATOLL_LISTEN: there is no port ${port}`);
+  const isGuarded = result.data.ATOLL_API_KEY_HASHES.length > 0 || isLoopback(hostname);
+  if (!isGuarded && !result.data.ATOLL_INSECURE_NO_AUTH) {
+    throw new RangeError(
+      `Cannot listen on ${hostname} without API keys: set ATOLL_API_KEY_HASHES, or ATOLL_INSECURE_NO_AUTH=true if whoever reaches it may control every sandbox`,
+    );
+  }
+  return Object.freeze(result.data);
+}
+
+export function listenOf({ ATOLL_LISTEN }: GatewayEnvironment): Listen {
+  const at = ATOLL_LISTEN.lastIndexOf(":");
+  return { hostname: ATOLL_LISTEN.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(ATOLL_LISTEN.slice(at + 1)) };
+}
+
+export function gatewayConfigOf(env: GatewayEnvironment): GatewayConfig {
+  const isOpen = env.ATOLL_INSECURE_NO_AUTH && env.ATOLL_ALLOWED_HOSTS.length === 0 && !isLoopback(listenOf(env).hostname);
+  return {
+    ...DEFAULT_GATEWAY_CONFIG,
+    createWaitMs: env.ATOLL_CREATE_WAIT_MS,
+    maxStreams: env.ATOLL_MAX_STREAMS,
+    maxStreamsPerSandbox: env.ATOLL_MAX_STREAMS_PER_SANDBOX,
+    apiKeyHashes: env.ATOLL_API_KEY_HASHES,
+    allowedHosts: isOpen ? ["*"] : env.ATOLL_ALLOWED_HOSTS,
+  };
+}
+
+export function localBackendConfigOf(env: GatewayEnvironment): LocalBackendConfig {
+  return {
+    homeDir: env.ATOLL_HOME,
+    ...(env.ATOLL_RUNSC === undefined ? {} : { runscPath: env.ATOLL_RUNSC }),
+    poolSize: env.ATOLL_POOL_SIZE,
+    maxSandboxes: env.ATOLL_MAX_SANDBOXES,
+    retentionMs: env.ATOLL_RETENTION_SECONDS * 1000,
+    journalBudgetBytes: env.ATOLL_JOURNAL_BUDGET_BYTES,
+  };
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
