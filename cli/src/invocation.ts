@@ -8,8 +8,9 @@ export interface Common {
 export interface Up extends Common {
   readonly verb: "up";
   readonly detach: boolean;
-  readonly listen: string;
-  readonly port: number;
+  /** Absent = as the environment says. */
+  readonly listen?: string;
+  readonly port?: number;
   readonly insecure: boolean;
   readonly first: boolean;
 }
@@ -41,7 +42,7 @@ export interface Bench extends Common {
 
 export interface Doctor extends Common {
   readonly verb: "doctor";
-  readonly port: number;
+  readonly port?: number;
 }
 
 export interface Version extends Common {

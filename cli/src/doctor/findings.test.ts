@@ -18,7 +18,7 @@ const GOOD: MachineFacts = {
   runsc: { path: "/usr/bin/runsc", versionOutput: "runsc version release-20260905.0\nspec: 1.1.0\n" },
   missingPackages: [],
   hasApt: true,
-  port: 8800,
+  port: 8080,
   portObstacle: undefined,
   upAt: undefined,
   forwarding: true,
@@ -45,7 +45,7 @@ describe("findings()", () => {
     ["runsc", "warn", { runsc: { path: "/x", versionOutput: "runsc version release-20240101.0" } }],
     ["packages", "warn", { missingPackages: ["nftables"] }],
     ["packages", "missing", { missingPackages: ["nftables"], hasApt: false }],
-    ["port", "missing", { portObstacle: "port 8800 of 127.0.0.1 is taken; choose one with --port" }],
+    ["port", "missing", { portObstacle: "port 8080 of 127.0.0.1 is taken; choose one with --port" }],
     ["forwarding", "warn", { forwarding: false }],
   ] as const)("report %s as %s", (name, level, over) => {
     const wrong = findings({ ...GOOD, ...over }).filter((finding) => finding.level !== "ok");
@@ -57,7 +57,7 @@ describe("findings()", () => {
   test.each([
     [{ architecture: "arm64", cpuFlags: [] }],
     [{ freeDiskBytes: 3 * GIB, isSetUp: true }],
-    [{ portObstacle: "taken", upAt: "http://127.0.0.1:8800" }],
+    [{ portObstacle: "taken", upAt: "http://127.0.0.1:8080" }],
   ])("accept %o", (over) => {
     expect(findings({ ...GOOD, ...over }).filter(({ level }) => level !== "ok")).toEqual([]);
   });

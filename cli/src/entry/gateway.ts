@@ -4,29 +4,43 @@ import { clientUrl, type GatewayRecord } from "../gateway/gateway-record.ts";
 import { gatewayEnvironment } from "../gateway/gateway-environment.ts";
 import { readLogTail, startGateway, stopProcess, type StartedGateway } from "../node/gateway-process.ts";
 import { createGatewayStore } from "../node/gateway-store.ts";
+import { makeMachineKey, readMachineKey } from "../node/machine-key.ts";
 import { readVersion } from "../node/read-version.ts";
 import { gatewayEnded } from "../verb/up.ts";
 import type { World } from "./world.ts";
+
+/** Options of `up` on where and how to listen. */
+export interface ListenOptions {
+  readonly listen?: string | undefined;
+  readonly port?: number | undefined;
+  readonly insecure: boolean;
+  readonly keyHash?: string;
+}
+
+/** Where the gateway will listen, and its environment. */
+export function plan(world: World, options: ListenOptions): ReturnType<typeof gatewayEnvironment> {
+  return gatewayEnvironment({ ...world.env, PATH: world.searchPath }, { home: world.home, ...options });
+}
 
 const ANSWER_WITHIN_MS = 5_000;
 
 /** The gateway of ATOLL_HOME, as the verbs see it. */
 export function createGateway(world: World) {
   const store = createGatewayStore(world.home);
-  const client = (url: string): Atoll => new Atoll({ url, maxRetries: 1 });
+  const client = async (url: string): Promise<Atoll> => {
+    const apiKey = (await readMachineKey(world.home)) ?? world.env["ATOLL_API_KEY"];
+    return new Atoll({ url, apiKey, maxRetries: 1 });
+  };
   return {
     store,
     client,
-    async start(listen: {
-      host: string;
-      port: number;
-      insecure: boolean;
-    }): Promise<{ record: GatewayRecord } & StartedGateway> {
-      const { repo, home, searchPath } = world;
-      const env = gatewayEnvironment({ ...world.env, PATH: searchPath }, { home, ...listen });
+    async start(options: ListenOptions): Promise<{ record: GatewayRecord } & StartedGateway> {
+      const { repo, home } = world;
+      const { hash: keyHash } = await makeMachineKey(home);
+      const { env, listen } = plan(world, { ...options, keyHash });
       const started = await startGateway({ repo, home, env, logFile: store.logFile });
       const { version } = await readVersion(repo);
-      const url = clientUrl(listen.host, listen.port);
+      const url = clientUrl(listen.hostname, listen.port);
       const startedAt = new Date(systemClock.now()).toISOString();
       const facts = { pid: started.pid, url, version, startedAt, logFile: store.logFile };
       const record = await store.save(facts);
@@ -46,7 +60,7 @@ export function createGateway(world: World) {
       );
     },
     async sandboxes(url: string): Promise<readonly { id: string; status: string }[]> {
-      return client(url).sandboxes.list({ timeoutMs: ANSWER_WITHIN_MS });
+      return (await client(url)).sandboxes.list({ timeoutMs: ANSWER_WITHIN_MS });
     },
   };
 }
@@ -60,5 +74,5 @@ export async function lastWords(logFile: string): Promise<string> {
   } catch {
     // Not JSON: the line as it is.
   }
-  return line.slice(0, 300);
+  return line.replace(/^atoll-gateway: /, "").slice(0, 300);
 }

@@ -5,11 +5,10 @@ import { EXIT } from "../fault.ts";
 import type { Doctor } from "../invocation.ts";
 import { findListenObstacle } from "../node/gateway-process.ts";
 import { measureDisk } from "../node/measure-disk.ts";
-import { DEFAULT_LISTEN } from "../node/parse-invocation.ts";
 import { readMachineFacts } from "../node/read-machine-facts.ts";
 import { readVersion } from "../node/read-version.ts";
 import { status } from "../verb/status.ts";
-import { createGateway } from "./gateway.ts";
+import { createGateway, plan } from "./gateway.ts";
 import type { World } from "./world.ts";
 
 export async function runStatus(world: World): Promise<number> {
@@ -29,11 +28,12 @@ export async function runStatus(world: World): Promise<number> {
   return exitCode;
 }
 
-export async function runDoctor({ port }: Doctor, world: World): Promise<number> {
+export async function runDoctor(options: Doctor, world: World): Promise<number> {
+  const { hostname, port } = plan(world, { port: options.port, insecure: true }).listen;
   const up = await createGateway(world)
     .store.running()
     .catch(() => undefined);
-  const portObstacle = await findListenObstacle(DEFAULT_LISTEN, port);
+  const portObstacle = await findListenObstacle(hostname, port);
   const { home, searchPath } = world;
   const facts = await readMachineFacts({ home, port, searchPath, portObstacle, upAt: up?.url });
   const found = findings(facts);

@@ -1,21 +1,21 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "#core/clock.ts";
+import { NotFoundError, type Atoll } from "#sdk";
 import { renderDown, renderUp } from "../display/up-text.ts";
 import { runFirstSandbox } from "../first-sandbox.ts";
 import { Fault } from "../fault.ts";
 import type { Down, Up } from "../invocation.ts";
-import { findListenObstacle } from "../node/gateway-process.ts";
+import { findFreePort, findListenObstacle } from "../node/gateway-process.ts";
 import { lockHome } from "../node/home-lock.ts";
-import { DEFAULT_LISTEN, DEFAULT_PORT } from "../node/parse-invocation.ts";
 import { down } from "../verb/down.ts";
 import { up } from "../verb/up.ts";
-import { createGateway, lastWords } from "./gateway.ts";
+import { createGateway, lastWords, plan } from "./gateway.ts";
 import { makeHome, setUp, type World } from "./world.ts";
 
 export async function runUp(options: Up, world: World): Promise<number> {
   const gateway = createGateway(world);
-  const { listen: host, port, insecure } = options;
+  const { hostname, port } = plan(world, options).listen;
   if (world.isRoot) await makeHome(world.home);
   return up(options, {
     ...world,
@@ -23,12 +23,12 @@ export async function runUp(options: Up, world: World): Promise<number> {
     tell: world.tell(renderUp),
     lock: (onWait) => lockHome(world.home, { signal: world.signal, onWait }),
     running: gateway.store.running,
-    listenObstacle: () => findListenObstacle(host, port),
+    listenObstacle: () => findListenObstacle(hostname, port),
     setUp: () => setUp(world),
-    start: () => gateway.start({ host, port, insecure }),
+    start: () => gateway.start(options),
     stop: gateway.stop,
     isReady: gateway.isReady,
-    runFirstSandbox: (url) => runFirstSandbox(gateway.client(url), world.signal),
+    runFirstSandbox: async (url) => runFirstSandbox(await gateway.client(url), world.signal),
     countSandboxes: async (url) => (await gateway.sandboxes(url).catch(() => [])).length,
     lastWords: () => lastWords(gateway.store.logFile),
   });
@@ -51,14 +51,23 @@ export async function runDown(options: Down, world: World): Promise<number> {
     startQuietly: () => startQuietly(gateway),
     stop: gateway.stop,
     listSandboxes: async (url) => (await gateway.sandboxes(url)).map(({ id }) => id),
-    removeSandbox: async (url, id) => (await gateway.client(url).sandboxes.get(id)).delete(),
+    removeSandbox: async (url, id) => removeSandbox(await gateway.client(url), id),
   });
+}
+
+/** A sandbox that is gone already is as good as removed. */
+async function removeSandbox(client: Atoll, id: string): Promise<void> {
+  try {
+    await (await client.sandboxes.get(id)).delete();
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+  }
 }
 
 const READY_WITHIN_MS = 60_000;
 
 async function startQuietly(gateway: ReturnType<typeof createGateway>) {
-  const { record } = await gateway.start({ host: DEFAULT_LISTEN, port: DEFAULT_PORT, insecure: false });
+  const { record } = await gateway.start({ listen: "127.0.0.1", port: await findFreePort(), insecure: false });
   const deadlineMs = systemClock.now() + READY_WITHIN_MS;
   while (!(await gateway.isReady(record.url))) {
     const gone = (await gateway.store.running()) === undefined;

@@ -5,7 +5,7 @@ const record = {
   pid: 4711,
   startTicks: 12,
   bootId: "b",
-  url: "http://127.0.0.1:8800",
+  url: "http://127.0.0.1:8080",
   version: "0.1.0",
   startedAt: "2026-11-22T05:00:00.000Z",
   logFile: "/x/gateway.log",
@@ -49,12 +49,12 @@ describe("parseStartTicks()", () => {
 
 describe("clientUrl()", () => {
   test.each([
-    ["127.0.0.1", "http://127.0.0.1:8800"],
-    ["0.0.0.0", "http://127.0.0.1:8800"],
-    ["::", "http://[::1]:8800"],
-    ["::1", "http://[::1]:8800"],
-    ["localhost", "http://localhost:8800"],
+    ["127.0.0.1", "http://127.0.0.1:8080"],
+    ["0.0.0.0", "http://127.0.0.1:8080"],
+    ["::", "http://[::1]:8080"],
+    ["::1", "http://[::1]:8080"],
+    ["localhost", "http://localhost:8080"],
   ])("of %s is %s", (listen, url) => {
-    expect(clientUrl(listen, 8800)).toBe(url);
+    expect(clientUrl(listen, 8080)).toBe(url);
   });
 });

@@ -4,7 +4,7 @@ export interface GatewayRecord {
   /** Start of the process in clock ticks since boot: with the boot's id it tells a process from a later one with its number. */
   readonly startTicks: number;
   readonly bootId: string;
-  /** Base address for clients on this machine, e.g. `http://127.0.0.1:8800`. */
+  /** Base address for clients on this machine, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly version: string;
   /** ISO 8601. */

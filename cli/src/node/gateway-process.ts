@@ -51,6 +51,15 @@ function bunOf(repo: string): string {
   return join(repo, "node_modules/@oven", name, "bin/bun");
 }
 
+/** A port of 127.0.0.1 that nothing listens on. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
 /** Why nothing can listen there, in one sentence; undefined when it can. */
 export async function findListenObstacle(host: string, port: number): Promise<string | undefined> {
   const server = createServer();
@@ -70,16 +79,21 @@ export async function findListenObstacle(host: string, port: number): Promise<st
   }
 }
 
-const STOP_GRACE_MS = 20_000;
+/** The gateway waits for open requests; a second signal cuts them. */
+const CUT_AFTER_MS = 5_000;
+const KILL_AFTER_MS = 40_000;
 const POLL_MS = 50;
 
 /** Ends a process gracefully, by force after a grace; returns when it is gone. */
 export async function stopProcess(pid: number, isGone: () => Promise<boolean>, clock: Clock): Promise<void> {
-  const forceAtMs = clock.now() + STOP_GRACE_MS;
+  const startedMs = clock.now();
   signalProcess(pid, "SIGTERM");
-  while (!(await isGone())) {
-    if (clock.now() > forceAtMs) signalProcess(pid, "SIGKILL");
-    await clock.sleep(POLL_MS);
+  for (let cut = false; !(await isGone()); await clock.sleep(POLL_MS)) {
+    const elapsedMs = clock.now() - startedMs;
+    if (elapsedMs > KILL_AFTER_MS) signalProcess(pid, "SIGKILL");
+    if (cut || elapsedMs < CUT_AFTER_MS) continue;
+    cut = true;
+    signalProcess(pid, "SIGTERM");
   }
 }
 

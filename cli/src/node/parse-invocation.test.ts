@@ -3,7 +3,7 @@ import { parseInvocation } from "./parse-invocation.ts";
 
 describe("parseInvocation()", () => {
   test.each([
-    ["up", { verb: "up", json: false, detach: false, listen: "127.0.0.1", port: 8800, insecure: false, first: true }],
+    ["up", { verb: "up", json: false, detach: false, insecure: false, first: true }],
     [
       "up --detach --listen 0.0.0.0 --port=9000 --insecure --no-first --json --home /x",
       { verb: "up", json: true, home: "/x", detach: true, listen: "0.0.0.0", port: 9000, insecure: true, first: false },

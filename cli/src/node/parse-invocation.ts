@@ -4,9 +4,6 @@ import type { Common, Invocation } from "../invocation.ts";
 
 type OptionSpecs = NonNullable<ParseArgsConfig["options"]>;
 
-export const DEFAULT_PORT = 8800;
-export const DEFAULT_LISTEN = "127.0.0.1";
-
 const COMMON = { home: { type: "string" }, json: { type: "boolean" } } as const;
 
 /** Options of each verb; the help pages name the same ones. */
@@ -43,8 +40,8 @@ export function parseInvocation(words: readonly string[]): Invocation {
         verb,
         ...common(values),
         detach: values.detach ?? false,
-        listen: values.listen ?? DEFAULT_LISTEN,
-        port: port(values.port, "up"),
+        ...(values.listen === undefined ? {} : { listen: values.listen }),
+        ...port(values.port, "up"),
         insecure: values.insecure ?? false,
         first: !values["no-first"],
       };
@@ -63,7 +60,7 @@ export function parseInvocation(words: readonly string[]): Invocation {
     }
     case "doctor": {
       const values = read("doctor", rest);
-      return { verb, ...common(values), port: port(values.port, "doctor") };
+      return { verb, ...common(values), ...port(values.port, "doctor") };
     }
     case "status":
     case "version":
@@ -93,11 +90,11 @@ function common(values: { home?: string | undefined; json?: boolean | undefined 
   return { json, home: values.home };
 }
 
-function port(text: string | undefined, verb: string): number {
-  if (text === undefined) return DEFAULT_PORT;
+function port(text: string | undefined, verb: string): { port?: number } {
+  if (text === undefined) return {};
   const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (value < 1 || value > 65_535) throw usage(`--port must be a number from 1 to 65535, and is "${text}"`, verb);
-  return value;
+  return { port: value };
 }
 
 function usage(message: string, verb: string): Fault {

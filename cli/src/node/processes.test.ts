@@ -158,6 +158,6 @@ describe("findListenObstacle()", () => {
   });
 
   test("names an address that is not this machine's", async () => {
-    expect(await findListenObstacle("192.0.2.1", 8800)).toBe("192.0.2.1 is no address of this machine");
+    expect(await findListenObstacle("192.0.2.1", 8080)).toBe("192.0.2.1 is no address of this machine");
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { GatewayRecord } from "../gateway/gateway-record.ts";
 import { down, type DownEvent, type DownPorts } from "./down.ts";
 
-const RECORD = { pid: 42, url: "http://127.0.0.1:8800" } as GatewayRecord;
+const RECORD = { pid: 42, url: "http://127.0.0.1:8080" } as GatewayRecord;
 
 /** Sandboxes in memory; `stubborn` ones never go. */
 function machine({ up = true, sandboxes = ["a", "b"], stubborn = false } = {}) {

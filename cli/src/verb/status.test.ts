@@ -5,7 +5,7 @@ import { status, type StatusPorts } from "./status.ts";
 
 const RECORD = {
   pid: 42,
-  url: "http://127.0.0.1:8800",
+  url: "http://127.0.0.1:8080",
   version: "0.1.0",
   startedAt: "2026-11-22T00:00:00Z",
 } as GatewayRecord;

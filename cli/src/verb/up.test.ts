@@ -7,7 +7,7 @@ const RECORD: GatewayRecord = {
   pid: 42,
   startTicks: 1,
   bootId: "b",
-  url: "http://127.0.0.1:8800",
+  url: "http://127.0.0.1:8080",
   version: "0.1.0",
   startedAt: "2026-11-22T00:00:00.000Z",
   logFile: "/log",
@@ -84,8 +84,8 @@ describe("up()", () => {
   });
 
   test("says that the port is taken before it sets up", async () => {
-    const { ports, seen } = machine({ listenObstacle: async () => "port 8800 is taken" });
-    await expect(up(detached, ports)).rejects.toThrow("port 8800 is taken");
+    const { ports, seen } = machine({ listenObstacle: async () => "port 8080 is taken" });
+    await expect(up(detached, ports)).rejects.toThrow("port 8080 is taken");
     expect(seen).toEqual(["lock", "release"]);
   });
 
