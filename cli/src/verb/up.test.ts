@@ -134,7 +134,7 @@ describe("up()", () => {
 
   test.each([
     ["exit code 0", { value: 0 }],
-    ["signal SIGKILL", { message: "the gateway ended (signal SIGKILL): address in use; its log is /log" }],
+    ["signal SIGKILL", { message: "the gateway ended (signal SIGKILL); its log is /log" }],
   ])("while it stays, a gateway that ends with %s decides the outcome", async (how, outcome) => {
     const { ports } = machine({
       start: async () => ({ record: RECORD, ended: Promise.resolve(how), leave }),

@@ -111,7 +111,9 @@ async function untilReady({ record, ended }: RunningGateway, ports: UpPorts): Pr
 
 /** How the gateway ended, with its last words. */
 export function gatewayEnded(how: string, words: string, logFile: string): Fault {
-  return new Fault(`the gateway ended (${how})${words === "" ? "" : `: ${words}`}; its log is ${logFile}`);
+  // Who was killed had no time for last words.
+  const said = words === "" || how.startsWith("signal") ? "" : `: ${words}`;
+  return new Fault(`the gateway ended (${how})${said}; its log is ${logFile}`);
 }
 
 async function proveFirst(url: string, ports: UpPorts): Promise<void> {
