@@ -50,12 +50,13 @@ export const SUITES: readonly Suite[] = [
     command: ["knip", "--no-progress"],
     counting: "exit",
   },
-  vitest("unit", "Units and properties beside the code", 600, "nothing", true),
+  vitest("unit", "Units and properties beside the code", 300, "nothing", true),
   vitest("architecture", "The fences report what they forbid", 180, "nothing", true),
   vitest("sdk", "TypeScript client on Node, Bun and Deno", 300, "nothing", true),
   vitest("network", "Flows and life of links, with real packets", 300, "root", false),
   vitest("local", "Local backend on gVisor: conformance, limits, recovery", 900, "setup", false),
   pytest("e2e", "Official Isola Python client against the gateway", 1200, "setup"),
+  pytest("fuzz", "Requests made from the OpenAPI document", 600, "setup"),
 ];
 
 /** A folder of Python tests with its own pinned packages. */
