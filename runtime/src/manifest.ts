@@ -51,20 +51,37 @@ export const GatewayEnvironment = z.object({
   /** Local backend: sandboxes kept booted ahead. */
   ATOLL_POOL_SIZE: count(2, 0, 1000),
   /** Local backend: most bytes of output kept for each sandbox. */
-  ATOLL_JOURNAL_BUDGET_BYTES: count(1 << 30, 1 << 20, Number.MAX_SAFE_INTEGER),
+  ATOLL_JOURNAL_BUDGET_BYTES: count(2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  /** Local backend: where sockets lie; gone after a reboot, as the sandboxes are. Its last part names the control groups. */
+  ATOLL_RUN_DIR: z.string().regex(/^\/.{1,59}$/, "Expected an absolute path of at most 60 characters").default("/run/atoll"),
+  /** Local backend: how gVisor intercepts system calls. */
+  ATOLL_PLATFORM: z.enum(["systrap", "kvm", "ptrace"]).default("systrap"),
+  /** Local backend: sandboxes that start at the same time; more wait their turn. */
+  ATOLL_START_CONCURRENCY: count(4, 1, 256),
+  /** Local backend: disk of a container that names no limit. */
+  ATOLL_DEFAULT_STORAGE_BYTES: count(10 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  /** Local backend: memory on top of a sandbox's limit, for its kernel and agent. */
+  ATOLL_OVERHEAD_MEMORY_BYTES: count(128 * 2 ** 20, 32 * 2 ** 20, Number.MAX_SAFE_INTEGER),
+  /** Local backend: most tasks of one container. */
+  ATOLL_PIDS_LIMIT: count(4096, 16, 4_000_000),
+  /** Local backend: image references that stand for others, as `python:3.12-slim=atoll/debian`. */
+  ATOLL_IMAGE_ALIASES: list.pipe(z.array(z.string().regex(/^[^=]+=[^=]+$/, "Expected name=image"))),
+  /** Local backend: bytes of all images above which unused ones are removed. */
+  ATOLL_IMAGE_STORE_BYTES: count(50 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  /** Local backend: when a tag is asked for again at its registry. */
+  ATOLL_IMAGE_PULL_POLICY: z.enum(["IfNotPresent", "Always"]).default("IfNotPresent"),
+  /** Local backend: credentials for registries, in the form of Docker's `config.json`. */
+  ATOLL_IMAGE_AUTH_FILE: z.string().startsWith("/").optional(),
+  /** Local backend: registries reached without TLS, `host` or `host:port`. */
+  ATOLL_INSECURE_REGISTRIES: list,
+  /** Local backend: name of its nftables table and beginning of its links' names. */
+  ATOLL_NETWORK_NAME: z.string().optional(),
+  /** Local backend: addresses of the sandboxes' links. */
+  ATOLL_NETWORK_POOL: z.string().optional(),
+  ATOLL_NETWORK_POOL_IPV6: z.string().optional(),
 });
 
 export type GatewayEnvironment = z.infer<typeof GatewayEnvironment>;
-
-/** What the local backend is told. */
-export interface LocalBackendConfig {
-  readonly homeDir: string;
-  readonly runscPath?: string;
-  readonly poolSize: number;
-  readonly maxSandboxes: number;
-  readonly retentionMs: number;
-  readonly journalBudgetBytes: number;
-}
 
 /** Where to listen. Port 0 = any free one. */
 export interface Listen {
@@ -105,17 +122,6 @@ export function gatewayConfigOf(env: GatewayEnvironment): GatewayConfig {
     maxStreamsPerSandbox: env.ATOLL_MAX_STREAMS_PER_SANDBOX,
     apiKeyHashes: env.ATOLL_API_KEY_HASHES,
     allowedHosts: isOpen ? ["*"] : env.ATOLL_ALLOWED_HOSTS,
-  };
-}
-
-export function localBackendConfigOf(env: GatewayEnvironment): LocalBackendConfig {
-  return {
-    homeDir: env.ATOLL_HOME,
-    ...(env.ATOLL_RUNSC === undefined ? {} : { runscPath: env.ATOLL_RUNSC }),
-    poolSize: env.ATOLL_POOL_SIZE,
-    maxSandboxes: env.ATOLL_MAX_SANDBOXES,
-    retentionMs: env.ATOLL_RETENTION_SECONDS * 1000,
-    journalBudgetBytes: env.ATOLL_JOURNAL_BUDGET_BYTES,
   };
 }
 

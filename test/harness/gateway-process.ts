@@ -93,6 +93,18 @@ function environment(home: string, port: number): Record<string, string> {
     ATOLL_LISTEN: `127.0.0.1:${port}`,
     ATOLL_POOL_SIZE: "0",
     ATOLL_LOG_LEVEL: "info",
+    ...networkOf(home),
+  };
+}
+
+/** Names and addresses of a home's own, so that tests do not meet. */
+function networkOf(home: string): Record<string, string> {
+  const word = home.slice(-6).toLowerCase();
+  const part = 210 + ([...word].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 40);
+  return {
+    ATOLL_NETWORK_NAME: `t${word.slice(-5).replaceAll(/[^a-z0-9]/g, "x")}`,
+    ATOLL_NETWORK_POOL: `10.${part}.0.0/16`,
+    ATOLL_NETWORK_POOL_IPV6: `fd61:746f:${part.toString(16)}::/64`,
   };
 }
 

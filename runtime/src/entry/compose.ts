@@ -2,10 +2,11 @@ import { systemClock } from "#core/clock.ts";
 import { cryptoIds } from "#core/ids.ts";
 import { createLog, type Log } from "#core/log.ts";
 import { createApp } from "../app.ts";
+import { readLocalConfig } from "../backend/local/read-config.ts";
 import type { SandboxBackend } from "../backend/port.ts";
 import { createMemoryBackend } from "../backend/memory/create-memory-backend.ts";
 import type { Gateway } from "../gateway.ts";
-import { gatewayConfigOf, listenOf, localBackendConfigOf, readEnvironment, type GatewayEnvironment, type Listen } from "../manifest.ts";
+import { gatewayConfigOf, listenOf, readEnvironment, type GatewayEnvironment, type Listen } from "../manifest.ts";
 
 /** What a JavaScript runtime says of itself. */
 export interface RuntimeFacts {
@@ -31,19 +32,19 @@ const VERSION = "0.1.0";
 export async function composeGateway(facts: RuntimeFacts): Promise<ComposedGateway> {
   const env = readEnvironment(facts.env);
   const log = createLog(env.ATOLL_LOG_LEVEL, facts.writeLine, systemClock.now);
-  const backend = await openBackend(env, log);
+  const backend = await openBackend(env, facts.env, log);
   const version = { gitVersion: `v${VERSION}`, goVersion: facts.runtime, platform: facts.platform };
   const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config: gatewayConfigOf(env), version });
   return { app, listen: listenOf(env), log, close: () => backend.close() };
 }
 
-async function openBackend(env: GatewayEnvironment, log: Log): Promise<SandboxBackend> {
+async function openBackend(env: GatewayEnvironment, source: RuntimeFacts["env"], log: Log): Promise<SandboxBackend> {
   if (env.ATOLL_BACKEND === "memory") {
     return createMemoryBackend({ maxSandboxes: env.ATOLL_MAX_SANDBOXES, retentionMs: env.ATOLL_RETENTION_SECONDS * 1000 });
   }
   const { createLocalBackend } = await import(LOCAL_BACKEND);
-  return createLocalBackend(localBackendConfigOf(env), { clock: systemClock, ids: cryptoIds, log });
+  return createLocalBackend(readLocalConfig(env, source), { clock: systemClock, ids: cryptoIds, log });
 }
 
 /** Loaded only where it is asked for: it needs Linux and root. */
-const LOCAL_BACKEND: string = "#runtime/backend/local/create-local-backend.ts";
+const LOCAL_BACKEND: string = "#runtime/backend/local/node/create-local-backend.ts";
