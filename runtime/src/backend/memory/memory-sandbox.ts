@@ -79,7 +79,7 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
       const message = `The image "${missing.image}" of the container "${missing.name}" does not exist.`;
       return observe({ failure: { reason: "ImageNotFound", message } });
     }
-    await clock.sleep(world.startMs, life.signal);
+    await clock.sleep(Math.max(...request.spec.containers.map(({ image }) => world.startMs(image))), life.signal);
     const states: ObservedContainer[] = request.spec.containers.map(({ name }) => ({ name, state: "running" }));
     request.spec.containers.forEach(({ name, command }, i) => {
       runMain(command ?? [], containers[i]).then(
@@ -101,7 +101,7 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
     const args = command.length === 0 ? ["sleep", "infinity"] : command;
     const env = new Map(Object.entries(container.env));
     const { files } = container;
-    return runProgram({ args, env, cwd: "/", stdin, out: discard, err: discard, files, clock, signal: life.signal, programs: world.programs });
+    return runProgram({ args, env, cwd: "/", stdin, out: discard, err: discard, files, clock, signal: life.signal, programs: world.programs, agent });
   }
 
   life.signal.addEventListener("abort", () => agent.stop(), { once: true });

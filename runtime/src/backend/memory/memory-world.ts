@@ -7,8 +7,8 @@ import { PROGRAMS } from "./process/programs.ts";
 export interface MemoryWorld extends CommandWorld {
   /** Whether an image can be pulled. Default: all but those of the host `missing.invalid`. */
   hasImage(reference: string): boolean;
-  /** Time from creation to Running, in milliseconds. Default 0. */
-  readonly startMs: number;
+  /** Time from creation to Running with an image, in milliseconds. Default 0, but an hour for the host `slow.invalid`. */
+  startMs(reference: string): number;
   /** How long an ended sandbox stays readable. */
   readonly retentionMs: number;
   /** Disk of each container. Default 256 MiB. */
@@ -23,7 +23,7 @@ export function createMemoryWorld(overrides: Partial<MemoryWorld> = {}): MemoryW
     programs: PROGRAMS,
     journalBytes: 8 << 20,
     hasImage: (reference) => !reference.startsWith("missing.invalid/"),
-    startMs: 0,
+    startMs: (reference) => (reference.startsWith("slow.invalid/") ? 3_600_000 : 0),
     retentionMs: DEFAULT_RETENTION_MS,
     diskBytes: 256 << 20,
     maxSandboxes: 1000,

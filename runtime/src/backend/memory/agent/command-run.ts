@@ -2,7 +2,7 @@ import type { AgentCommand, AgentCreateCommand } from "#api/agent.ts";
 import { createChange, type Change } from "#core/change.ts";
 import type { Clock } from "#core/clock.ts";
 import { createPipe, type Pipe } from "../process/pipe.ts";
-import { runProgram, type Programs } from "../process/program.ts";
+import { runProgram, type AgentFaults, type Programs } from "../process/program.ts";
 import type { FileStore } from "./file-store.ts";
 import { createJournal, type Journal } from "./journal.ts";
 
@@ -37,7 +37,11 @@ type Ending = Pick<AgentCommand, "state" | "exitCode" | "signal" | "endedBy">;
 const RUNNING: Ending = { state: "running", exitCode: null, signal: null, endedBy: null };
 const SIGKILL = 9;
 
-export function startCommand(request: AgentCreateCommand, container: SimulatedContainer, world: CommandWorld): CommandRun {
+export function startCommand(
+  request: AgentCreateCommand,
+  container: SimulatedContainer,
+  world: CommandWorld & { readonly agent: AgentFaults },
+): CommandRun {
   const change = createChange();
   const life = new AbortController();
   const stdin = createPipe();
@@ -67,6 +71,7 @@ export function startCommand(request: AgentCreateCommand, container: SimulatedCo
     clock: world.clock,
     signal: life.signal,
     programs: world.programs,
+    agent: world.agent,
   });
   run.then(
     (exitCode) => end({ state: "exited", exitCode, signal: exitCode === -1 ? SIGKILL : null, endedBy: null }),

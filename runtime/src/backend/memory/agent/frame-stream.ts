@@ -5,8 +5,15 @@ import type { Journal } from "./journal.ts";
 
 const PAYLOAD_BYTES = 65_536;
 
+export interface FrameStreamOptions {
+  readonly offset: number;
+  readonly clock: Clock;
+  /** Breaks the stream, as a connection that is cut. */
+  readonly signal: AbortSignal;
+}
+
 /** A journal from `offset` as frames: follows it to its end, one frame a pull. */
-export function frameStream(journal: Journal, offset: number, clock: Clock): ReadableStream<Uint8Array<ArrayBuffer>> {
+export function frameStream(journal: Journal, { offset, clock, signal: cut }: FrameStreamOptions): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = journal.attach(offset);
   const life = new AbortController();
   const leave = (): void => {
@@ -15,8 +22,16 @@ export function frameStream(journal: Journal, offset: number, clock: Clock): Rea
   };
   return new ReadableStream(
     {
+      start(controller) {
+        const onCut = (): void => {
+          leave();
+          controller.error(cut.reason);
+        };
+        cut.addEventListener("abort", onCut, { once: true, signal: life.signal });
+      },
       async pull(controller) {
         const bytes = reader.take(PAYLOAD_BYTES) ?? (await nextBytes());
+        if (cut.aborted) return;
         if (bytes === "idle") return controller.enqueue(IDLE_FRAME);
         if (bytes !== "end") return controller.enqueue(dataFrame(bytes));
         controller.enqueue(journal.lost === undefined ? encodeEndFrame(journal.state.end) : encodeLostFrame(journal.lost));

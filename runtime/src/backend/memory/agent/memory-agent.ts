@@ -2,13 +2,12 @@ import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FRAME_MEDIA_TYPE } 
 import { asProblemError, ProblemError } from "#core/problem-error.ts";
 import { startCommand, type CommandRun, type CommandWorld, type SimulatedContainer } from "./command-run.ts";
 import { frameStream } from "./frame-stream.ts";
+import type { AgentFaults } from "../process/program.ts";
 import { readBody } from "./read-body.ts";
 
 /** The agent's protocol over simulated containers, and what can happen to a real agent. */
-export interface MemoryAgent {
+export interface MemoryAgent extends AgentFaults {
   fetch(request: Request): Promise<Response>;
-  /** As when the agent is killed and started again: running commands become unknown. */
-  restart(): void;
   /** Kills all commands; the sandbox is going. */
   stop(): void;
 }
@@ -16,6 +15,17 @@ export interface MemoryAgent {
 export function createMemoryAgent(containers: readonly SimulatedContainer[], world: CommandWorld): MemoryAgent {
   const commands = new Map<string, CommandRun>();
   let instance = 1;
+  let streams = new AbortController();
+  const faults: AgentFaults = {
+    restart() {
+      instance += 1;
+      for (const running of commands.values()) running.lose();
+    },
+    cutStreams() {
+      streams.abort(new Error("The connection was cut"));
+      streams = new AbortController();
+    },
+  };
 
   const containerFor = (url: URL): SimulatedContainer => {
     const name = url.searchParams.get("container");
@@ -42,7 +52,7 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
     if (body.cwd !== undefined && !container.files.isDirectory(container.files.resolve(body.cwd, "/"))) {
       throw new ProblemError("bad-working-directory", `The working directory "${body.cwd}" is not a directory of the container.`);
     }
-    const command = known ?? startCommand(body, container, world);
+    const command = known ?? startCommand(body, container, { ...world, agent: faults });
     commands.set(body.id, command);
     return Response.json(command.view(), { status: 202 });
   }
@@ -60,13 +70,15 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
     return Response.json(command.view());
   }
 
-  function output(command: CommandRun, stream: "stdout" | "stderr", url: URL): Response {
+  function output(command: CommandRun, stream: "stdout" | "stderr", url: URL, caller: AbortSignal): Response {
     const offset = Number(url.searchParams.get("offset") ?? 0);
     const { first } = command[stream].state;
     if (offset < first) {
       throw new ProblemError("output-gone", `The output before byte ${first} is no longer kept.`, { firstByte: first });
     }
-    return new Response(frameStream(command[stream], offset, world.clock), { headers: { "Content-Type": FRAME_MEDIA_TYPE } });
+    const signal = AbortSignal.any([caller, streams.signal]);
+    const body = frameStream(command[stream], { offset, clock: world.clock, signal });
+    return new Response(body, { headers: { "Content-Type": FRAME_MEDIA_TYPE } });
   }
 
   async function command(request: Request, url: URL, [id = "", part, close]: string[]): Promise<Response> {
@@ -80,7 +92,7 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
         return new Response(null, { status: 204 });
       case "GET stdout":
       case "GET stderr":
-        return output(found, part as "stdout" | "stderr", url);
+        return output(found, part as "stdout" | "stderr", url, request.signal);
       case "POST stdin":
         return writeStdin(found, request);
       case "POST stdin/close":
@@ -121,10 +133,7 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
         const problem = asProblemError(error);
         return Response.json(problem.toProblem(), { status: problem.status, headers: { "Content-Type": "application/problem+json" } });
       }),
-    restart() {
-      instance += 1;
-      for (const running of commands.values()) running.lose();
-    },
+    ...faults,
     stop() {
       for (const running of commands.values()) running.kill("kill");
     },

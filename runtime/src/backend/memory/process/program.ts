@@ -15,6 +15,15 @@ export interface ProcessContext {
   /** Aborted when the process is killed; every wait of a program ends then. */
   readonly signal: AbortSignal;
   readonly programs: Programs;
+  readonly agent: AgentFaults;
+}
+
+/** What a user's program can do to the agent, as one with a real agent can by killing it. */
+export interface AgentFaults {
+  /** Kills the agent, which starts again: running commands become unknown. */
+  restart(): void;
+  /** Breaks the connections of all output streams. */
+  cutStreams(): void;
 }
 
 /** Resolves when there is room for more. */

@@ -1,4 +1,4 @@
-import type { ProcessContext, Program, Programs } from "./program.ts";
+import type { AgentFaults, ProcessContext, Program, Programs } from "./program.ts";
 import { shell } from "./shell.ts";
 
 const BLOCK_BYTES = 65_536;
@@ -27,6 +27,8 @@ export const PROGRAMS: Programs = new Map<string, Program>([
   ["yes", yes],
   ["sleep", sleep],
   ["test", test],
+  ["restart-agent", fault((agent) => agent.restart())],
+  ["cut-streams", fault((agent) => agent.cutStreams())],
 ]);
 
 async function printf({ args, out }: ProcessContext): Promise<number> {
@@ -98,6 +100,13 @@ async function sleep({ args, clock, signal }: ProcessContext): Promise<number> {
   const seconds = args[1] === "infinity" ? 1e6 : Number(args[1] ?? 0);
   await clock.sleep(Math.min(seconds, 1e6) * 1000, signal);
   return 0;
+}
+
+function fault(act: (agent: AgentFaults) => void): Program {
+  return async ({ agent }) => {
+    act(agent);
+    return 0;
+  };
 }
 
 async function test({ args, files, cwd }: ProcessContext): Promise<number> {

@@ -1,0 +1,31 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { commandCases } from "./http/commands.ts";
+import { fileCases } from "./http/files.ts";
+import { outputCases } from "./http/output.ts";
+import { sandboxCases } from "./http/sandboxes.ts";
+import { systemCases } from "./http/system.ts";
+import { httpClient, type HttpClient } from "./http-client.ts";
+import type { RunningGateway } from "./start-gateway.ts";
+
+/** The API over real connections, case by case; every runtime passes it over the memory backend. */
+export function describeHttp(name: string, start: () => Promise<RunningGateway>): void {
+  describe(`the gateway on ${name}`, { timeout: 30_000 }, () => {
+    let gateway: RunningGateway | undefined;
+    let client: HttpClient | undefined;
+    const get = (): HttpClient => {
+      if (client === undefined) throw new Error("The gateway under test is not there yet");
+      return client;
+    };
+    beforeAll(async () => {
+      gateway = await start();
+      client = httpClient(gateway);
+    }, 90_000);
+    afterAll(() => gateway?.stop(), 60_000);
+
+    systemCases(get);
+    sandboxCases(get);
+    commandCases(get);
+    outputCases(get);
+    fileCases(get);
+  });
+}

@@ -1,0 +1,133 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { build } from "esbuild";
+
+export type RuntimeName = "bun" | "deno" | "node" | "workerd";
+
+/** A gateway process over the memory backend. */
+export interface RunningGateway {
+  readonly url: string;
+  readonly runtime: RuntimeName;
+  readonly port: number;
+  /** Ends it as a service manager does; its exit code. */
+  stop(): Promise<number | null>;
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+const ROOT = join(import.meta.dirname, "../../..");
+const ARCH = process.arch === "arm64" ? "arm64" : "x64";
+const START_TIMEOUT_MS = 60_000;
+const BINARIES = {
+  bun: `@oven/bun-linux-${ARCH === "x64" ? "x64" : "aarch64"}/bin/bun`,
+  deno: `@deno/linux-${ARCH}-glibc/deno`,
+  node: `node-linux-${ARCH}/bin/node`,
+  workerd: `@cloudflare/workerd-linux-${ARCH === "x64" ? "64" : "arm64"}/bin/workerd`,
+} as const;
+/** Without this flag a request's signal aborts after each answer too. */
+const DENO_ARGUMENTS = ["run", "--quiet", "--allow-all", "--unstable-no-legacy-abort"];
+
+export async function startGateway(runtime: RuntimeName, env: Environment = {}): Promise<RunningGateway> {
+  return runtime === "workerd" ? startWorkerd(env) : startProcess(runtime, env);
+}
+
+async function startProcess(runtime: "bun" | "deno" | "node", env: Environment): Promise<RunningGateway> {
+  const entry = join(ROOT, `runtime/src/entry/${runtime}.ts`);
+  const child = spawn(binary(runtime), [...(runtime === "deno" ? DENO_ARGUMENTS : []), entry], {
+    cwd: ROOT,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ATOLL_BACKEND: "memory", ATOLL_LISTEN: "127.0.0.1:0", ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const port = await listeningPort(child);
+  return running(runtime, child, port);
+}
+
+/** The port in the line that says where the gateway listens. */
+async function listeningPort(child: ChildProcess): Promise<number> {
+  const lines = createInterface({ input: child.stdout! });
+  const port = new Promise<number>((resolve, reject) => {
+    lines.on("line", (line) => {
+      const record = JSON.parse(line) as { message?: string; port?: number };
+      if (record.message === "gateway listening" && record.port !== undefined) resolve(record.port);
+    });
+    child.once("exit", (code) => reject(new Error(`The gateway ended with code ${code} before it listened`)));
+    setTimeout(() => reject(new Error("The gateway did not begin to listen")), START_TIMEOUT_MS).unref();
+  });
+  return port.catch((error: unknown) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
+}
+
+async function startWorkerd(env: Environment): Promise<RunningGateway> {
+  const folder = await mkdtemp(join(tmpdir(), "atoll-workerd-"));
+  const port = await freePort();
+  const bundle = { entryPoints: [join(ROOT, "runtime/src/entry/workerd.ts")], outfile: join(folder, "gateway.js") };
+  await build({ ...bundle, bundle: true, format: "esm", target: "es2024", conditions: ["workerd"], logLevel: "warning" });
+  await writeFile(join(folder, "config.capnp"), workerdConfig(port, env));
+  const child = spawn(binary("workerd"), ["serve", join(folder, "config.capnp")], { stdio: ["ignore", "ignore", "inherit"] });
+  child.once("exit", () => void rm(folder, { recursive: true, force: true }));
+  const gateway = running("workerd", child, port);
+  await untilHealthy(gateway.url);
+  return gateway;
+}
+
+function workerdConfig(port: number, env: Environment): string {
+  const bindings = Object.entries(env).map(([name, value]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(value)}),`);
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [(name = "gateway", worker = .gateway)],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "gateway")],
+);
+const gateway :Workerd.Worker = (
+  modules = [(name = "gateway.js", esModule = embed "gateway.js")],
+  compatibilityDate = "2026-11-01",
+  compatibilityFlags = ["enable_request_signal"],
+  durableObjectNamespaces = [(className = "GatewayObject", uniqueKey = "gateway")],
+  durableObjectStorage = (inMemory = void),
+  bindings = [(name = "GATEWAY", durableObjectNamespace = "GatewayObject"), ${bindings.join(" ")}],
+);
+`;
+}
+
+function running(runtime: RuntimeName, child: ChildProcess, port: number): RunningGateway {
+  const ended = once(child, "exit").then(([code]) => code as number | null);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    runtime,
+    port,
+    stop() {
+      child.kill("SIGTERM");
+      return ended;
+    },
+  };
+}
+
+async function untilHealthy(url: string): Promise<void> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (Date.now() < deadline) {
+    const answer = await fetch(`${url}/health`).catch(() => undefined);
+    if (answer?.ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`The gateway at ${url} did not become healthy`);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (typeof address !== "object" || address === null) throw new Error("There is no free port");
+  return address.port;
+}
+
+function binary(runtime: RuntimeName): string {
+  return join(ROOT, "node_modules", BINARIES[runtime]);
+}
