@@ -27,8 +27,9 @@ export function fileCases(client: () => HttpClient): void {
       const large = new Blob(Array<Uint8Array<ArrayBuffer>>(160).fill(bytes));
       expect((await write(base, "/large", large.stream(), { duplex: "half" })).status).toBe(204);
       const answer = await read(base, "/large");
-      expect(answer.headers.get("content-length")).toBe(`${large.size}`);
-      expect(new Uint8Array(await answer.arrayBuffer())).toEqual(new Uint8Array(await large.arrayBuffer()));
+      // Bun and workerd send streams in chunks, whatever length they are told.
+      expect([`${large.size}`, null]).toContain(answer.headers.get("content-length"));
+      expect(Buffer.from(await answer.arrayBuffer()).equals(Buffer.from(await large.arrayBuffer()))).toBe(true);
     });
 
     it.each([
