@@ -27,9 +27,10 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, ROUND_BYTES = 1 << 20, LIMITS = 16 };
+enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, BUSY_BYTES = 1 << 16, REST_MS = 1, ROUND_BYTES = 1 << 20, LIMITS = 16, EVENTS = 64, OUTBOX = 1024 };
 
 /* What a message says; `slot` is command * 2 + stream for the first five, the command otherwise. */
 enum { DATA = 1, PAUSED, FAILED, COMPLETE, CLOSED, EXITED, STDIN_READY };
@@ -49,7 +50,7 @@ struct spawn {
 };
 
 struct stream {
-  int fd, segment_fd;
+  int fd, segment_fd, resting, complete;
   int64_t segment, end, final; /* final: -1 until the command has exited */
   _Atomic int64_t limit;
 };
@@ -73,7 +74,7 @@ static int watch(int operation, int fd, uint32_t events, uint32_t command, uint3
 }
 
 /* Messages of one round of the pump leave together; the pump may wait here, nobody waits for the pump. */
-static struct message outbox[64 * 8];
+static struct message outbox[OUTBOX];
 static size_t outbox_count;
 
 static void flush(void) {
@@ -147,6 +148,7 @@ static void complete_stream(struct command *command, int stream_index) {
   struct stream *stream = &command->streams[stream_index];
   if (stream->segment_fd >= 0) close(stream->segment_fd);
   stream->segment_fd = -1;
+  stream->complete = 1;
   tell(COMPLETE, (uint32_t)(command - commands) * 2 + (uint32_t)stream_index, stream->end);
 }
 
@@ -161,11 +163,14 @@ static int drop_rest(struct stream *stream) {
   return 1;
 }
 
+static uint32_t resting[SLOTS * 2];
+static int resting_count;
+
 static void on_output(struct command *command, int stream_index, uint32_t events) {
   struct stream *stream = &command->streams[stream_index];
   uint32_t slot = (uint32_t)(command - commands), report = slot * 2 + (uint32_t)stream_index;
   if (stream->fd < 0) return;
-  if (stream->final >= 0 && stream->end >= stream->final) {
+  if (stream->complete) {
     if (drop_rest(stream)) watch(EPOLL_CTL_MOD, stream->fd, EPOLLIN | EPOLLONESHOT, slot, (uint32_t)stream_index);
     else close_stream(command, stream_index);
     return;
@@ -181,7 +186,11 @@ static void on_output(struct command *command, int stream_index, uint32_t events
     if (outcome == ENDED) return close_stream(command, stream_index);
     outcome = EMPTY;
   }
-  if (outcome == EMPTY || outcome == YIELDED) {
+  if (outcome == YIELDED || (outcome == EMPTY && stream->end - before >= BUSY_BYTES)) {
+    /* A busy writer fills its pipe meanwhile: few large pieces cost less than many small ones. */
+    if (!stream->resting) resting[resting_count++] = report;
+    stream->resting = 1;
+  } else if (outcome == EMPTY) {
     watch(EPOLL_CTL_MOD, stream->fd, EPOLLIN | EPOLLONESHOT, slot, (uint32_t)stream_index);
   } else {
     tell(outcome == LIMITED ? PAUSED : FAILED, report, outcome == LIMITED ? stream->end : error);
@@ -208,16 +217,40 @@ static void on_exit_of(struct command *command) {
   }
 }
 
+/* Takes up the streams that rested; those that are still busy rest again. */
+static void wake_resting(void) {
+  static uint32_t awake[SLOTS * 2];
+  int count = resting_count;
+  memcpy(awake, resting, sizeof *awake * (size_t)count);
+  resting_count = 0;
+  for (int i = 0; i < count; i++) {
+    struct command *command = &commands[awake[i] >> 1];
+    command->streams[awake[i] & 1].resting = 0;
+    on_output(command, awake[i] & 1, EPOLLIN);
+    if (outbox_count > OUTBOX / 2) flush();
+  }
+}
+
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void *pump(void *unused) {
   (void)unused;
-  struct epoll_event events[64];
-  for (;;) {
-    int count = epoll_wait(epoll_fd, events, 64, -1);
+  struct epoll_event events[EVENTS];
+  for (int64_t rested = 0;;) {
+    int count = epoll_wait(epoll_fd, events, EVENTS, resting_count ? REST_MS : -1);
     for (int i = 0; i < count; i++) {
       uint32_t slot = (uint32_t)(events[i].data.u64 >> 2), part = events[i].data.u64 & 3;
       if (part < 2) on_output(&commands[slot], (int)part, events[i].events);
       else if (part == 2) tell(STDIN_READY, slot, 0);
       else on_exit_of(&commands[slot]);
+    }
+    if (resting_count && (count == 0 || now_ms() > rested)) {
+      wake_resting();
+      rested = now_ms();
     }
     flush();
   }

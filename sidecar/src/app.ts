@@ -4,7 +4,7 @@ import { sha256 } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import { asProblemError, ProblemError } from "#core/problem-error.ts";
 import { readCount, readJson } from "./domain/body.ts";
-import { createGate, guardBody } from "./domain/gate.ts";
+import { createGate } from "./domain/gate.ts";
 import type { Commands, Containers, Files, StreamName } from "./ports.ts";
 
 const JSON_BODY_BYTES = 1 << 20;
@@ -103,8 +103,8 @@ function commandRoutes({ commands, maxStreams }: AgentAppDeps): Route[] {
         const offset = readCount(query, "offset", { fallback: 0, most: Number.MAX_SAFE_INTEGER, slug: "bad-offset" });
         const free = takePlace();
         try {
-          const body = commands.output(commandId(params), params[1] as StreamName, { offset, signal: request.signal });
-          return new Response(guardBody(body, free), { headers: { "content-type": FRAME_MEDIA_TYPE } });
+          const body = commands.output(commandId(params), params[1] as StreamName, { offset, signal: request.signal, onClosed: free });
+          return new Response(body, { headers: { "content-type": FRAME_MEDIA_TYPE } });
         } catch (error) {
           free();
           throw error;
@@ -140,10 +140,10 @@ function fileRoutes({ files, maxStreams }: AgentAppDeps): Route[] {
       handle({ query }) {
         const free = takePlace();
         try {
-          const { body, sizeBytes } = files.read(query.get("path") ?? "", containerOf(query));
+          const { body, sizeBytes } = files.read(query.get("path") ?? "", { container: containerOf(query), onClosed: free });
           const headers: Record<string, string> = { "content-type": "application/octet-stream" };
           if (sizeBytes !== undefined) headers["content-length"] = String(sizeBytes);
-          return new Response(guardBody(body, free), { headers });
+          return new Response(body, { headers });
         } catch (error) {
           free();
           throw error;

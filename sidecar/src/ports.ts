@@ -3,6 +3,15 @@ import type { AgentCommand, AgentCreateCommand, AgentHealth } from "#api/agent.t
 /** Which of a command's two outputs. */
 export type StreamName = "stdout" | "stderr";
 
+export interface OutputOptions {
+  /** First byte wanted. */
+  readonly offset: number;
+  /** Aborts when the peer has gone. */
+  readonly signal: AbortSignal;
+  /** Called once when the stream has ended or was given up; not when opening it throws. */
+  readonly onClosed: () => void;
+}
+
 /** Commands in the sandbox's containers. Throws ProblemError only. */
 export interface Commands {
   /** Starts a command, or answers with the one that has this id and digest. `digest` is of the whole request. */
@@ -13,7 +22,7 @@ export interface Commands {
   /** Kills the command with all that can be told to belong to it; does nothing once it has ended. */
   kill(id: string): void;
   /** Frames from `offset`; `output-gone` when that byte is no longer kept. */
-  output(id: string, stream: StreamName, options: { readonly offset: number; readonly signal: AbortSignal }): ReadableStream<Uint8Array<ArrayBuffer>>;
+  output(id: string, stream: StreamName, options: OutputOptions): ReadableStream<Uint8Array<ArrayBuffer>>;
   /** Appends a body to standard input; bodies of several callers never mix. */
   write(id: string, body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<void>;
   closeInput(id: string): Promise<void>;
@@ -27,7 +36,7 @@ export interface OpenFile {
 
 /** Regular files in a container. Throws ProblemError only. */
 export interface Files {
-  read(path: string, container: string | undefined): OpenFile;
+  read(path: string, options: { readonly container: string | undefined; readonly onClosed: () => void }): OpenFile;
   /** Nothing of the file can be seen before all of it is there. `sizeBytes` is what the sender announced. */
   write(
     path: string,

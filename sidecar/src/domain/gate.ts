@@ -13,28 +13,3 @@ export function createGate(most: number): () => () => void {
     };
   };
 }
-
-/** A body that frees its place when it ends, fails or is given up. */
-export function guardBody(body: ReadableStream<Uint8Array<ArrayBuffer>>, free: () => void): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const reader = body.getReader();
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          free();
-          controller.close();
-        } catch (error) {
-          free();
-          throw error;
-        }
-      },
-      async cancel(reason) {
-        free();
-        await reader.cancel(reason);
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}

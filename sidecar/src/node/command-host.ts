@@ -13,7 +13,7 @@ import {
   wakeAll,
   type ExecSession,
 } from "../domain/exec-session.ts";
-import type { Commands, StreamName } from "../ports.ts";
+import type { Commands, OutputOptions, StreamName } from "../ports.ts";
 import type { PreparedCommand } from "./command-start.ts";
 import { killFamily } from "./family.ts";
 import { JournalBudget } from "./journal-budget.ts";
@@ -114,12 +114,12 @@ export class CommandHost implements Commands {
     this.#end(id, "kill");
   }
 
-  output(id: string, name: StreamName, options: { readonly offset: number; readonly signal: AbortSignal }): ReadableStream<Uint8Array<ArrayBuffer>> {
+  output(id: string, name: StreamName, options: OutputOptions): ReadableStream<Uint8Array<ArrayBuffer>> {
     const session = this.#session(id);
     const streamIndex = name === "stdout" ? 0 : 1;
     return openOutputStream(session.streams[streamIndex], options, {
       clock: this.#deps.clock,
-      read: (offset, target) => this.#deps.store.read(id, streamIndex, offset, target),
+      segments: this.#deps.store.openReader(id, streamIndex),
       onProgress: () => this.#budget.retry(),
     });
   }

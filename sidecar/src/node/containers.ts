@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { ProblemError } from "#core/problem-error.ts";
 import { readVariable } from "../domain/environment.ts";
 import { isAlive, parseLimits, parseStat, parseStatus, type ProcessPlace, type ProcessStatus, type ResourceLimit } from "../domain/proc.ts";
@@ -8,6 +8,7 @@ import type { Containers } from "../ports.ts";
 /** O_PATH | O_DIRECTORY | O_CLOEXEC: a name for a directory, no right to read it. Node has no constant for O_PATH. */
 export const PATH_ONLY = 0o10000000;
 const DIRECTORY_NAME = PATH_ONLY | 0o200000 | 0o2000000;
+const BUFFER_BYTES = 64 << 10;
 /** An answer to "which containers are there" is good for this long. */
 const SCAN_KEPT_MS = 250;
 
@@ -20,11 +21,13 @@ export interface Target {
   readonly status: ProcessStatus;
 }
 
+/** A container found before. `statusFd` belongs to that one process: it cannot tell of another with the same number. */
 interface Known {
   readonly name: string;
   readonly pid: number;
   readonly startTime: string;
   readonly rootFd: number;
+  readonly statusFd: number;
   readonly limits: readonly ResourceLimit[];
 }
 
@@ -35,7 +38,7 @@ interface Known {
 export interface ContainerFinder extends Containers {
   /** The container called `name`, or the only one. */
   find(name: string | undefined): Target;
-  /** Environment block of the container's main process. */
+  /** Environment block of the container's main process; good until the next call. */
   environment(target: Target): Uint8Array;
   /** A descriptor of the main process's working directory; the caller closes it. */
   openWorkingDirectory(target: Target): number;
@@ -52,19 +55,32 @@ export function createContainerFinder(now: () => number): ContainerFinder {
     for (const { name, pid, startTime } of marked) {
       const before = known.get(name);
       if (before?.pid === pid && before.startTime === startTime) continue;
-      if (before !== undefined) closeSync(before.rootFd);
+      for (const fd of before === undefined ? [] : [before.rootFd, before.statusFd]) closeSync(fd);
       known.delete(name);
       const rootFd = orUndefined(() => openSync(`/proc/${pid}/root`, DIRECTORY_NAME));
-      const limits = orUndefined(() => parseLimits(readFileSync(`/proc/${pid}/limits`, "utf8")));
-      if (rootFd !== undefined) known.set(name, { name, pid, startTime, rootFd, limits: limits ?? [] });
+      const statusFd = orUndefined(() => openSync(`/proc/${pid}/status`, "r"));
+      const limits = orUndefined(() => parseLimits(readFileSync(`/proc/${pid}/limits`, "utf8"))) ?? [];
+      if (rootFd !== undefined && statusFd !== undefined) known.set(name, { name, pid, startTime, rootFd, statusFd, limits });
     }
     scannedAtMs = now();
   }
 
-  function statusOf({ pid, startTime }: Known): ProcessStatus | undefined {
-    if (readPlace(pid)?.startTime !== startTime) return undefined;
-    const status = readStatus(pid);
+  const buffer = Buffer.alloc(BUFFER_BYTES);
+
+  function statusOf({ statusFd }: Known): ProcessStatus | undefined {
+    const status = orUndefined(() => parseStatus(buffer.toString("latin1", 0, readSync(statusFd, buffer, 0, BUFFER_BYTES, 0))));
     return isAlive(status) ? status : undefined;
+  }
+
+  /** One read is enough for nearly every process, and each system call counts. */
+  function readEnvironment(pid: number): Uint8Array {
+    const fd = openSync(`/proc/${pid}/environ`, "r");
+    try {
+      const count = readSync(fd, buffer, 0, BUFFER_BYTES, 0);
+      return count < BUFFER_BYTES ? buffer.subarray(0, count) : readFileSync(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   function alive(): Target[] {
@@ -99,7 +115,7 @@ export function createContainerFinder(now: () => number): ContainerFinder {
 
   return {
     find: (name) => (name === undefined ? only() : named(name)),
-    environment: (target) => orEnded(target, () => readFileSync(`/proc/${target.pid}/environ`)),
+    environment: (target) => orEnded(target, () => readEnvironment(target.pid)),
     openWorkingDirectory: (target) => orEnded(target, () => openSync(`/proc/${target.pid}/cwd`, DIRECTORY_NAME)),
     workingDirectory: (target) => orEnded(target, () => readlinkSync(`/proc/${target.pid}/cwd`)),
     list() {

@@ -30,11 +30,11 @@ export function createFileHost({ native, containers, clock, ids }: FileHostDeps)
   }
 
   return {
-    read(path, container) {
+    read(path, { container, onClosed }) {
       const { target, clean } = locate(path, container);
       const fd = openRegular(native, target, clean);
       try {
-        return streamFile(fd);
+        return streamFile(fd, onClosed);
       } catch (error) {
         closeSync(fd);
         throw error;
@@ -88,15 +88,17 @@ function openRegular(native: Native, target: Target, clean: string): number {
 }
 
 /** The file's bytes as of now; a file that shrinks while it is read fails the body. Kernel files tell no size and are read to their end. */
-function streamFile(fd: number): OpenFile {
+function streamFile(fd: number, onClosed: () => void): OpenFile {
   const { size } = fstatSync(fd);
   const first = size === 0 ? readChunk(fd, 0, CHUNK_BYTES) : undefined;
   const sizeBytes = first === undefined || first.length === 0 ? size : undefined;
   let offset = 0;
   let open = true;
   const close = (): void => {
-    if (open) closeSync(fd);
+    if (!open) return;
     open = false;
+    closeSync(fd);
+    onClosed();
   };
   const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {

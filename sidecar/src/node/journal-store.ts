@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, statSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 const LOG_NAME = "commands.log";
@@ -10,9 +10,16 @@ export interface StoredExtent {
   readonly end: number;
 }
 
+export interface SegmentReader {
+  /** Reads at most `target.length` bytes from `offset`, to the end of a segment at most. */
+  read(offset: number, target: Uint8Array): number;
+  close(): void;
+}
+
 /** The journal directory: a log of commands, and output in segments `<id>.<stream>.<number>` that the pump writes. */
 export function createJournalStore(directory: string, segmentBytes: number) {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  let logFd: number | undefined;
   const logPath = join(directory, LOG_NAME);
   const segmentPath = (id: string, streamIndex: number, segment: number): string => join(directory, `${id}.${streamIndex}.${segment}`);
   return {
@@ -27,12 +34,15 @@ export function createJournalStore(directory: string, segmentBytes: number) {
       }
     },
     appendLog(text: string): void {
-      appendFileSync(logPath, text, { mode: 0o600 });
+      logFd ??= openSync(logPath, "a", 0o600);
+      writeSync(logFd, text);
     },
     /** Either the old log or the new one is there at every moment. */
     replaceLog(text: string): void {
       writeFileSync(`${logPath}.new`, text, { mode: 0o600 });
       renameSync(`${logPath}.new`, logPath);
+      if (logFd !== undefined) closeSync(logFd);
+      logFd = undefined;
     },
     /** All streams that have segment files, by `<id>.<stream>`. */
     extents(): Map<string, StoredExtent> {
@@ -48,15 +58,24 @@ export function createJournalStore(directory: string, segmentBytes: number) {
       }
       return extents;
     },
-    /** Reads at most `target.length` bytes from `offset`, to the end of a segment at most. The caller knows that they are there. */
-    read(id: string, streamIndex: number, offset: number, target: Uint8Array): number {
-      const segment = Math.floor(offset / segmentBytes);
-      const fd = openSync(segmentPath(id, streamIndex, segment), "r");
-      try {
-        return readSync(fd, target, 0, target.length, offset - segment * segmentBytes);
-      } finally {
-        closeSync(fd);
-      }
+    /** A reader of one stream; it keeps the segment it reads open. The caller knows that the bytes are there. */
+    openReader(id: string, streamIndex: number): SegmentReader {
+      let open: { readonly segment: number; readonly fd: number } | undefined;
+      const close = (): void => {
+        if (open !== undefined) closeSync(open.fd);
+        open = undefined;
+      };
+      return {
+        read(offset, target) {
+          const segment = Math.floor(offset / segmentBytes);
+          if (open?.segment !== segment) {
+            close();
+            open = { segment, fd: openSync(segmentPath(id, streamIndex, segment), "r") };
+          }
+          return readSync(open.fd, target, 0, target.length, offset - segment * segmentBytes);
+        },
+        close,
+      };
     },
     /** Removes the segments from the one with byte `from` on that end at or before `to`; all up to the last with `whole`. */
     drop(id: string, streamIndex: number, range: { readonly from: number; readonly to: number; readonly whole: boolean }): void {

@@ -39,7 +39,8 @@ export type SpawnResult =
   /** `step`: 0 pipes or process, 1 root and working directory, 2 descriptors and limits, 3 dropping power, 4 executing. */
   | { readonly kind: "failed"; readonly error: string; readonly step: number };
 
-const ERROR_NAMES = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** Where a number has two names, the first is the usual one. */
+const ERROR_NAMES = new Map<number, string>(Object.entries(constants.errno).toReversed().map(([name, number]) => [number, name]));
 
 /** Name of an errno, such as `ENOENT`. */
 export function errorName(number: number): string {

@@ -2,14 +2,15 @@ import { FRAME_HEADER_BYTES, FRAME_IDLE_MS, FRAME_KIND } from "#api/agent.ts";
 import type { Clock } from "#core/clock.ts";
 import { encodeEndFrame, encodeLostFrame, IDLE_FRAME, writeFrameHeader } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";
+import type { OutputOptions } from "../ports.ts";
 import type { SessionStream } from "../domain/exec-session.ts";
+import type { SegmentReader } from "./journal-store.ts";
 
-const CHUNK_BYTES = 256 << 10;
+const CHUNK_BYTES = 512 << 10;
 
 export interface OutputDeps {
   readonly clock: Clock;
-  /** Reads bytes that are kept. */
-  readonly read: (offset: number, target: Uint8Array) => number;
+  readonly segments: SegmentReader;
   /** A reader has moved or left: a writer that waits for it may go on. */
   readonly onProgress: () => void;
 }
@@ -20,7 +21,7 @@ export interface OutputDeps {
  */
 export function openOutputStream(
   stream: SessionStream,
-  options: { readonly offset: number; readonly signal: AbortSignal },
+  options: OutputOptions,
   deps: OutputDeps,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   if (options.offset < stream.first) {
@@ -32,7 +33,10 @@ export function openOutputStream(
   const leave = (): void => {
     left.abort();
     options.signal.removeEventListener("abort", leave);
-    if (stream.readers.delete(reader)) deps.onProgress();
+    if (!stream.readers.delete(reader)) return;
+    deps.segments.close();
+    options.onClosed();
+    deps.onProgress();
   };
   options.signal.addEventListener("abort", leave, { once: true });
   if (options.signal.aborted) leave();
@@ -40,7 +44,7 @@ export function openOutputStream(
   function nextData(): Uint8Array<ArrayBuffer> {
     const wanted = Math.min(CHUNK_BYTES, stream.end - reader.offset);
     const frame = new Uint8Array(FRAME_HEADER_BYTES + wanted);
-    const count = deps.read(reader.offset, frame.subarray(FRAME_HEADER_BYTES));
+    const count = deps.segments.read(reader.offset, frame.subarray(FRAME_HEADER_BYTES));
     if (count <= 0) throw new Error(`Cannot read output at ${reader.offset}: the journal ends before ${stream.end}`);
     writeFrameHeader(frame, FRAME_KIND.data, count);
     reader.offset += count;
