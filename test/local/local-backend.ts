@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { systemClock } from "#core/clock.ts";
 import { cryptoIds } from "#core/ids.ts";
@@ -45,8 +44,7 @@ export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<Loca
     backend,
     config,
     dispose: async () => {
-      execFileSync("nft", ["delete", "table", "inet", name], { stdio: "ignore" });
-      for (const dir of [homeDir, config.runDir]) removeTree(dir);
+      for (const dir of [homeDir, config.runDir]) rmSync(dir, { recursive: true, force: true });
     },
   };
 }
@@ -54,10 +52,4 @@ export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<Loca
 /** Warnings and errors, where a failing test shows them. */
 function stderrLog(): Log {
   return createLog("warn", (line) => console.error(line), Date.now);
-}
-
-function removeTree(dir: string): void {
-  // gVisor keeps an empty network namespace mounted in its state folder.
-  execFileSync("sh", ["-c", 'umount "$1"/runsc/null-netns 2>/dev/null; true', "sh", dir]);
-  rmSync(dir, { recursive: true, force: true });
 }

@@ -162,7 +162,7 @@ class LocalBackend implements SandboxBackend {
 
   async close(): Promise<void> {
     await Promise.all([...this.units.values()].map((unit) => unit.release()));
-    await this.deps.machine.close();
+    await this.deps.machine.close({ forGood: this.units.size === 0 });
   }
 
   private present(id: string): Sandbox {

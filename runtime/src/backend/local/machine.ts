@@ -52,5 +52,6 @@ export interface Machine {
   adopt(unowned: readonly Boot[], owned: ReadonlySet<string | undefined>): Promise<void>;
   /** Why this boot died, as far as the machine can still tell. */
   postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }>;
-  close(): Promise<void>;
+  /** Removes the pool and what was made ahead; `forGood` also what all sandboxes share, when none is left. */
+  close(how: { readonly forGood: boolean }): Promise<void>;
 }

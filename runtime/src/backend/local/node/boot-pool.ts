@@ -7,6 +7,8 @@ import type { BootMaker } from "./boot-maker.ts";
 
 /** Time a pooled agent has to show that it lives; a healthy one answers within a few milliseconds. */
 const PROBE_TIMEOUT_MS = 1000;
+/** Time a fresh agent has for its first answer, on a loaded machine. */
+const FIRST_ANSWER_TIMEOUT_MS = 30_000;
 /** Pause after a boot for the pool failed, so that a broken machine is not driven hot. */
 const RETRY_PAUSE_MS = 5000;
 
@@ -58,10 +60,11 @@ export class BootPool {
     });
   }
 
-  /** Stops filling; pooled boots stay for the next process. */
+  /** Stops filling and removes what is pooled: nothing that no sandbox uses outlives an orderly end. */
   async close(): Promise<void> {
     this.stop.abort(new Error("the gateway stops"));
     await this.filling;
+    await Promise.all(this.idle.splice(0).map((boot) => this.discard(boot.id)));
   }
 
   private full(): boolean {
@@ -77,14 +80,23 @@ export class BootPool {
     const call: Call = { signal: this.stop.signal, log: this.deps.log };
     try {
       const boot = await this.deps.maker.make(this.shape, call);
-      const limit = AbortSignal.any([this.stop.signal, AbortSignal.timeout(30_000)]);
-      await this.deps.maker.agentAnswers(boot.id, limit, () => true);
+      await this.untilAnswers(boot);
       this.idle.push(boot);
       for (const old of this.idle.splice(0, Math.max(0, this.idle.length - this.deps.size))) void this.discard(old.id);
     } catch (error) {
       if (this.stop.signal.aborted) return;
       this.deps.log.error("Pool not filled", { error });
       await this.deps.clock.sleep(RETRY_PAUSE_MS, this.stop.signal).catch(() => {});
+    }
+  }
+
+  private async untilAnswers(boot: Boot): Promise<void> {
+    const limit = AbortSignal.any([this.stop.signal, AbortSignal.timeout(FIRST_ANSWER_TIMEOUT_MS)]);
+    try {
+      await this.deps.maker.agentAnswers(boot.id, limit, () => true);
+    } catch (error) {
+      await this.discard(boot.id);
+      throw error;
     }
   }
 

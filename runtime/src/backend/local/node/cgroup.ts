@@ -15,6 +15,8 @@ export interface Cgroup {
   /** Forks that the group's task limit refused. */
   pidsRefused(bootId: string): Promise<number>;
   remove(bootId: string): Promise<void>;
+  /** Removes the parent group, when no sandbox is left. */
+  removeParent(): Promise<void>;
 }
 
 const ROOT = "/sys/fs/cgroup";
@@ -49,6 +51,11 @@ export function createCgroup(parent: string): Cgroup {
     await set(join(dir, "cpu.cfs_quota_us"), quotaUs);
   }
 
+  async function remove(bootId: string): Promise<void> {
+    const dirs = v2 ? [dirOf("", bootId)] : V1_CONTROLLERS.map((controller) => dirOf(controller, bootId));
+    await Promise.all(dirs.map((dir) => rmdir(dir).catch(ignoreMissing)));
+  }
+
   return {
     pathOf,
     init,
@@ -58,10 +65,8 @@ export function createCgroup(parent: string): Cgroup {
     oomKills: (bootId) =>
       counter(join(dirOf("memory", bootId), v2 ? "memory.events" : "memory.oom_control"), "oom_kill"),
     pidsRefused: (bootId) => counter(join(dirOf("pids", bootId), "pids.events"), "max"),
-    remove: async (bootId) => {
-      const dirs = v2 ? [dirOf("", bootId)] : V1_CONTROLLERS.map((controller) => dirOf(controller, bootId));
-      await Promise.all(dirs.map((dir) => rmdir(dir).catch(ignoreMissing)));
-    },
+    remove,
+    removeParent: () => remove(""),
   };
 }
 

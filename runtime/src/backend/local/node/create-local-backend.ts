@@ -1,6 +1,8 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { basename, join } from "node:path";
+import { promisify } from "node:util";
 import type { Clock } from "#core/clock.ts";
 import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
@@ -61,6 +63,10 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
     images,
     agentFetch: agents.fetchOf,
     forgetAgent: agents.forget,
+    removeShared: async () => {
+      await cgroup.removeParent();
+      await removeRunDir(config.runDir, runscRoot);
+    },
     pool: new BootPool({ maker, clock, log, size: config.poolSize }),
     containers: {
       config, files, net, runsc, maker, control,
@@ -77,6 +83,12 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const records = await createRecordStore(join(config.homeDir, "sandboxes"), log);
   const { maxSandboxes, startConcurrency, retentionMs } = config;
   return createBackend({ machine, records, clock, log, maxSandboxes, startConcurrency, retentionMs });
+}
+
+/** gVisor keeps an empty network namespace mounted in its state folder. */
+async function removeRunDir(runDir: string, runscRoot: string): Promise<void> {
+  await promisify(execFile)("umount", [join(runscRoot, "null-netns")]).catch(() => {});
+  await rm(runDir, { recursive: true, force: true });
 }
 
 interface Agents {
@@ -118,10 +130,4 @@ async function hostResolvers(): Promise<string[]> {
     if (found.length > 0) return found;
   }
   return [];
-}
-
-/** Only root can make namespaces, links and control groups. */
-export function requireRoot(uid: number | undefined): void {
-  if (uid === 0) return;
-  throw new ProblemError("unavailable", "The local backend needs root: it makes network links and control groups.");
 }

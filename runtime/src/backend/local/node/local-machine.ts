@@ -21,6 +21,8 @@ export interface LocalMachineDeps {
   readonly containers: ContainersDeps;
   readonly agentFetch: (bootId: string) => AgentFetch;
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
+  /** Removes the folders and control groups that sandboxes share. */
+  readonly removeShared: () => Promise<void>;
   /** Drops the connections to a boot's agent. */
   readonly forgetAgent: (bootId: string) => void;
 }
@@ -103,10 +105,12 @@ export class LocalMachine implements Machine {
     return this.deps.control.postMortem(bootId);
   }
 
-  async close(): Promise<void> {
+  async close({ forGood }: { readonly forGood: boolean }): Promise<void> {
     await this.deps.pool.close();
     await this.deps.images.close();
     await this.deps.links.close();
+    if (forGood) await this.deps.net.remove();
     await this.deps.net.close();
+    if (forGood) await this.deps.removeShared();
   }
 }
