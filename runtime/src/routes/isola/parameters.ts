@@ -22,7 +22,7 @@ export const FileQuery = ContainerQuery.extend({
     .string()
     .min(1)
     .max(4096)
-    .regex(/^[^\0]*$/, "Must not contain NUL")
+    .regex(/^[^\x00]*$/, "Must not contain NUL")
     .describe("Absolute, or relative to the container's working directory."),
 });
 export const WaitQuery = z.object({
