@@ -30,6 +30,8 @@ export interface GatewayProcess {
   readonly home: string;
   readonly port: number;
   readonly pid: number;
+  /** Name of its nftables table and beginning of its links' names. */
+  readonly network: string;
   /** All that the process wrote, for a failing test's message. */
   log(): string;
   /** Ends the process and waits for it; the home stays. */
@@ -61,6 +63,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     home,
     port,
     pid: child.pid ?? 0,
+    network: networkOf(home).ATOLL_NETWORK_NAME,
     log: read,
     kill: (signal) => end(child, signal),
     dispose: async () => {
@@ -98,7 +101,7 @@ function environment(home: string, port: number): Record<string, string> {
 }
 
 /** Names and addresses of a home's own, so that tests do not meet. */
-function networkOf(home: string): Record<string, string> {
+function networkOf(home: string): { ATOLL_NETWORK_NAME: string; ATOLL_NETWORK_POOL: string; ATOLL_NETWORK_POOL_IPV6: string } {
   const word = home.slice(-6).toLowerCase();
   const part = 210 + ([...word].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 40);
   return {
