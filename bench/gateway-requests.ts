@@ -12,7 +12,9 @@ const NAMES: readonly RuntimeName[] = ["bun", "node", "deno"];
 /** Requests a second that `wrk` on the other core gets from a server held to the first. */
 function load(pid: number, url: string): number {
   execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", "0", String(pid)], { stdio: "ignore" });
-  const text = execFileSync("taskset", ["--cpu-list", "1", "wrk", "-t1", "-c32", `-d${SECONDS}s`, url], { encoding: "utf8" });
+  const text = execFileSync("taskset", ["--cpu-list", "1", "wrk", "-t1", "-c32", `-d${SECONDS}s`, url], {
+    encoding: "utf8",
+  });
   if (/Non-2xx/.test(text)) throw new Error(text);
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
 }
@@ -20,9 +22,17 @@ function load(pid: number, url: string): number {
 async function bare(runtime: RuntimeName): Promise<{ url: string; pid: number; stop(): void }> {
   const port = await freePort();
   const [program, ...args] = RUNTIMES[runtime];
-  const child = spawn(program, [...args, join(import.meta.dirname, "harness/bare-hono.ts"), String(port)], { stdio: "ignore" });
+  const child = spawn(program, [...args, join(import.meta.dirname, "harness/bare-hono.ts"), String(port)], {
+    stdio: "ignore",
+  });
   const url = `http://127.0.0.1:${port}`;
-  while (!(await fetch(`${url}/readyz`).then((answer) => answer.ok, () => false))) await new Promise((done) => setTimeout(done, 20));
+  while (
+    !(await fetch(`${url}/readyz`).then(
+      (answer) => answer.ok,
+      () => false,
+    ))
+  )
+    await new Promise((done) => setTimeout(done, 20));
   return { url: `${url}/v1/sandboxes/q3v8k2m5n7p1r4t6w9xayc`, pid: child.pid ?? 0, stop: () => child.kill("SIGKILL") };
 }
 

@@ -41,7 +41,8 @@ try {
     baseline.push(bareMiB);
     sandboxes.push(sandboxMiB);
   }
-  const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+  const median = (values: readonly number[]): number =>
+    values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
   report({
     question: `How much host memory does an idle sandbox take, all in (growth over ${COUNT})?`,
     series: [

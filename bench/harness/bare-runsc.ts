@@ -60,12 +60,21 @@ export class BareRunsc {
   }
 
   private spec(args: readonly string[]): unknown {
-    const resolv = { destination: "/etc/resolv.conf", type: "bind", source: join(this.dir, "resolv.conf"), options: ["bind", "ro"] };
+    const resolv = {
+      destination: "/etc/resolv.conf",
+      type: "bind",
+      source: join(this.dir, "resolv.conf"),
+      options: ["bind", "ro"],
+    };
     return {
       ociVersion: "1.2.0",
       process: { user: { uid: 0, gid: 0 }, args, env: ["PATH=/usr/local/bin:/usr/bin:/bin"], cwd: "/" },
       root: { path: join(this.dir, "empty") },
-      mounts: [{ destination: "/proc", type: "proc", source: "proc" }, { destination: "/dev", type: "tmpfs", source: "tmpfs" }, resolv],
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/dev", type: "tmpfs", source: "tmpfs" },
+        resolv,
+      ],
       annotations: {
         "dev.gvisor.spec.rootfs.source": this.erofsPath,
         "dev.gvisor.spec.rootfs.type": "erofs",
@@ -76,8 +85,15 @@ export class BareRunsc {
   }
 
   private async call(args: readonly string[], read = false): Promise<number> {
-    const flags = [`--root=${join(this.dir, "root")}`, `--overlay2=root:dir=${join(this.dir, "upper")}`, "--network=none", "--ignore-cgroups"];
-    const child = spawn(join(HOME, "bin/runsc"), [...flags, ...args], { stdio: ["ignore", read ? "pipe" : "ignore", "ignore"] });
+    const flags = [
+      `--root=${join(this.dir, "root")}`,
+      `--overlay2=root:dir=${join(this.dir, "upper")}`,
+      "--network=none",
+      "--ignore-cgroups",
+    ];
+    const child = spawn(join(HOME, "bin/runsc"), [...flags, ...args], {
+      stdio: ["ignore", read ? "pipe" : "ignore", "ignore"],
+    });
     let bytes = 0;
     child.stdout?.on("data", (chunk: Buffer) => (bytes += chunk.length));
     const code = await new Promise<number | null>((done, fail) => child.once("close", done).once("error", fail));

@@ -64,7 +64,9 @@ function printTable(result: {
   const width = Math.max(8, ...result.series.map(({ name }) => name.length));
   console.log(`${"".padEnd(width)}  ${["N", "p50", "p95", "p99"].map((head) => head.padStart(9)).join(" ")}`);
   for (const { name, unit, n, p50, p95, p99 } of result.series) {
-    console.log(`${name.padEnd(width)}  ${[n, p50, p95, p99].map((value) => String(value).padStart(9)).join(" ")} ${unit}`);
+    console.log(
+      `${name.padEnd(width)}  ${[n, p50, p95, p99].map((value) => String(value).padStart(9)).join(" ")} ${unit}`,
+    );
   }
   for (const { of, to, ratio, bound, reached } of result.goals) {
     console.log(`${of} / ${to} = ${ratio} (goal ${bound}): ${reached ? "reached" : "NOT reached"}`);

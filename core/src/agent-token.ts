@@ -64,14 +64,16 @@ export async function readAgentToken(
   const signed = new TextEncoder().encode(payload);
   if (!(await crypto.subtle.verify(ALGORITHM, key, fromBase64Url(signature), signed))) return undefined;
   const claims = parseClaims(payload);
-  if (claims === undefined || claims.agentId !== expected.agentId || claims.expiresAtMs <= expected.nowMs) return undefined;
+  if (claims === undefined || claims.agentId !== expected.agentId || claims.expiresAtMs <= expected.nowMs)
+    return undefined;
   return claims;
 }
 
 function parseClaims(payload: string): AgentTokenClaims | undefined {
   try {
     const claims: unknown = JSON.parse(new TextDecoder().decode(fromBase64Url(payload)));
-    if (typeof claims !== "object" || claims === null || !("agentId" in claims) || !("expiresAtMs" in claims)) return undefined;
+    if (typeof claims !== "object" || claims === null || !("agentId" in claims) || !("expiresAtMs" in claims))
+      return undefined;
     const { agentId, expiresAtMs } = claims;
     if (typeof agentId !== "string" || typeof expiresAtMs !== "number") return undefined;
     return { agentId, expiresAtMs };
@@ -81,7 +83,10 @@ function parseClaims(payload: string): AgentTokenClaims | undefined {
 }
 
 function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {

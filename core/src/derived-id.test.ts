@@ -9,9 +9,11 @@ describe("sandboxIdOfKey", () => {
   });
 
   it("is a sandbox id for any key", async () => {
-    await fc.assert(fc.asyncProperty(fc.string({ minLength: 1 }), async (key) => {
-      expect(SandboxId.parse(await sandboxIdOfKey(key))).toHaveLength(22);
-    }));
+    await fc.assert(
+      fc.asyncProperty(fc.string({ minLength: 1 }), async (key) => {
+        expect(SandboxId.parse(await sandboxIdOfKey(key))).toHaveLength(22);
+      }),
+    );
   });
 });
 

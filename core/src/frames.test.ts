@@ -24,7 +24,9 @@ function dataFrame(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** Cuts at each of the positions, so that frames arrive in any split. */
 function split(bytes: Uint8Array<ArrayBuffer>, cuts: readonly number[]): Uint8Array<ArrayBuffer>[] {
-  const positions = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort((a, b) => a - b);
+  const positions = [...new Set([0, ...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(
+    (a, b) => a - b,
+  );
   return positions.slice(1).map((end, index) => bytes.slice(positions[index], end));
 }
 
@@ -46,10 +48,15 @@ describe("decodeFrames()", () => {
         fc.array(fc.nat(), { maxLength: 30 }),
         async (payloads, cuts) => {
           const data = join(payloads.filter((payload) => payload !== null));
-          const body = join([...payloads.map((payload) => (payload === null ? IDLE_FRAME : dataFrame(payload))), encodeEndFrame(data.length)]);
+          const body = join([
+            ...payloads.map((payload) => (payload === null ? IDLE_FRAME : dataFrame(payload))),
+            encodeEndFrame(data.length),
+          ]);
           const frames = await collect(split(body, cuts));
           expect(dataOf(frames)).toEqual(data);
-          expect(frames.filter((frame) => frame.kind === "idle")).toHaveLength(payloads.filter((payload) => payload === null).length);
+          expect(frames.filter((frame) => frame.kind === "idle")).toHaveLength(
+            payloads.filter((payload) => payload === null).length,
+          );
           expect(frames.at(-1)).toEqual({ kind: "end", totalBytes: data.length });
         },
       ),
@@ -73,7 +80,9 @@ describe("decodeFrames()", () => {
   });
 
   test("keeps a reason's text, and cuts a long one between characters", async () => {
-    expect(await collect([encodeLostFrame("The agent restarted.")])).toEqual([{ kind: "lost", reason: "The agent restarted." }]);
+    expect(await collect([encodeLostFrame("The agent restarted.")])).toEqual([
+      { kind: "lost", reason: "The agent restarted." },
+    ]);
     expect(await collect([encodeLostFrame("é".repeat(2000))])).toEqual([{ kind: "lost", reason: "é".repeat(512) }]);
     expect(await collect([encodeLostFrame("")])).toEqual([{ kind: "lost", reason: "" }]);
   });

@@ -24,7 +24,9 @@ export function encodeFrameHeader(kind: number, payloadBytes: number): Uint8Arra
 /** Writes a header into the first five bytes of `target`: no allocation where frames are built in place. */
 export function writeFrameHeader(target: Uint8Array, kind: number, payloadBytes: number): void {
   if (!Number.isInteger(payloadBytes) || payloadBytes < 0 || payloadBytes > FRAME_MAX_PAYLOAD_BYTES) {
-    throw new RangeError(`Cannot encode a frame: payload of ${payloadBytes} bytes, must be 0 to ${FRAME_MAX_PAYLOAD_BYTES}`);
+    throw new RangeError(
+      `Cannot encode a frame: payload of ${payloadBytes} bytes, must be 0 to ${FRAME_MAX_PAYLOAD_BYTES}`,
+    );
   }
   const view = new DataView(target.buffer, target.byteOffset, FRAME_HEADER_BYTES);
   view.setUint8(0, kind);
@@ -58,7 +60,9 @@ export function encodeLostFrame(reason: string): Uint8Array<ArrayBuffer> {
  * was cut ends the iteration without `end` or `lost`: the caller treats that as broken. Leaving
  * the loop early cancels the body.
  */
-export async function* decodeFrames(body: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<Frame, void, undefined> {
+export async function* decodeFrames(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<Frame, void, undefined> {
   const reader = body.getReader();
   const parser = new FrameParser();
   try {

@@ -2,11 +2,19 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decide, outcomeOf, type Observed, type ObservedContainer } from "./lifecycle.ts";
 
-const spec = { containers: [{ name: "sandbox0", image: "img", env: {} }], startupTimeoutSeconds: 90, timeoutSeconds: 10 };
+const spec = {
+  containers: [{ name: "sandbox0", image: "img", env: {} }],
+  startupTimeoutSeconds: 90,
+  timeoutSeconds: 10,
+};
 const pending: Observed = { spec, createdAtMs: 1000, agentReady: false };
 const up = { agentReady: true, containers: [{ name: "sandbox0", state: "running" }] } as const;
 const exited = (...codes: (number | undefined)[]): ObservedContainer[] =>
-  codes.map((exitCode, i) => ({ name: `sandbox${i}`, state: "exited", ...(exitCode === undefined ? {} : { exitCode }) }));
+  codes.map((exitCode, i) => ({
+    name: `sandbox${i}`,
+    state: "exited",
+    ...(exitCode === undefined ? {} : { exitCode }),
+  }));
 
 describe("decide", () => {
   it("waits for Running until the startup deadline", () => {
@@ -20,7 +28,11 @@ describe("decide", () => {
     expect(decide({ ...pending, agentReady: true }, 2000).phase).toBe("Pending");
     const waiting = [...up.containers, { name: "sandbox1", state: "waiting" }] as const;
     expect(decide({ ...pending, agentReady: true, containers: waiting }, 2000).phase).toBe("Pending");
-    expect(decide({ ...pending, ...up }, 2000)).toEqual({ phase: "Running", reason: "PodRunning", nextDeadlineMs: 12_000 });
+    expect(decide({ ...pending, ...up }, 2000)).toEqual({
+      phase: "Running",
+      reason: "PodRunning",
+      nextDeadlineMs: 12_000,
+    });
   });
 
   it("reports Running rather than a startup timeout when both hold", () => {
@@ -35,7 +47,10 @@ describe("decide", () => {
 
   it("has no lifetime deadline without timeoutSeconds", () => {
     const { timeoutSeconds: _, ...unlimited } = spec;
-    expect(decide({ ...pending, ...up, spec: unlimited, startedAtMs: 5000 }, 1e12)).toEqual({ phase: "Running", reason: "PodRunning" });
+    expect(decide({ ...pending, ...up, spec: unlimited, startedAtMs: 5000 }, 1e12)).toEqual({
+      phase: "Running",
+      reason: "PodRunning",
+    });
   });
 
   it("stays Running when the agent is away after the start", () => {
@@ -46,9 +61,16 @@ describe("decide", () => {
     { codes: [0], phase: "Succeeded", reason: "PodSucceeded" },
     { codes: [0, 0], phase: "Succeeded", reason: "PodSucceeded" },
     { codes: [0, 3], phase: "Failed", reason: "PodFailed", message: 'The container "sandbox1" exited with code 3.' },
-    { codes: [undefined], phase: "Failed", reason: "PodFailed", message: 'The container "sandbox0" ended without an exit code.' },
+    {
+      codes: [undefined],
+      phase: "Failed",
+      reason: "PodFailed",
+      message: 'The container "sandbox0" ended without an exit code.',
+    },
   ])("ends when all containers have exited: $codes", ({ codes, ...expected }) => {
-    expect(decide({ ...pending, agentReady: true, startedAtMs: 5000, containers: exited(...codes) }, 6000)).toMatchObject(expected);
+    expect(
+      decide({ ...pending, agentReady: true, startedAtMs: 5000, containers: exited(...codes) }, 6000),
+    ).toMatchObject(expected);
   });
 
   it("goes on while one container of several runs", () => {
@@ -60,7 +82,10 @@ describe("decide", () => {
     const failure = { reason: "OutOfMemory", message: "Out of memory." } as const;
     expect(decide({ ...pending, ...up, failure }, 2000)).toMatchObject({ phase: "Failed", ...failure });
     const ended = { phase: "Succeeded", reason: "Timeout", atMs: 1500 } as const;
-    expect(decide({ ...pending, ...up, failure, ended }, 2000)).toMatchObject({ phase: "Succeeded", reason: "Timeout" });
+    expect(decide({ ...pending, ...up, failure, ended }, 2000)).toMatchObject({
+      phase: "Succeeded",
+      reason: "Timeout",
+    });
   });
 
   it("is Terminating after a removal request, whatever containers do then", () => {
@@ -72,18 +97,36 @@ describe("decide", () => {
 
   it("removes an ended record after the retention or on request", () => {
     const ended = { phase: "Failed", reason: "PodFailed", atMs: 2000 } as const;
-    expect(decide({ ...pending, ended }, 2999, 1000)).toEqual({ phase: "Failed", reason: "PodFailed", nextDeadlineMs: 3000 });
+    expect(decide({ ...pending, ended }, 2999, 1000)).toEqual({
+      phase: "Failed",
+      reason: "PodFailed",
+      nextDeadlineMs: 3000,
+    });
     expect(decide({ ...pending, ended }, 3000, 1000)).toEqual({ phase: "Failed", reason: "PodFailed", remove: true });
     expect(decide({ ...pending, ended, removeRequestedAtMs: 2500 }, 2500, 1000).remove).toBe(true);
   });
 });
 
 const containersArb = fc.array(
-  fc.record({ name: fc.constant("c"), state: fc.constantFrom("waiting", "running", "exited"), exitCode: fc.integer({ min: 0, max: 255 }) }, { requiredKeys: ["name", "state"] }),
+  fc.record(
+    {
+      name: fc.constant("c"),
+      state: fc.constantFrom("waiting", "running", "exited"),
+      exitCode: fc.integer({ min: 0, max: 255 }),
+    },
+    { requiredKeys: ["name", "state"] },
+  ),
   { maxLength: 3 },
 );
 const observedArb: fc.Arbitrary<Observed> = fc.record(
-  { spec: fc.constant(spec), createdAtMs: fc.constant(0), agentReady: fc.boolean(), containers: containersArb, startedAtMs: fc.nat(50_000), removeRequestedAtMs: fc.nat(50_000) },
+  {
+    spec: fc.constant(spec),
+    createdAtMs: fc.constant(0),
+    agentReady: fc.boolean(),
+    containers: containersArb,
+    startedAtMs: fc.nat(50_000),
+    removeRequestedAtMs: fc.nat(50_000),
+  },
   { requiredKeys: ["spec", "createdAtMs", "agentReady"] },
 ) as fc.Arbitrary<Observed>;
 

@@ -75,7 +75,11 @@ function ended(observed: Observed, outcome: Outcome, at: { nowMs: number; retent
 
 function running(observed: Observed, nowMs: number): Decision {
   const deadlineMs = lifetimeDeadline(observed, observed.startedAtMs ?? nowMs);
-  return { phase: "Running", reason: "PodRunning", ...(deadlineMs === undefined ? {} : { nextDeadlineMs: deadlineMs }) };
+  return {
+    phase: "Running",
+    reason: "PodRunning",
+    ...(deadlineMs === undefined ? {} : { nextDeadlineMs: deadlineMs }),
+  };
 }
 
 /** Facts before deadlines: what a container did is known, that time ran out is only a rule. */

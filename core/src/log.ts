@@ -15,7 +15,12 @@ const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 const SECRET = /authorization|token|secret|password|api[-_]?key|credential|^env$/i;
 
 /** JSON lines to `write`; values under secret-looking keys are replaced, errors keep message, stack and cause. */
-export function createLog(level: LogLevel, write: (line: string) => void, now: () => number, base: LogFields = {}): Log {
+export function createLog(
+  level: LogLevel,
+  write: (line: string) => void,
+  now: () => number,
+  base: LogFields = {},
+): Log {
   const at =
     (lineLevel: LogLevel) =>
     (message: string, fields: LogFields = {}): void => {

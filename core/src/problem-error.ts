@@ -43,5 +43,7 @@ export class ProblemError extends Error {
 /** Any thrown value as a ProblemError; an unknown one becomes `internal` without detail, its cause kept for the log. */
 export function asProblemError(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error;
-  return new ProblemError("internal", "The request failed inside the server; its log has the reason.", { cause: error });
+  return new ProblemError("internal", "The request failed inside the server; its log has the reason.", {
+    cause: error,
+  });
 }

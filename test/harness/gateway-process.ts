@@ -101,7 +101,11 @@ function environment(home: string, port: number): Record<string, string> {
 }
 
 /** Names and addresses of a home's own, so that tests do not meet. */
-function networkOf(home: string): { ATOLL_NETWORK_NAME: string; ATOLL_NETWORK_POOL: string; ATOLL_NETWORK_POOL_IPV6: string } {
+function networkOf(home: string): {
+  ATOLL_NETWORK_NAME: string;
+  ATOLL_NETWORK_POOL: string;
+  ATOLL_NETWORK_POOL_IPV6: string;
+} {
   const word = home.slice(-6).toLowerCase();
   const part = 210 + ([...word].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 40);
   return {
@@ -128,7 +132,10 @@ async function untilReady(url: string, child: ChildProcess, log: () => string): 
   const deadlineMs = Date.now() + READY_TIMEOUT_MS;
   while (Date.now() < deadlineMs) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The gateway ended at start:\n${log()}`);
-    const ready = await fetch(`${url}/readyz`).then((response) => response.ok, () => false);
+    const ready = await fetch(`${url}/readyz`).then(
+      (response) => response.ok,
+      () => false,
+    );
     if (ready) return;
     await new Promise((done) => setTimeout(done, 10));
   }
@@ -162,7 +169,9 @@ function sweep(home: string): void {
   const runsc = join(home, "bin/runsc");
   const root = join(runDirOf(home), "runsc");
   try {
-    const ids = execFileSync(runsc, [`--root=${root}`, "list", "--quiet"], { encoding: "utf8" }).split("\n").filter(Boolean);
+    const ids = execFileSync(runsc, [`--root=${root}`, "list", "--quiet"], { encoding: "utf8" })
+      .split("\n")
+      .filter(Boolean);
     if (ids.length > 0) execFileSync(runsc, [`--root=${root}`, "delete", "--force", ...ids]);
   } catch {
     // Nothing ran.

@@ -17,7 +17,8 @@ describe("nothing is left behind", { timeout: CYCLES * 10_000 }, () => {
 
   async function settled(of: GatewayProcess): Promise<string[]> {
     const client = new Atoll({ url: of.url });
-    for (let left = 1; left > 0; left = (await client.sandboxes.list()).length) await new Promise((done) => setTimeout(done, 50));
+    for (let left = 1; left > 0; left = (await client.sandboxes.list()).length)
+      await new Promise((done) => setTimeout(done, 50));
     return leftOvers(of);
   }
 
@@ -55,7 +56,9 @@ describe("nothing is left behind", { timeout: CYCLES * 10_000 }, () => {
     await Promise.all(
       Array.from({ length: 100 }, async (_, index) => {
         const hangUp = new AbortController();
-        const answer = fetch(`${url}/v1/sandboxes`, { method: "POST", headers, body, signal: hangUp.signal }).catch(() => undefined);
+        const answer = fetch(`${url}/v1/sandboxes`, { method: "POST", headers, body, signal: hangUp.signal }).catch(
+          () => undefined,
+        );
         setTimeout(() => hangUp.abort(), 20 + index * 5);
         const given = await answer;
         // An answer that came in time has a caller who knows the id.

@@ -12,8 +12,12 @@ export function leftOvers(gateway: Pick<GatewayProcess, "home" | "network">): st
   const word = gateway.network;
   return [
     ...processesNaming(runDir).map((name) => `process ${name}`),
-    ...lines("ip", ["netns", "list"]).filter((line) => line.startsWith(`${word}-`)).map((line) => `namespace ${line}`),
-    ...lines("ip", ["-brief", "link"]).filter((line) => line.startsWith(`${word}-`)).map((line) => `link ${line}`),
+    ...lines("ip", ["netns", "list"])
+      .filter((line) => line.startsWith(`${word}-`))
+      .map((line) => `namespace ${line}`),
+    ...lines("ip", ["-brief", "link"])
+      .filter((line) => line.startsWith(`${word}-`))
+      .map((line) => `link ${line}`),
     ...chainsOf(word).map((line) => `rule ${line}`),
     ...readFileSync("/proc/self/mounts", "utf8")
       .split("\n")
@@ -44,8 +48,14 @@ function processesNaming(text: string): string[] {
 /** Chains and map elements of single sandboxes; the table itself is shared. */
 function chainsOf(table: string): string[] {
   try {
-    const rules = execFileSync("nft", ["list", "table", "inet", table], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    return rules.split("\n").filter((line) => line.includes(`${table}-`)).map((line) => line.trim());
+    const rules = execFileSync("nft", ["list", "table", "inet", table], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return rules
+      .split("\n")
+      .filter((line) => line.includes(`${table}-`))
+      .map((line) => line.trim());
   } catch {
     return [];
   }
@@ -54,14 +64,24 @@ function chainsOf(table: string): string[] {
 function groupsOf(runDir: string): string[] {
   const parent = runDir.slice(runDir.lastIndexOf("/") + 1);
   const roots = ["", ...readdirSync("/sys/fs/cgroup")].map((name) => join("/sys/fs/cgroup", name, parent));
-  return roots.filter((root) => existsSync(root)).flatMap((root) => {
-    return readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => join(root, entry.name));
-  });
+  return roots
+    .filter((root) => existsSync(root))
+    .flatMap((root) => {
+      return readdirSync(root, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => join(root, entry.name));
+    });
 }
 
 function filesOf(home: string, runDir: string): string[] {
-  const folders = ["sandboxes", "boots"].map((name) => join(home, name)).concat(join(runDir, "agents"), join(runDir, "runsc"));
-  return folders.filter((folder) => existsSync(folder)).flatMap((folder) => {
-    return readdirSync(folder).filter((name) => name !== "null-netns").map((name) => join(folder, name));
-  });
+  const folders = ["sandboxes", "boots"]
+    .map((name) => join(home, name))
+    .concat(join(runDir, "agents"), join(runDir, "runsc"));
+  return folders
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => {
+      return readdirSync(folder)
+        .filter((name) => name !== "null-netns")
+        .map((name) => join(folder, name));
+    });
 }

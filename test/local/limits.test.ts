@@ -28,7 +28,11 @@ describe("limits of a sandbox", { timeout: 120_000 }, () => {
 
   it("memory beyond the limit fails the sandbox with that reason, and commands say so", async () => {
     const sandbox = await client.sandboxes.create({ image, memory: 96 });
-    const command = await sandbox.commands.spawn(["python3", "-c", "x = bytearray(600 * 2**20)\nimport time; time.sleep(60)"]);
+    const command = await sandbox.commands.spawn([
+      "python3",
+      "-c",
+      "x = bytearray(600 * 2**20)\nimport time; time.sleep(60)",
+    ]);
     const after = await ended(sandbox.id);
     expect([after.status, after.reason]).toEqual(["Failed", "OutOfMemory"]);
     await expect(command.exitCode()).rejects.toMatchObject({ status: 409, message: expect.stringMatching(/memory/i) });
@@ -46,7 +50,8 @@ describe("limits of a sandbox", { timeout: 120_000 }, () => {
 
   it("a busy loop gets no more processor time than its limit", async () => {
     const sandbox = await client.sandboxes.create({ image, cpu: 0.2 });
-    const script = "import time\na=time.monotonic(); c=time.process_time()\nwhile time.monotonic()-a < 3: pass\nprint((time.process_time()-c)/(time.monotonic()-a))";
+    const script =
+      "import time\na=time.monotonic(); c=time.process_time()\nwhile time.monotonic()-a < 3: pass\nprint((time.process_time()-c)/(time.monotonic()-a))";
     const share = async (): Promise<number> => Number((await sandbox.commands.run(["python3", "-c", script])).stdout);
     // The guest's clock of processor time ticks roughly; a loop without a limit comes to 1.
     expect(await share()).toBeLessThan(0.6);
@@ -72,7 +77,8 @@ describe("limits of a sandbox", { timeout: 120_000 }, () => {
 
   it("a fork bomb meets the task limit, and the sandbox goes on answering", async () => {
     const sandbox = await client.sandboxes.create({ image });
-    const bomb = "import os,time\nn=0\ntry:\n  while n<5000:\n    if os.fork()==0: time.sleep(60); os._exit(0)\n    n+=1\nexcept OSError as e: print(n, e.strerror, flush=True)\nos.killpg(0, 9)";
+    const bomb =
+      "import os,time\nn=0\ntry:\n  while n<5000:\n    if os.fork()==0: time.sleep(60); os._exit(0)\n    n+=1\nexcept OSError as e: print(n, e.strerror, flush=True)\nos.killpg(0, 9)";
     const { stdout, exitCode } = await sandbox.commands.run(["python3", "-c", bomb]);
     const [count = "", ...error] = stdout.trim().split(" ");
     expect(error.join(" ")).toMatch(/temporarily unavailable/i);
@@ -85,8 +91,13 @@ describe("limits of a sandbox", { timeout: 120_000 }, () => {
 
   it("a program that opens every file descriptor harms itself only", async () => {
     const sandbox = await client.sandboxes.create({ image });
-    const script = "import os,resource\nn=0\ntry:\n  while n<3000000: os.open('/etc/passwd',0); n+=1\nexcept OSError as e: print(e.strerror, flush=True)\nimport time; time.sleep(3)";
-    const hog = await sandbox.commands.spawn(["python3", "-c", `import resource\nresource.setrlimit(resource.RLIMIT_NOFILE,(4096,4096))\n${script}`]);
+    const script =
+      "import os,resource\nn=0\ntry:\n  while n<3000000: os.open('/etc/passwd',0); n+=1\nexcept OSError as e: print(e.strerror, flush=True)\nimport time; time.sleep(3)";
+    const hog = await sandbox.commands.spawn([
+      "python3",
+      "-c",
+      `import resource\nresource.setrlimit(resource.RLIMIT_NOFILE,(4096,4096))\n${script}`,
+    ]);
     expect((await sh(sandbox, "echo alive")).stdout).toBe("alive\n");
     expect(await hog.wait()).toBe(0);
     await sandbox.delete();

@@ -19,7 +19,10 @@ export interface LocalUnderTest {
 /** The local backend in this process, on a home of its own. */
 export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<LocalUnderTest> {
   const homeDir = makeHome();
-  const name = `t${homeDir.slice(-5).toLowerCase().replaceAll(/[^a-z0-9]/g, "x")}`;
+  const name = `t${homeDir
+    .slice(-5)
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]/g, "x")}`;
   const config: LocalConfig = {
     homeDir,
     runDir: runDirOf(homeDir),

@@ -30,7 +30,11 @@ describe("a gateway that is killed", { timeout: 120_000 }, () => {
     await sandbox.filesystem.write("/root/kept", "kept");
     const done = await sandbox.commands.spawn(["sh", "-c", "echo before; exit 7"]);
     expect(await done.wait()).toBe(7);
-    const going = await sandbox.commands.spawn(["sh", "-c", "for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done; exit 3"]);
+    const going = await sandbox.commands.spawn([
+      "sh",
+      "-c",
+      "for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done; exit 3",
+    ]);
     await crash();
     const found = await client.sandboxes.get(sandbox.id);
     expect(found.status).toBe("Running");
@@ -65,7 +69,7 @@ describe("a gateway that is killed", { timeout: 120_000 }, () => {
     await gateway.kill("SIGKILL");
     await new Promise((done) => setTimeout(done, 1500));
     gateway = await startGateway({ home, port });
-    for (let status = ""; status !== "Failed"; ) {
+    for (let status = ""; status !== "Failed";) {
       const found = await client.sandboxes.get(sandbox.id);
       status = found.status;
       expect(["Running", "Failed"]).toContain(status);
@@ -86,7 +90,8 @@ describe("a gateway that is killed", { timeout: 120_000 }, () => {
     await new Promise((done) => setTimeout(done, 20));
     await crash();
     await unanswered;
-    for (let left = 1; left > 0; left = (await client.sandboxes.list()).length) await new Promise((done) => setTimeout(done, 50));
+    for (let left = 1; left > 0; left = (await client.sandboxes.list()).length)
+      await new Promise((done) => setTimeout(done, 50));
   });
 
   it("finishes the start of a sandbox that was asked for with an idempotency key", async () => {

@@ -2,14 +2,7 @@ import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox } from "#core/sandbox.ts";
-import type {
-  AgentFetch,
-  Call,
-  CreateSandbox,
-  ListSandboxes,
-  Page,
-  SandboxBackend,
-} from "#runtime/backend/port.ts";
+import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
 import type { Machine } from "./machine.ts";
 import { RECORD_VERSION, type SandboxRecord } from "./record.ts";
 import { SandboxUnit, type UnitDeps } from "./sandbox-unit.ts";
@@ -65,7 +58,10 @@ class LocalBackend implements SandboxBackend {
     const [records, boots] = await Promise.all([this.deps.records.load(), this.deps.machine.livingBoots()]);
     const owned = new Set(records.map((record) => record.bootId));
     // Before any sandbox starts again: what it makes must not be taken for left-overs.
-    await this.deps.machine.adopt([...boots.values()].filter((boot) => !owned.has(boot.id)), owned);
+    await this.deps.machine.adopt(
+      [...boots.values()].filter((boot) => !owned.has(boot.id)),
+      owned,
+    );
     for (const record of records.toSorted((a, b) => a.createdAtMs - b.createdAtMs)) {
       const unit = new SandboxUnit(record, this.unitDeps);
       this.units.set(record.id, unit);
@@ -172,7 +168,9 @@ class LocalBackend implements SandboxBackend {
   }
 
   private checkCapacity(): void {
-    const alive = [...this.units.values()].filter((unit) => unit.sandbox !== undefined && !hasEnded(unit.sandbox.phase));
+    const alive = [...this.units.values()].filter(
+      (unit) => unit.sandbox !== undefined && !hasEnded(unit.sandbox.phase),
+    );
     if (alive.length < this.deps.maxSandboxes) return;
     throw new ProblemError(
       "capacity-exhausted",

@@ -136,7 +136,9 @@ export function resourcesOf(shape: { cpuMillis?: number; memoryBytes?: number },
     ...(shape.memoryBytes === undefined ? {} : { memory: { limit: shape.memoryBytes } }),
     ...(shape.cpuMillis === undefined
       ? {}
-      : { cpu: { quota: Math.max(1000, Math.round((shape.cpuMillis * CPU_PERIOD_US) / 1000)), period: CPU_PERIOD_US } }),
+      : {
+          cpu: { quota: Math.max(1000, Math.round((shape.cpuMillis * CPU_PERIOD_US) / 1000)), period: CPU_PERIOD_US },
+        }),
     pids: { limit: hostPids },
   };
 }
@@ -166,18 +168,18 @@ function containerSpec(paths: BootPaths, plan: ContainerPlan, capabilities: read
       ...plan.annotations,
     },
     linux: {
-      namespaces: [
-        { type: "ipc" },
-        { type: "uts" },
-        { type: "mount" },
-        { type: "network", path: paths.netnsPath },
-      ],
+      namespaces: [{ type: "ipc" }, { type: "uts" }, { type: "mount" }, { type: "network", path: paths.netnsPath }],
     },
   };
 }
 
 function cgroupMount(access: "ro" | "rw"): OciMount {
-  return { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["nosuid", "noexec", "nodev", access] };
+  return {
+    destination: "/sys/fs/cgroup",
+    type: "cgroup",
+    source: "cgroup",
+    options: ["nosuid", "noexec", "nodev", access],
+  };
 }
 
 function mountsOf(paths: BootPaths): OciMount[] {
@@ -190,7 +192,12 @@ function mountsOf(paths: BootPaths): OciMount[] {
   return [
     { destination: "/proc", type: "proc", source: "proc" },
     { destination: "/dev", type: "tmpfs", source: "tmpfs" },
-    { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["nosuid", "noexec", "ptmxmode=0666", "mode=0620"] },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      options: ["nosuid", "noexec", "ptmxmode=0666", "mode=0620"],
+    },
     { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["nosuid", "noexec", "nodev", "mode=1777"] },
     { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
     file("/etc/hosts", paths.hostsFile),

@@ -3,12 +3,24 @@ import type { LocalConfig } from "./config.ts";
 import { DEFAULT_NET } from "./network.ts";
 
 /** Variables that the tools which pull images need. */
-const TOOL_VARIABLES = ["PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE"];
+const TOOL_VARIABLES = [
+  "PATH",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "NO_PROXY",
+  "http_proxy",
+  "https_proxy",
+  "no_proxy",
+  "SSL_CERT_FILE",
+];
 /** Where system programs lie; a service's own PATH often lacks some. */
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The local backend's settings out of the gateway's; `source` is the whole environment, for the tools it runs. */
-export function readLocalConfig(env: GatewayEnvironment, source: Readonly<Record<string, string | undefined>>): LocalConfig {
+export function readLocalConfig(
+  env: GatewayEnvironment,
+  source: Readonly<Record<string, string | undefined>>,
+): LocalConfig {
   const toolEnv = Object.fromEntries(TOOL_VARIABLES.flatMap((name) => (source[name] ? [[name, source[name]]] : [])));
   return {
     homeDir: env.ATOLL_HOME,

@@ -24,7 +24,11 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
   const fetch: AgentFetch = async (request) => {
     const token = await target.token();
     const url = new URL(request.url);
-    const headers: Record<string, string> = { ...Object.fromEntries(request.headers), authorization: `Bearer ${token}`, host: "agent" };
+    const headers: Record<string, string> = {
+      ...Object.fromEntries(request.headers),
+      authorization: `Bearer ${token}`,
+      host: "agent",
+    };
     return new Promise<Response>((resolve, reject) => {
       const outgoing = httpRequest({
         agent: pool,
@@ -47,7 +51,11 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
   return { fetch, close: () => pool.destroy() };
 }
 
-function sendBody(body: ReadableStream<Uint8Array>, outgoing: NodeJS.WritableStream & { destroy(error: Error): void }, reject: (reason: unknown) => void): void {
+function sendBody(
+  body: ReadableStream<Uint8Array>,
+  outgoing: NodeJS.WritableStream & { destroy(error: Error): void },
+  reject: (reason: unknown) => void,
+): void {
   const source = Readable.fromWeb(body as never);
   // A body that breaks must break the agent's request too, so that nothing half is taken for whole.
   source.once("error", (error) => {
@@ -65,7 +73,10 @@ function toResponse(incoming: IncomingMessage): Response {
   const status = incoming.statusCode ?? 502;
   const empty = status === 204 || status === 304;
   if (empty) incoming.resume();
-  return new Response(empty ? null : (Readable.toWeb(incoming) as unknown as ReadableStream<Uint8Array>), { status, headers });
+  return new Response(empty ? null : (Readable.toWeb(incoming) as unknown as ReadableStream<Uint8Array>), {
+    status,
+    headers,
+  });
 }
 
 function unreachable(cause: Error, signal: AbortSignal): unknown {

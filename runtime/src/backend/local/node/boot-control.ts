@@ -33,7 +33,8 @@ export function createBootControl(runscRoot: string, files: BootFiles, cgroup: C
       return { reason: "PidsExhausted", message: "The sandbox made more tasks than it may and was stopped." };
     }
     const panic = firstLine(await files.readPanic(bootId));
-    const message = panic === "" ? "The sandbox's kernel ended unexpectedly." : `The sandbox's kernel stopped: ${panic}`;
+    const message =
+      panic === "" ? "The sandbox's kernel ended unexpectedly." : `The sandbox's kernel stopped: ${panic}`;
     return { reason: "SandboxLost", message };
   }
 

@@ -48,7 +48,9 @@ export function createBootMaker(deps: BootMakerDeps) {
     try {
       return await makeNamed(id, shape, call);
     } catch (error) {
-      await remove(id).catch((cause: unknown) => call.log.error("Half-made boot not removed", { boot: id, error: cause }));
+      await remove(id).catch((cause: unknown) =>
+        call.log.error("Half-made boot not removed", { boot: id, error: cause }),
+      );
       throw error;
     }
   }
@@ -74,7 +76,9 @@ export function createBootMaker(deps: BootMakerDeps) {
     await runsc.create(root, bundle, files.pidFileOf(id, root), where);
     // The guest's own view is fixed by now: the group may grow by what agent and kernel need.
     await Promise.all([
-      shape.memoryBytes === undefined ? undefined : cgroup.setMemoryLimit(id, shape.memoryBytes + config.overheadMemoryBytes),
+      shape.memoryBytes === undefined
+        ? undefined
+        : cgroup.setMemoryLimit(id, shape.memoryBytes + config.overheadMemoryBytes),
       readFile(files.pidFileOf(id, root), "utf8").then((pid) => files.writeNote({ ...note, pid: Number(pid) })),
     ]);
     await runsc.start(root, where);
@@ -87,7 +91,11 @@ export function createBootMaker(deps: BootMakerDeps) {
   }
 
   /** Asks the agent until it answers and `accept` holds; the signal bounds the wait. */
-  async function agentAnswers(id: string, signal: AbortSignal, accept: (health: AgentHealth) => boolean): Promise<void> {
+  async function agentAnswers(
+    id: string,
+    signal: AbortSignal,
+    accept: (health: AgentHealth) => boolean,
+  ): Promise<void> {
     const fetchAgent = deps.agentFetch(id);
     for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
       const health = await probe(fetchAgent, signal);

@@ -102,13 +102,17 @@ export class BootPool {
 
   private async answers(id: string, signal: AbortSignal): Promise<boolean> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
-    return this.deps.maker.agentAnswers(id, limit, () => true).then(
-      () => true,
-      () => false,
-    );
+    return this.deps.maker
+      .agentAnswers(id, limit, () => true)
+      .then(
+        () => true,
+        () => false,
+      );
   }
 
   private async discard(id: string): Promise<void> {
-    await this.deps.maker.remove(id).catch((error: unknown) => this.deps.log.error("Boot not removed", { boot: id, error }));
+    await this.deps.maker
+      .remove(id)
+      .catch((error: unknown) => this.deps.log.error("Boot not removed", { boot: id, error }));
   }
 }

@@ -22,8 +22,20 @@ export interface Cgroup {
 const ROOT = "/sys/fs/cgroup";
 /** Controllers in which runsc makes a group on version 1 hosts. */
 const V1_CONTROLLERS = [
-  "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio", "perf_event",
-  "pids", "rdma", "systemd",
+  "blkio",
+  "cpu",
+  "cpuacct",
+  "cpuset",
+  "devices",
+  "freezer",
+  "hugetlb",
+  "memory",
+  "net_cls",
+  "net_prio",
+  "perf_event",
+  "pids",
+  "rdma",
+  "systemd",
 ];
 
 /** `parent` is this instance's own group, for example `atoll-8080`. */

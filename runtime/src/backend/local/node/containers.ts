@@ -31,7 +31,8 @@ export interface ContainersDeps {
 /** Gives a boot the network policy and the containers of a sandbox; throws StartError. */
 export async function startContainers(deps: ContainersDeps, boot: Boot, spec: SandboxSpec, call: Call): Promise<Boot> {
   const note = await deps.files.readNote(boot.id);
-  if (note === undefined) throw new StartError("SandboxLost", "The booted sandbox disappeared before its containers were added.");
+  if (note === undefined)
+    throw new StartError("SandboxLost", "The booted sandbox disappeared before its containers were added.");
   const names = spec.containers.map((container) => container.name);
   const plan = planNetwork(spec.network ?? {}, { clusterResolvers: deps.clusterResolvers });
   const [images] = await Promise.all([
@@ -54,7 +55,12 @@ interface Place {
   readonly image: Image;
 }
 
-async function startContainer(deps: ContainersDeps, note: BootNote, { index, container, image }: Place, call: Call): Promise<void> {
+async function startContainer(
+  deps: ContainersDeps,
+  note: BootNote,
+  { index, container, image }: Place,
+  call: Call,
+): Promise<void> {
   const id = containerIdOf(note.id, index);
   const paths = deps.files.pathsOf(note.id, note.link.netnsPath);
   const plan = planContainer(container, image, deps.config);
@@ -89,16 +95,28 @@ function withDefaultPath(env: [string, string][]): [string, string][] {
 }
 
 /** runsc's words as a cause that the sandbox's user understands. */
-async function startErrorOf(deps: ContainersDeps, bootId: string, container: string, program: string, cause: RunscError): Promise<StartError> {
+async function startErrorOf(
+  deps: ContainersDeps,
+  bootId: string,
+  container: string,
+  program: string,
+  cause: RunscError,
+): Promise<StartError> {
   const death = await deps.control.postMortem(bootId);
   if (death.reason === "OutOfMemory") {
     return new StartError("OutOfMemory", `The container "${container}" ran out of memory while it started.`, { cause });
   }
-  if (/error finding executable|failed to load|no such file or directory|executable file not found/i.test(cause.message)) {
+  if (
+    /error finding executable|failed to load|no such file or directory|executable file not found/i.test(cause.message)
+  ) {
     return new StartError("CommandNotFound", `The container "${container}" has no program "${program}".`, { cause });
   }
   if (/permission denied|exec format error|not a directory|is a directory/i.test(cause.message)) {
-    return new StartError("CommandNotFound", `The program "${program}" of container "${container}" cannot be executed.`, { cause });
+    return new StartError(
+      "CommandNotFound",
+      `The program "${program}" of container "${container}" cannot be executed.`,
+      { cause },
+    );
   }
   return new StartError("PodCreationFailed", `The container "${container}" could not be started.`, { cause });
 }

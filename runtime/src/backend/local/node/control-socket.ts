@@ -36,7 +36,9 @@ export function callControl(socketPath: string, method: string, arg: unknown, si
       if (parsed === undefined) return;
       finish(() => (parsed.success ? resolve(parsed.result) : reject(new Error(`${method}: ${parsed.err}`))));
     });
-    socket.once("error", (cause) => finish(() => reject(new ControlLostError(`${method}: ${cause.message}`, { cause }))));
+    socket.once("error", (cause) =>
+      finish(() => reject(new ControlLostError(`${method}: ${cause.message}`, { cause }))),
+    );
     socket.once("close", () => finish(() => reject(new ControlLostError(`${method}: connection closed`))));
   });
 }
@@ -54,7 +56,7 @@ function parseAnswer(text: string): Answer | undefined {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null || !("success" in value)) return undefined;
     const { success, err, result } = value as { success: unknown; err?: unknown; result?: unknown };
-    return { success: success === true, err: String(err ?? ""), result };
+    return { success: success === true, err: typeof err === "string" ? err : "", result };
   } catch {
     return undefined;
   }

@@ -49,10 +49,23 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const runsc = createRunsc({ path: config.runscPath, rootDir: runscRoot, platform: config.platform });
   const control = createBootControl(runscRoot, files, cgroup);
   const agents = createAgents(files, keys, clock);
-  const agentImage = { erofsPath: join(config.homeDir, "agent/rootfs.erofs"), emptyRootDir: join(config.homeDir, "agent/root") };
+  const agentImage = {
+    erofsPath: join(config.homeDir, "agent/rootfs.erofs"),
+    emptyRootDir: join(config.homeDir, "agent/root"),
+  };
   await mkdir(agentImage.emptyRootDir, { recursive: true });
   const maker = createBootMaker({
-    config, clock, ids, files, cgroup, net, links, runsc, agentImage, agentPublicKey: keys.publicKey, agentFetch: agents.fetchOf,
+    config,
+    clock,
+    ids,
+    files,
+    cgroup,
+    net,
+    links,
+    runsc,
+    agentImage,
+    agentPublicKey: keys.publicKey,
+    agentFetch: agents.fetchOf,
   });
   const machine = new LocalMachine({
     files,
@@ -69,14 +82,21 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
     },
     pool: new BootPool({ maker, clock, log, size: config.poolSize }),
     containers: {
-      config, files, net, runsc, maker, control,
+      config,
+      files,
+      net,
+      runsc,
+      maker,
+      control,
       clusterResolvers: await hostResolvers(),
       acquireImage: (reference, bootId, call) =>
         images
           .acquire(config.imageAliases[reference] ?? reference, { signal: call.signal, log: call.log, holder: bootId })
           .catch((error: unknown) => {
             // A malformed reference names no image; the sandbox says so as it does for an unknown one.
-            throw error instanceof ProblemError ? new StartError("ImageNotFound", error.message, { cause: error }) : error;
+            throw error instanceof ProblemError
+              ? new StartError("ImageNotFound", error.message, { cause: error })
+              : error;
           }),
     },
   });

@@ -48,7 +48,10 @@ export class LocalMachine implements Machine {
 
   agentReady(boot: Boot, call: Call): Promise<void> {
     return this.deps.maker.agentAnswers(boot.id, call.signal, (health) => {
-      const seen = new Set([...health.containers.map((container) => container.name), ...(this.exited.get(boot.id) ?? [])]);
+      const seen = new Set([
+        ...health.containers.map((container) => container.name),
+        ...(this.exited.get(boot.id) ?? []),
+      ]);
       return boot.containers.every((name) => seen.has(name));
     });
   }

@@ -54,7 +54,11 @@ export function createRunsc(config: RunscConfig) {
     try {
       const exitCode = await run(config.path, [...flags, verb, ...args], said.fd, where.signal);
       if (exitCode === 0) return;
-      throw new RunscError(verb, exitCode, (await readFile(log, "utf8").catch(() => "")).slice(0, MAX_SAID_BYTES).trim());
+      throw new RunscError(
+        verb,
+        exitCode,
+        (await readFile(log, "utf8").catch(() => "")).slice(0, MAX_SAID_BYTES).trim(),
+      );
     } finally {
       await said.close();
       await rm(log, { force: true });
