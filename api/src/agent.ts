@@ -14,10 +14,13 @@ import { CommandId, ContainerName } from "./scalars.ts";
  *   GET    /v1/commands/{id}/{stdout|stderr}?offset=      frames (below), follows until the end
  *   POST   /v1/commands/{id}/stdin                        204, raw bytes appended to standard input
  *   POST   /v1/commands/{id}/stdin/close                  204
- *   GET    /v1/files?path=&container=                     200 raw bytes, Content-Length when known
+ *   GET    /v1/files?path=&container=                     200 raw bytes, chunked; the file's size in FILE_SIZE_HEADER when known
  *   PUT    /v1/files?path=&container=                     204, atomic: temporary name, then rename
  */
 export const AGENT_PATHS = { health: "/v1/health", commands: "/v1/commands", files: "/v1/files" } as const;
+
+/** Size in bytes of the file that follows. The body itself is chunked, so a cut one is an error, never a short file. */
+export const FILE_SIZE_HEADER = "x-atoll-size";
 
 /** Port of the agent where it is reached over TCP. Source: the REST contract's sidecar port. */
 export const AGENT_PORT = 10_032;

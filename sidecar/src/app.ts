@@ -1,4 +1,4 @@
-import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FRAME_MEDIA_TYPE, type AgentHealth } from "#api/agent.ts";
+import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FILE_SIZE_HEADER, FRAME_MEDIA_TYPE, type AgentHealth } from "#api/agent.ts";
 import { CommandId, ContainerName } from "#api/scalars.ts";
 import { sha256 } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
@@ -142,7 +142,7 @@ function fileRoutes({ files, maxStreams }: AgentAppDeps): Route[] {
         try {
           const { body, sizeBytes } = files.read(query.get("path") ?? "", { container: containerOf(query), onClosed: free });
           const headers: Record<string, string> = { "content-type": "application/octet-stream" };
-          if (sizeBytes !== undefined) headers["content-length"] = String(sizeBytes);
+          if (sizeBytes !== undefined) headers[FILE_SIZE_HEADER] = String(sizeBytes);
           return new Response(body, { headers });
         } catch (error) {
           free();
