@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { access } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { testRootfs } from "../harness/test-rootfs.ts";
 
 export interface Lab {
   readonly child: ChildProcess;
@@ -13,7 +14,7 @@ export interface Lab {
  * whoever started it, the kernel takes everything down with it: programs, links, rules, mounts.
  */
 export async function startLab(program: "flows.ts" | "life.ts", mode = "run"): Promise<Lab> {
-  const rootfs = process.env["ATOLL_TEST_ROOTFS"] ?? "/var/lib/atoll/test/rootfs";
+  const rootfs = testRootfs();
   const runsc = process.env["ATOLL_RUNSC"] ?? "/var/lib/atoll/bin/runsc";
   if (process.getuid?.() !== 0) throw new Error("The network lab needs root: it makes network namespaces");
   await Promise.all([rootfs, runsc].map((path) => access(path)));
