@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, BUSY_BYTES = 1 << 16, REST_MS = 1, ROUND_BYTES = 1 << 20, LIMITS = 16, EVENTS = 64, OUTBOX = 1024 };
+enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, BUSY_BYTES = 1 << 16, REST_MS = 2, TELL_BYTES = 1 << 20, ROUND_BYTES = 1 << 20, LIMITS = 16, EVENTS = 64, OUTBOX = 1024 };
 
 /* What a message says; `slot` is command * 2 + stream for the first five, the command otherwise. */
 enum { DATA = 1, PAUSED, FAILED, COMPLETE, CLOSED, EXITED, STDIN_READY };
@@ -51,7 +51,7 @@ struct spawn {
 
 struct stream {
   int fd, segment_fd, resting, complete;
-  int64_t segment, end, final; /* final: -1 until the command has exited */
+  int64_t segment, end, told, final; /* final: -1 until the command has exited */
   _Atomic int64_t limit;
 };
 struct command {
@@ -179,15 +179,18 @@ static void on_output(struct command *command, int stream_index, uint32_t events
   /* A hang-up without input is the end; asking the pipe would create a journal file for nothing. */
   enum outcome outcome = events & EPOLLIN ? move(command, stream_index) : events & EPOLLHUP ? ENDED : EMPTY;
   int error = errno;
-  if (stream->end > before) tell(DATA, report, stream->end);
+  int busy = outcome == YIELDED || (outcome == EMPTY && stream->end - before >= BUSY_BYTES);
+  if (stream->end > stream->told && (!busy || stream->end - stream->told >= TELL_BYTES)) {
+    tell(DATA, report, stream->told = stream->end);
+  }
   if (outcome == ENDED || (stream->final >= 0 && stream->end >= stream->final)) {
     complete_stream(command, stream_index);
     stream->final = stream->end;
     if (outcome == ENDED) return close_stream(command, stream_index);
     outcome = EMPTY;
   }
-  if (outcome == YIELDED || (outcome == EMPTY && stream->end - before >= BUSY_BYTES)) {
-    /* A busy writer fills its pipe meanwhile: few large pieces cost less than many small ones. */
+  if (busy && outcome != ENDED) {
+    /* A busy writer fills its pipe meanwhile: few large pieces, and few wake-ups, cost less than many small ones. */
     if (!stream->resting) resting[resting_count++] = report;
     stream->resting = 1;
   } else if (outcome == EMPTY) {

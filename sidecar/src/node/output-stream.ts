@@ -7,12 +7,6 @@ import type { SessionStream } from "../domain/exec-session.ts";
 import type { SegmentReader } from "./journal-store.ts";
 
 const CHUNK_BYTES = 512 << 10;
-/**
- * A reader that has caught up with a busy writer rests this long, so that it moves few large
- * pieces: waking up costs far more than copying. The first bytes after a silence go at once.
- */
-const REST_MS = 4;
-
 export interface OutputDeps {
   readonly clock: Clock;
   readonly segments: SegmentReader;
@@ -58,12 +52,9 @@ export function openOutputStream(
   }
 
   let begun = false;
-  let busy = false;
   async function next(): Promise<{ readonly frame: Uint8Array<ArrayBuffer>; readonly last: boolean }> {
     for (;;) {
-      if (busy && !stream.complete && stream.end - reader.offset < CHUNK_BYTES) await deps.clock.sleep(REST_MS, left.signal);
-      busy = reader.offset < stream.end;
-      if (busy) return { frame: nextData(), last: false };
+      if (reader.offset < stream.end) return { frame: nextData(), last: false };
       if (stream.complete) return { frame: encodeEndFrame(stream.end), last: true };
       if (stream.lost) return { frame: encodeLostFrame("The agent restarted while the command ran."), last: true };
       // The first frame carries the response's head with it, so a silent command's reader is answered at once.
