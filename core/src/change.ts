@@ -12,7 +12,9 @@ export function createChange(): Change {
   const waiters = new Set<() => void>();
   return {
     notify() {
-      for (const wake of [...waiters]) wake();
+      // A set may shrink while it is walked; whoever waits anew is not woken by this round.
+      const present = Array.from(waiters);
+      for (const wake of present) wake();
     },
     wait: (signal) =>
       new Promise((resolve, reject) => {

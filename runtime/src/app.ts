@@ -20,7 +20,10 @@ export function createApp(deps: GatewayDeps): Gateway {
   const app: Gateway = new OpenAPIHono<GatewayEnv>();
   app.onError(onError);
   app.use("*", requestContext(deps));
-  app.use("*", config.apiKeyHashes.length > 0 ? requireKey(config.apiKeyHashes, PUBLIC_PATHS) : refuseForeign(config.allowedHosts));
+  app.use(
+    "*",
+    config.apiKeyHashes.length > 0 ? requireKey(config.apiKeyHashes, PUBLIC_PATHS) : refuseForeign(config.allowedHosts),
+  );
 
   const routeDeps: RouteDeps = { ...deps, streams: createStreamLimits(config) };
   systemRoutes(app, routeDeps);

@@ -4,7 +4,7 @@ export interface GatewayConfig {
   readonly createWaitMs: number;
   /** Largest JSON body. Source: the REST contract. */
   readonly maxJsonBytes: number;
-  /** All header names and values of a request, and its target, together. */
+  /** All header names and values of a request, and its target, together. Infinity where the runtime bounds them itself: looking at each costs time. */
   readonly maxHeaderBytes: number;
   /** Streams (output, input, files) at once, in all and of one sandbox. */
   readonly maxStreams: number;

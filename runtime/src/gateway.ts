@@ -24,13 +24,24 @@ export interface RouteDeps extends GatewayDeps {
 }
 
 export interface GatewayEnv {
-  Variables: { readonly log: Log; readonly requestId: string };
+  Variables: {
+    readonly requestId: string;
+    /** A log that names the request; made when it is asked for, as most requests log nothing. */
+    readonly log: () => Log;
+  };
 }
 
 export type Gateway = OpenAPIHono<GatewayEnv>;
 export type GatewayContext = Context<GatewayEnv>;
 
-/** What a backend call carries on behalf of a request: it ends when the caller goes away. */
+/** What a backend call carries on behalf of a request: it ends when the caller goes away. Made only as far as it is used. */
 export function callOf(c: GatewayContext): Call {
-  return { signal: c.req.raw.signal, log: c.get("log") };
+  return {
+    get signal() {
+      return c.req.raw.signal;
+    },
+    get log() {
+      return c.get("log")();
+    },
+  };
 }

@@ -53,7 +53,10 @@ export const GatewayEnvironment = z.object({
   /** Local backend: most bytes of output kept for each sandbox. */
   ATOLL_JOURNAL_BUDGET_BYTES: count(2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: where sockets lie; gone after a reboot, as the sandboxes are. Its last part names the control groups. */
-  ATOLL_RUN_DIR: z.string().regex(/^\/.{1,59}$/, "Expected an absolute path of at most 60 characters").default("/run/atoll"),
+  ATOLL_RUN_DIR: z
+    .string()
+    .regex(/^\/.{1,59}$/, "Expected an absolute path of at most 60 characters")
+    .default("/run/atoll"),
   /** Local backend: how gVisor intercepts system calls. */
   ATOLL_PLATFORM: z.enum(["systrap", "kvm", "ptrace"]).default("systrap"),
   /** Local backend: sandboxes that start at the same time; more wait their turn. */
@@ -91,7 +94,9 @@ export interface Listen {
 
 /** All faults in one message; unknown variables are somebody else's. */
 export function readEnvironment(source: Readonly<Record<string, string | undefined>>): GatewayEnvironment {
-  const given = Object.fromEntries(Object.entries(source).filter(([name, value]) => name in GatewayEnvironment.shape && value !== ""));
+  const given = Object.fromEntries(
+    Object.entries(source).filter(([name, value]) => name in GatewayEnvironment.shape && value !== ""),
+  );
   const result = GatewayEnvironment.safeParse(given);
   if (!result.success) {
     const faults = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
@@ -114,7 +119,8 @@ export function listenOf({ ATOLL_LISTEN }: GatewayEnvironment): Listen {
 }
 
 export function gatewayConfigOf(env: GatewayEnvironment): GatewayConfig {
-  const isOpen = env.ATOLL_INSECURE_NO_AUTH && env.ATOLL_ALLOWED_HOSTS.length === 0 && !isLoopback(listenOf(env).hostname);
+  const isOpen =
+    env.ATOLL_INSECURE_NO_AUTH && env.ATOLL_ALLOWED_HOSTS.length === 0 && !isLoopback(listenOf(env).hostname);
   return {
     ...DEFAULT_GATEWAY_CONFIG,
     createWaitMs: env.ATOLL_CREATE_WAIT_MS,

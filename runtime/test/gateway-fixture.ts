@@ -14,11 +14,22 @@ export interface FixtureOptions {
 }
 
 /** An app in this process, what it logs, and requests to it as from this machine. */
-export function gatewayFixture({ backend = createMemoryBackend(), clock = systemClock, config = {} }: FixtureOptions = {}) {
+export function gatewayFixture({
+  backend = createMemoryBackend(),
+  clock = systemClock,
+  config = {},
+}: FixtureOptions = {}) {
   const lines: Record<string, unknown>[] = [];
   const log = createLog("debug", (line) => lines.push(JSON.parse(line) as Record<string, unknown>), clock.now);
   const version = { gitVersion: "v0.0.0", goVersion: "test", platform: "test" };
-  const app = createApp({ backend, clock, ids: cryptoIds, log, config: { ...DEFAULT_GATEWAY_CONFIG, ...config }, version });
+  const app = createApp({
+    backend,
+    clock,
+    ids: cryptoIds,
+    log,
+    config: { ...DEFAULT_GATEWAY_CONFIG, ...config },
+    version,
+  });
   const send = async (path: string, { headers, ...init }: RequestInit = {}): Promise<Response> =>
     app.request(path, { ...init, headers: { Host: "localhost", ...(headers as Record<string, string>) } });
   return {
@@ -26,7 +37,12 @@ export function gatewayFixture({ backend = createMemoryBackend(), clock = system
     lines,
     send,
     sendJson: (path: string, body: unknown, init: RequestInit = {}): Promise<Response> =>
-      send(path, { method: "POST", body: JSON.stringify(body), ...init, headers: { "Content-Type": "application/json", ...(init.headers as Record<string, string>) } }),
+      send(path, {
+        method: "POST",
+        body: JSON.stringify(body),
+        ...init,
+        headers: { "Content-Type": "application/json", ...(init.headers as Record<string, string>) },
+      }),
   };
 }
 

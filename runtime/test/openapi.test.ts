@@ -11,7 +11,14 @@ const GOLDEN = new URL("../../api/generated/openapi/isola.json", import.meta.url
 
 function makeApp() {
   const version = { gitVersion: "v0.0.0", goVersion: "test", platform: "test" };
-  return createApp({ backend: createMemoryBackend(), clock: systemClock, ids: cryptoIds, log: silentLog, config: DEFAULT_GATEWAY_CONFIG, version });
+  return createApp({
+    backend: createMemoryBackend(),
+    clock: systemClock,
+    ids: cryptoIds,
+    log: silentLog,
+    config: DEFAULT_GATEWAY_CONFIG,
+    version,
+  });
 }
 
 interface Operation {
@@ -21,7 +28,10 @@ interface Operation {
 
 async function servedDocument() {
   const answer = await makeApp().request("/openapi.json", { headers: { Host: "localhost" } });
-  return (await answer.json()) as { paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, unknown> } };
+  return (await answer.json()) as {
+    paths: Record<string, Record<string, Operation>>;
+    components: { schemas: Record<string, unknown> };
+  };
 }
 
 it("api/generated/openapi/isola.json is what the gateway serves (UPDATE_GENERATED=true writes it)", async () => {
@@ -33,7 +43,10 @@ it("api/generated/openapi/isola.json is what the gateway serves (UPDATE_GENERATE
 it("the OpenAPI document has the contract's operations with their success statuses", async () => {
   const { paths } = await servedDocument();
   const operations = Object.values(paths).flatMap((item) => Object.values(item));
-  const successes = operations.map(({ operationId, responses }) => [operationId, Object.keys(responses).find((status) => status < "300")]);
+  const successes = operations.map(({ operationId, responses }) => [
+    operationId,
+    Object.keys(responses).find((status) => status < "300"),
+  ]);
   expect(Object.fromEntries(successes)).toEqual({
     getHealth: "200",
     getHealthz: "200",

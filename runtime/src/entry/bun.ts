@@ -9,6 +9,7 @@ const gateway = await composeGateway({
   runtime: `bun ${Bun.version}`,
   platform: `${process.platform}/${process.arch}`,
   env: process.env,
+  boundsHeaders: true,
   writeLine: (line) => void process.stdout.write(`${line}\n`),
 }).catch(failStart);
 

@@ -15,6 +15,8 @@ export interface RuntimeFacts {
   /** For example `linux/x64`. */
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** True when its HTTP parser refuses heads above 16 KiB with a 431 of its own. */
+  readonly boundsHeaders: boolean;
   writeLine(line: string): void;
 }
 
@@ -34,13 +36,17 @@ export async function composeGateway(facts: RuntimeFacts): Promise<ComposedGatew
   const log = createLog(env.ATOLL_LOG_LEVEL, facts.writeLine, systemClock.now);
   const backend = await openBackend(env, facts.env, log);
   const version = { gitVersion: `v${VERSION}`, goVersion: facts.runtime, platform: facts.platform };
-  const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config: gatewayConfigOf(env), version });
+  const config = { ...gatewayConfigOf(env), ...(facts.boundsHeaders ? { maxHeaderBytes: Infinity } : {}) };
+  const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config, version });
   return { app, listen: listenOf(env), log, close: () => backend.close() };
 }
 
 async function openBackend(env: GatewayEnvironment, source: RuntimeFacts["env"], log: Log): Promise<SandboxBackend> {
   if (env.ATOLL_BACKEND === "memory") {
-    return createMemoryBackend({ maxSandboxes: env.ATOLL_MAX_SANDBOXES, retentionMs: env.ATOLL_RETENTION_SECONDS * 1000 });
+    return createMemoryBackend({
+      maxSandboxes: env.ATOLL_MAX_SANDBOXES,
+      retentionMs: env.ATOLL_RETENTION_SECONDS * 1000,
+    });
   }
   const { createLocalBackend } = await import(LOCAL_BACKEND);
   return createLocalBackend(readLocalConfig(env, source), { clock: systemClock, ids: cryptoIds, log });

@@ -6,12 +6,13 @@ import { composeGateway } from "./compose.ts";
 import { failStart, runUntilSignal } from "./run-until-signal.ts";
 
 /** Header time-out and idle time-out as the released gateway has them; a request may take as long as it moves. */
-const SERVER_OPTIONS = { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 120_000, maxHeaderSize: 65_536 };
+const SERVER_OPTIONS = { headersTimeout: 10_000, requestTimeout: 0, keepAliveTimeout: 120_000 };
 
 const gateway = await composeGateway({
   runtime: `node ${process.version}`,
   platform: `${process.platform}/${process.arch}`,
   env: process.env,
+  boundsHeaders: true,
   writeLine: (line) => void process.stdout.write(`${line}\n`),
 }).catch(failStart);
 

@@ -19,11 +19,21 @@ export class GatewayObject {
   readonly #app: Gateway;
 
   constructor(_state: unknown, bindings: Readonly<Record<string, unknown>>) {
-    const variables = Object.entries(bindings).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+    const variables = Object.entries(bindings).filter(
+      (entry): entry is [string, string] => typeof entry[1] === "string",
+    );
     const env = readEnvironment(Object.fromEntries(variables));
+    // oxlint-disable-next-line no-console -- the console is the runtime's only way out for a log
     const log = createLog(env.ATOLL_LOG_LEVEL, (line) => console.log(line), systemClock.now);
     const version = { gitVersion: "v0.1.0", goVersion: "workerd", platform: "workerd" };
-    this.#app = createApp({ backend: createMemoryBackend(), clock: systemClock, ids: cryptoIds, log, config: gatewayConfigOf(env), version });
+    this.#app = createApp({
+      backend: createMemoryBackend(),
+      clock: systemClock,
+      ids: cryptoIds,
+      log,
+      config: gatewayConfigOf(env),
+      version,
+    });
   }
 
   fetch(request: Request): Response | Promise<Response> {
@@ -32,5 +42,6 @@ export class GatewayObject {
 }
 
 export default {
-  fetch: (request: Request, { GATEWAY }: Bindings): Promise<Response> => GATEWAY.get(GATEWAY.idFromName("gateway")).fetch(request),
+  fetch: (request: Request, { GATEWAY }: Bindings): Promise<Response> =>
+    GATEWAY.get(GATEWAY.idFromName("gateway")).fetch(request),
 };

@@ -16,7 +16,8 @@ export function requireKey(hashes: readonly string[], publicPaths: ReadonlySet<s
   return async (c, next) => {
     if (!publicPaths.has(c.req.path)) {
       const key = BEARER.exec(c.req.header("authorization") ?? "")?.[1] ?? "";
-      if (!isKnown(known, await sha256(key)) || key === "") throw new ProblemError("unauthorized", "A valid API key is needed.");
+      if (!isKnown(known, await sha256(key)) || key === "")
+        throw new ProblemError("unauthorized", "A valid API key is needed.");
     }
     await next();
   };

@@ -18,12 +18,16 @@ export function refuseForeign(allowedHosts: readonly string[]): MiddlewareHandle
   };
   return async (c, next) => {
     const host = (c.req.header("host") ?? "").toLowerCase();
-    if (!isExpected(host)) throw refuse(`The gateway is not addressed as "${host.slice(0, 255)}"; without API keys it takes only its own names.`);
+    if (!isExpected(host))
+      throw refuse(
+        `The gateway is not addressed as "${host.slice(0, 255)}"; without API keys it takes only its own names.`,
+      );
     const origin = c.req.header("origin");
     if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
       throw refuse(`Requests of web pages from "${origin.slice(0, 255)}" are refused.`);
     }
-    if (FOREIGN_SITES.has(c.req.header("sec-fetch-site") ?? "")) throw refuse("Requests of web pages from other sites are refused.");
+    if (FOREIGN_SITES.has(c.req.header("sec-fetch-site") ?? ""))
+      throw refuse("Requests of web pages from other sites are refused.");
     await next();
   };
 }

@@ -10,10 +10,8 @@ export function requestContext({ ids, log, config }: GatewayDeps): MiddlewareHan
     const given = c.req.header("x-request-id");
     const requestId = given !== undefined && REQUEST_ID.test(given) ? given : ids.commandId();
     c.set("requestId", requestId);
-    c.set("log", log.child({ request_id: requestId }));
-    c.header("X-Request-Id", requestId);
-    c.header("X-Content-Type-Options", "nosniff");
-    checkHeaderSize(c, config.maxHeaderBytes);
+    c.set("log", () => log.child({ request_id: requestId }));
+    if (config.maxHeaderBytes !== Infinity) checkHeaderSize(c, config.maxHeaderBytes);
     await next();
     if (c.req.raw.method === "HEAD") await c.res.body?.cancel();
   };
@@ -25,5 +23,8 @@ function checkHeaderSize(c: GatewayContext, maxBytes: number): void {
     size += name.length + value.length + 4;
   });
   if (size <= maxBytes) return;
-  throw new ProblemError("headers-too-large", `The request's target and headers have ${size} bytes; at most ${maxBytes} are taken.`);
+  throw new ProblemError(
+    "headers-too-large",
+    `The request's target and headers have ${size} bytes; at most ${maxBytes} are taken.`,
+  );
 }

@@ -7,7 +7,10 @@ export interface StreamLimits {
   readonly open: number;
 }
 
-export function createStreamLimits(limits: { readonly maxStreams: number; readonly maxStreamsPerSandbox: number }): StreamLimits {
+export function createStreamLimits(limits: {
+  readonly maxStreams: number;
+  readonly maxStreamsPerSandbox: number;
+}): StreamLimits {
   const bySandbox = new Map<string, number>();
   let open = 0;
   return {

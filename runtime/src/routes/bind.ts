@@ -6,8 +6,14 @@ import type { Gateway, GatewayContext } from "../gateway.ts";
 import { readJson } from "./read-json.ts";
 import { toFaults, type RequestPart } from "./validation-faults.ts";
 
-type Part<R, K extends string> = R extends { request: Record<K, infer S extends z.ZodType> } ? z.infer<S> : Record<never, never>;
-type Body<R> = R extends { request: { body: { content: { "application/json": { schema: infer S extends z.ZodType } } } } } ? z.infer<S> : undefined;
+type Part<R, K extends string> = R extends { request: Record<K, infer S extends z.ZodType> }
+  ? z.infer<S>
+  : Record<never, never>;
+type Body<R> = R extends {
+  request: { body: { content: { "application/json": { schema: infer S extends z.ZodType } } } };
+}
+  ? z.infer<S>
+  : undefined;
 
 /** A request's parts, parsed by the schemas of its route. */
 export interface RouteInput<R> {
@@ -64,7 +70,9 @@ type Read = (name: string) => string | undefined;
 function reader(schema: unknown, part: RequestPart): (read: Read, faults: ProblemFault[]) => unknown {
   if (!(schema instanceof z.ZodObject)) return () => ({});
   const names = Object.keys(schema.shape);
-  const integers = new Set(names.filter((name) => z.toJSONSchema(schema.shape[name] as z.ZodType, { io: "input" }).type === "integer"));
+  const integers = new Set(
+    names.filter((name) => z.toJSONSchema(schema.shape[name] as z.ZodType, { io: "input" }).type === "integer"),
+  );
   return (read, faults) => {
     const values: Record<string, unknown> = {};
     for (const name of names) {
@@ -83,5 +91,7 @@ function parse(schema: z.ZodType, value: unknown, part: RequestPart, faults: Pro
 
 function jsonSchemaOf(route: RouteConfig): z.ZodType | undefined {
   const content = route.request?.body?.content["application/json"];
-  return content !== undefined && "schema" in content && content.schema instanceof z.ZodType ? content.schema : undefined;
+  return content !== undefined && "schema" in content && content.schema instanceof z.ZodType
+    ? content.schema
+    : undefined;
 }

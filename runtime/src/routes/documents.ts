@@ -1,4 +1,5 @@
 import { sha256 } from "#core/ids.ts";
+import { answer } from "../answer.ts";
 import type { Gateway } from "../gateway.ts";
 import { openApiDocument } from "./isola/openapi.ts";
 import { REFERENCE_STYLE, referencePage } from "./reference-page.ts";
@@ -9,12 +10,12 @@ export function documentRoutes(app: Gateway, version: string): void {
   let page: Promise<{ html: string; policy: string }> | undefined;
   app.get("/openapi.json", (c) => {
     json ??= JSON.stringify(openApiDocument(app, version));
-    return c.body(json, 200, { "Content-Type": "application/json" });
+    return answer(c, 200, json, { "Content-Type": "application/json" });
   });
   app.get("/docs", async (c) => {
     page ??= renderPage(app, version);
     const { html, policy } = await page;
-    return c.body(html, 200, { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy });
+    return answer(c, 200, html, { "Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy });
   });
 }
 

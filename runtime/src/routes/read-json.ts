@@ -4,7 +4,10 @@ import { ProblemError } from "#core/problem-error.ts";
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const mediaType = request.headers.get("content-type");
   if (mediaType === null || !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(mediaType)) {
-    throw new ProblemError("unsupported-media-type", `The body must be application/json, not ${JSON.stringify(mediaType ?? "without a type")}.`);
+    throw new ProblemError(
+      "unsupported-media-type",
+      `The body must be application/json, not ${JSON.stringify(mediaType ?? "without a type")}.`,
+    );
   }
   const bytes = await readBytes(request, maxBytes);
   try {

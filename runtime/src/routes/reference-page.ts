@@ -6,7 +6,13 @@ interface Operation {
   readonly summary?: string;
   readonly description?: string;
   readonly tags?: readonly string[];
-  readonly parameters?: readonly { name: string; in: string; required?: boolean; description?: string; schema?: unknown }[];
+  readonly parameters?: readonly {
+    name: string;
+    in: string;
+    required?: boolean;
+    description?: string;
+    schema?: unknown;
+  }[];
   readonly requestBody?: { content: Record<string, { schema?: unknown }> };
   readonly responses: Record<string, { description: string; content?: Record<string, { schema?: unknown }> }>;
 }
@@ -29,7 +35,9 @@ th, td { text-align: left; vertical-align: top; border-top: 1px solid var(--line
 export function referencePage(document: OpenApiDocument): string {
   const { title, version, description = "" } = document.info;
   const tags = (document.tags ?? []).map(({ name }) => tagSection(document, name)).join("");
-  const schemas = Object.entries(document.components.schemas ?? {}).map(([name, schema]) => schemaSection(name, schema));
+  const schemas = Object.entries(document.components.schemas ?? {}).map(([name, schema]) =>
+    schemaSection(name, schema),
+  );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(title)}</title><style>${REFERENCE_STYLE}</style></head>
@@ -51,11 +59,24 @@ function tagSection(document: OpenApiDocument, tag: string): string {
 function operationSection(method: string, path: string, operation: Operation): string {
   const { summary = "", description = "", parameters = [], requestBody } = operation;
   const rows = parameters.map((parameter) =>
-    row([`<code>${escapeHtml(parameter.name)}</code>`, parameter.in + (parameter.required ? ", required" : ""), schemaText(parameter.schema), escapeHtml(parameter.description ?? "")]),
+    row([
+      `<code>${escapeHtml(parameter.name)}</code>`,
+      parameter.in + (parameter.required ? ", required" : ""),
+      schemaText(parameter.schema),
+      escapeHtml(parameter.description ?? ""),
+    ]),
   );
-  const bodies = Object.entries(requestBody?.content ?? {}).map(([type, { schema }]) => row([`<code>${type}</code>`, "body", schemaText(schema), ""]));
+  const bodies = Object.entries(requestBody?.content ?? {}).map(([type, { schema }]) =>
+    row([`<code>${type}</code>`, "body", schemaText(schema), ""]),
+  );
   const answers = Object.entries(operation.responses).map(([status, { description: text, content = {} }]) =>
-    row([`<code>${status}</code>`, escapeHtml(text), Object.entries(content).map(([type, { schema }]) => `<code>${type}</code> ${schemaText(schema)}`).join("<br>")]),
+    row([
+      `<code>${status}</code>`,
+      escapeHtml(text),
+      Object.entries(content)
+        .map(([type, { schema }]) => `<code>${type}</code> ${schemaText(schema)}`)
+        .join("<br>"),
+    ]),
   );
   return `<details id="${escapeHtml(operation.operationId ?? "")}"><summary><b>${method.toUpperCase()}</b><code>${escapeHtml(path)}</code> ${escapeHtml(summary)}</summary>
 <p>${escapeHtml(description)}</p><table>${[...rows, ...bodies].join("")}</table><h4>Answers</h4><table>${answers.join("")}</table></details>`;

@@ -22,9 +22,15 @@ export function agentCalls(fetch: AgentFetch) {
   const send = (path: string, init?: RequestInit & { duplex?: "half" }): Promise<Response> =>
     fetch(new Request(`http://agent${path}`, init));
 
-  async function spawn(args: readonly string[], { container, id = crypto.randomUUID(), ...rest }: SpawnOptions = {}): Promise<string> {
+  async function spawn(
+    args: readonly string[],
+    { container, id = crypto.randomUUID(), ...rest }: SpawnOptions = {},
+  ): Promise<string> {
     const query = container === undefined ? "" : `?container=${container}`;
-    const response = await send(`${AGENT_PATHS.commands}${query}`, { method: "POST", body: JSON.stringify({ id, args, ...rest }) });
+    const response = await send(`${AGENT_PATHS.commands}${query}`, {
+      method: "POST",
+      body: JSON.stringify({ id, args, ...rest }),
+    });
     if (response.status !== 202) throw new Error(`Cannot spawn: ${response.status} ${await response.text()}`);
     return AgentCommand.parse(await response.json()).id;
   }
@@ -35,7 +41,8 @@ export function agentCalls(fetch: AgentFetch) {
 
   async function read(id: string, stream: "stdout" | "stderr", offset = 0) {
     const response = await send(`${AGENT_PATHS.commands}/${id}/${stream}?offset=${offset}`);
-    if (!response.ok || response.body === null) throw new Error(`Cannot read: ${response.status} ${await response.text()}`);
+    if (!response.ok || response.body === null)
+      throw new Error(`Cannot read: ${response.status} ${await response.text()}`);
     const chunks: Uint8Array[] = [];
     let end: "cut" | "lost" | number = "cut";
     for await (const frame of decodeFrames(response.body)) {

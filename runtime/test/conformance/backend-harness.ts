@@ -33,7 +33,11 @@ export function createBench(harness: BackendUnderTest) {
     ...rest,
   });
 
-  async function create(of: SandboxSpec = spec(), id = cryptoIds.sandboxId(), requestDigest = "digest"): Promise<Sandbox> {
+  async function create(
+    of: SandboxSpec = spec(),
+    id = cryptoIds.sandboxId(),
+    requestDigest = "digest",
+  ): Promise<Sandbox> {
     made.add(id);
     return backend.create({ id, spec: of, requestDigest }, call);
   }
@@ -45,13 +49,16 @@ export function createBench(harness: BackendUnderTest) {
       last = sandbox;
       if (wanted(sandbox)) return sandbox;
     }
-    throw new Error(`The sandbox ${id} never came to the wanted state; last seen: ${last?.phase} ${last?.reason} ${last?.message}`);
+    throw new Error(
+      `The sandbox ${id} never came to the wanted state; last seen: ${last?.phase} ${last?.reason} ${last?.message}`,
+    );
   }
 
   async function running(of?: SandboxSpec): Promise<{ sandbox: Sandbox; agent: AgentCalls }> {
     const { id } = await create(of);
     const sandbox = await until(id, ({ phase }) => phase !== "Pending");
-    if (sandbox.phase !== "Running") throw new Error(`The sandbox is ${sandbox.phase}: ${sandbox.reason} ${sandbox.message}`);
+    if (sandbox.phase !== "Running")
+      throw new Error(`The sandbox is ${sandbox.phase}: ${sandbox.reason} ${sandbox.message}`);
     return { sandbox, agent: agentCalls(await backend.agent(id, call)) };
   }
 

@@ -5,7 +5,11 @@ import type { RunningGateway } from "./start-gateway.ts";
 export function httpClient({ url, port, runtime }: RunningGateway) {
   const send = (path: string, init?: RequestInit): Promise<Response> => fetch(`${url}${path}`, init);
   const sendJson = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
-    send(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+    send(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    });
 
   const sandboxBody = (container: object = {}, rest: object = {}): object => ({
     podTemplate: { containers: [{ image: "atoll/debian", ...container }] },

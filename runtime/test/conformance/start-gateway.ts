@@ -40,7 +40,13 @@ async function startProcess(runtime: "bun" | "deno" | "node", env: Environment):
   const entry = join(ROOT, `runtime/src/entry/${runtime}.ts`);
   const child = spawn(binary(runtime), [...(runtime === "deno" ? DENO_ARGUMENTS : []), entry], {
     cwd: ROOT,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ATOLL_BACKEND: "memory", ATOLL_LISTEN: "127.0.0.1:0", ...env },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      ATOLL_BACKEND: "memory",
+      ATOLL_LISTEN: "127.0.0.1:0",
+      ...env,
+    },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const port = await listeningPort(child);
@@ -68,9 +74,18 @@ async function startWorkerd(env: Environment): Promise<RunningGateway> {
   const folder = await mkdtemp(join(tmpdir(), "atoll-workerd-"));
   const port = await freePort();
   const bundle = { entryPoints: [join(ROOT, "runtime/src/entry/workerd.ts")], outfile: join(folder, "gateway.js") };
-  await build({ ...bundle, bundle: true, format: "esm", target: "es2024", conditions: ["workerd"], logLevel: "warning" });
+  await build({
+    ...bundle,
+    bundle: true,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd"],
+    logLevel: "warning",
+  });
   await writeFile(join(folder, "config.capnp"), workerdConfig(port, env));
-  const child = spawn(binary("workerd"), ["serve", join(folder, "config.capnp")], { stdio: ["ignore", "ignore", "inherit"] });
+  const child = spawn(binary("workerd"), ["serve", join(folder, "config.capnp")], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   child.once("exit", () => void rm(folder, { recursive: true, force: true }));
   const gateway = running("workerd", child, port);
   await untilHealthy(gateway.url);
@@ -78,7 +93,9 @@ async function startWorkerd(env: Environment): Promise<RunningGateway> {
 }
 
 function workerdConfig(port: number, env: Environment): string {
-  const bindings = Object.entries(env).map(([name, value]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(value)}),`);
+  const bindings = Object.entries(env).map(
+    ([name, value]) => `(name = ${JSON.stringify(name)}, text = ${JSON.stringify(value)}),`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [(name = "gateway", worker = .gateway)],

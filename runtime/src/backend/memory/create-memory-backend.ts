@@ -57,14 +57,19 @@ export function createMemoryBackend(overrides: Partial<MemoryWorld> = {}): Memor
     create,
     confirm: async (id) => void find(id),
     get: async (id) => find(id).view(),
-    list: async (query) => page([...sandboxes.values()].map((sandbox) => sandbox.view()), query),
+    list: async (query) =>
+      page(
+        [...sandboxes.values()].map((sandbox) => sandbox.view()),
+        query,
+      ),
     remove: async (id) => sandboxes.get(id)?.requestRemoval(),
     watch,
     async agent(id) {
       const sandbox = find(id);
       const { phase } = sandbox.view();
       if (hasEnded(phase)) throw new ProblemError("sandbox-ended", `The sandbox "${id}" has ended.`);
-      if (phase !== "Running") throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
+      if (phase !== "Running")
+        throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
       return sandbox.agent.fetch;
     },
     ready: async () => undefined,

@@ -101,7 +101,19 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
     const args = command.length === 0 ? ["sleep", "infinity"] : command;
     const env = new Map(Object.entries(container.env));
     const { files } = container;
-    return runProgram({ args, env, cwd: "/", stdin, out: discard, err: discard, files, clock, signal: life.signal, programs: world.programs, agent });
+    return runProgram({
+      args,
+      env,
+      cwd: "/",
+      stdin,
+      out: discard,
+      err: discard,
+      files,
+      clock,
+      signal: life.signal,
+      programs: world.programs,
+      agent,
+    });
   }
 
   life.signal.addEventListener("abort", () => agent.stop(), { once: true });

@@ -50,7 +50,11 @@ const MAX_VIEW_BYTES = 16_384;
 const MAX_DETAIL_CHARACTERS = 1000;
 
 /** Sends one request; throws ProblemError for every answer that is not 2xx. */
-export async function callAgent(send: AgentFetch, request: AgentRequest, deps: { signal: AbortSignal; clock: Clock }): Promise<AgentAnswer> {
+export async function callAgent(
+  send: AgentFetch,
+  request: AgentRequest,
+  deps: { signal: AbortSignal; clock: Clock },
+): Promise<AgentAnswer> {
   const life = new AbortController();
   const waiting = new AbortController();
   const signal = AbortSignal.any([deps.signal, life.signal]);
@@ -93,7 +97,11 @@ async function toProblem(request: AgentRequest, response: Response): Promise<Pro
   const problem = Problem.safeParse(parseJson(text)).data;
   const slug = problem === undefined ? undefined : problemSlug(problem.type);
   if (problem === undefined || slug === undefined || !AGENT_SLUGS.has(slug)) {
-    return unreachable(request, `answered with status ${response.status}`, new Error(text.slice(0, MAX_DETAIL_CHARACTERS)));
+    return unreachable(
+      request,
+      `answered with status ${response.status}`,
+      new Error(text.slice(0, MAX_DETAIL_CHARACTERS)),
+    );
   }
   const detail = problem.detail.replaceAll(/\p{Cc}/gu, " ").slice(0, MAX_DETAIL_CHARACTERS);
   return new ProblemError(slug, detail, problem.firstByte === undefined ? {} : { firstByte: problem.firstByte });

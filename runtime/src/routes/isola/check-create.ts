@@ -13,10 +13,16 @@ const RESOURCES = ["cpu", "memory", "ephemeralStorage"] as const;
 /** `not-supported` for what this gateway has no means for. */
 export function checkSupported(request: CreateSandboxRequest): void {
   if (request.terminationPolicy?.type === "SnapshotRootfs") {
-    throw new ProblemError("not-supported", "Snapshots of root file systems are not supported: use terminationPolicy Delete.");
+    throw new ProblemError(
+      "not-supported",
+      "Snapshots of root file systems are not supported: use terminationPolicy Delete.",
+    );
   }
   if (request.podTemplate.containers.some((container) => container.rootfsSnapshotName !== undefined)) {
-    throw new ProblemError("not-supported", "Snapshots of root file systems are not supported: leave rootfsSnapshotName out.");
+    throw new ProblemError(
+      "not-supported",
+      "Snapshots of root file systems are not supported: leave rootfsSnapshotName out.",
+    );
   }
 }
 
@@ -42,11 +48,13 @@ function nameFaults(spec: SandboxSpec, { name }: ContainerSpec, index: number): 
 function textFaults({ command = [], env }: ContainerSpec, index: number): ProblemFault[] {
   const at = `body.podTemplate.containers[${index}]`;
   const faults: ProblemFault[] = [];
-  if (command.some((part) => part.includes("\0"))) faults.push({ location: `${at}.command`, message: "Must not contain NUL" });
+  if (command.some((part) => part.includes("\0")))
+    faults.push({ location: `${at}.command`, message: "Must not contain NUL" });
   if (Object.keys(env).some((name) => !isVariableName(name))) {
     faults.push({ location: `${at}.env`, message: 'Names must not be empty or contain "=" or NUL' });
   }
-  if (Object.values(env).some((value) => value.includes("\0"))) faults.push({ location: `${at}.env`, message: "Must not contain NUL" });
+  if (Object.values(env).some((value) => value.includes("\0")))
+    faults.push({ location: `${at}.env`, message: "Must not contain NUL" });
   return faults;
 }
 

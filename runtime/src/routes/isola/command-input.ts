@@ -1,4 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
+import { answer } from "../../answer.ts";
 import { callOf, type Gateway, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { callAgent } from "./agent-call.ts";
@@ -27,11 +28,15 @@ export function commandInputRoutes(app: Gateway, deps: RouteDeps): void {
     closeRoute,
     async (c, { params }) => {
       const call = callOf(c);
-      const request = commandRequest(params.id, "/stdin/close", { method: "POST", repeatable: false, answerMs: config.agentAnswerMs });
+      const request = commandRequest(params.id, "/stdin/close", {
+        method: "POST",
+        repeatable: false,
+        answerMs: config.agentAnswerMs,
+      });
       const agent = await backend.agent(params.sandboxId, call);
       const { response } = await callAgent(agent, request, { signal: call.signal, clock });
       await response.body?.cancel();
-      return c.body(null, 204);
+      return answer(c, 204, null);
     },
     config,
   );

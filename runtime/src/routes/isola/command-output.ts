@@ -3,6 +3,7 @@ import { z } from "zod";
 import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { decodeFrames } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";
+import { answer } from "../../answer.ts";
 import { callOf, type Gateway, type GatewayContext, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { callAgent, type AgentAnswer } from "./agent-call.ts";
@@ -51,7 +52,10 @@ async function openOutput(c: GatewayContext, { backend, clock, config }: RouteDe
   const agent = await backend.agent(output.sandboxId, call);
   const query = { offset: `${output.offset}` };
   const rest = { method: "GET", query, repeatable: true, answerMs: config.agentAnswerMs } as const;
-  const answer = await callAgent(agent, commandRequest(output.id, `/${output.stream}`, rest), { signal: call.signal, clock });
+  const answer = await callAgent(agent, commandRequest(output.id, `/${output.stream}`, rest), {
+    signal: call.signal,
+    clock,
+  });
   const onClose = (error?: Error): void => {
     output.release();
     answer.abort();
@@ -87,14 +91,16 @@ async function openFrames(
     return { frames, first };
   } catch (error) {
     answer.abort();
-    throw error instanceof ProblemError ? error : new ProblemError("agent-unreachable", "The agent of the sandbox broke the connection.", { cause: error });
+    throw error instanceof ProblemError
+      ? error
+      : new ProblemError("agent-unreachable", "The agent of the sandbox broke the connection.", { cause: error });
   } finally {
     timer.abort();
   }
 }
 
 function streamResponse(c: GatewayContext, mediaType: string, body: ReadableStream<Uint8Array>): Response {
-  return c.body(body, 200, { ...STREAM_HEADERS, "Content-Type": mediaType });
+  return answer(c, 200, body, { ...STREAM_HEADERS, "Content-Type": mediaType });
 }
 
 function wantsFrames(c: GatewayContext): boolean {

@@ -13,7 +13,10 @@ export function commandRequest(id: string, action: Action, rest: Omit<AgentReque
 }
 
 /** The agent's body of a create; `validation-failed` for what the kernel cannot take. */
-export function toAgentCommand(id: string, { args, env, cwd, timeoutSeconds }: CreateCommandRequest): AgentCreateCommand {
+export function toAgentCommand(
+  id: string,
+  { args, env, cwd, timeoutSeconds }: CreateCommandRequest,
+): AgentCreateCommand {
   const faults: ProblemFault[] = [];
   const nul = { message: "Must not contain NUL" };
   if (args.some((arg) => arg.includes("\0"))) faults.push({ location: "body.args", ...nul });

@@ -4,6 +4,7 @@ import { AGENT_PATHS } from "#api/agent.ts";
 import { CommandStatus, CreateCommandRequest, CreateCommandResponse } from "#api/command.ts";
 import { commandIdOfKey } from "#core/derived-id.ts";
 import { ProblemError } from "#core/problem-error.ts";
+import { answer, answerJson } from "../../answer.ts";
 import { callOf, type Gateway, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { callAgent, readCommand, type AgentRequest } from "./agent-call.ts";
@@ -33,7 +34,7 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
       };
       const agent = await backend.agent(params.sandboxId, call);
       await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }));
-      return c.json({ id }, 202);
+      return answerJson(c, 202, { id });
     },
     config,
   );
@@ -44,11 +45,16 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
       const call = callOf(c);
       const waitMs = (query.waitSeconds ?? 0) * 1000;
       const answerMs = agentAnswerMs + waitMs;
-      const request = commandRequest(params.id, "", { method: "GET", query: { waitMs: `${waitMs}` }, repeatable: true, answerMs });
+      const request = commandRequest(params.id, "", {
+        method: "GET",
+        query: { waitMs: `${waitMs}` },
+        repeatable: true,
+        answerMs,
+      });
       const agent = await backend.agent(params.sandboxId, call);
       const view = await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }));
       if (view.state === "unknown") throw outcomeUnknown(params.id);
-      return c.json({ exitCode: view.state === "running" ? null : (view.exitCode ?? -1) }, 200);
+      return answerJson(c, 200, { exitCode: view.state === "running" ? null : (view.exitCode ?? -1) });
     },
     config,
   );
@@ -61,7 +67,7 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
       const agent = await backend.agent(params.sandboxId, call);
       const { response } = await callAgent(agent, request, { signal: call.signal, clock });
       await response.body?.cancel();
-      return c.body(null, 204);
+      return answer(c, 204, null);
     },
     config,
   );
@@ -69,7 +75,10 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
 
 /** Nobody saw the command end: neither success nor failure may be claimed. */
 export function outcomeUnknown(id: string): ProblemError {
-  return new ProblemError("outcome-unknown", `The outcome of the command "${id}" is unknown: the agent restarted while it ran.`);
+  return new ProblemError(
+    "outcome-unknown",
+    `The outcome of the command "${id}" is unknown: the agent restarted while it ran.`,
+  );
 }
 
 const createCommandRoute = createRoute({
@@ -84,7 +93,10 @@ const createCommandRoute = createRoute({
     headers: z.object({ "Idempotency-Key": IdempotencyKey.optional() }),
     body: { required: true, content: json(CreateCommandRequest) },
   },
-  responses: { 202: { description: "Started", content: json(CreateCommandResponse) }, ...problems(400, 404, 409, 413, 415, 429, 502) },
+  responses: {
+    202: { description: "Started", content: json(CreateCommandResponse) },
+    ...problems(400, 404, 409, 413, 415, 429, 502),
+  },
 });
 
 const statusRoute = createRoute({

@@ -1,4 +1,10 @@
-import type { CreateSandboxRequest, Network, ResourceRequirements, SandboxResponse, SandboxSummary } from "#api/sandbox.ts";
+import type {
+  CreateSandboxRequest,
+  Network,
+  ResourceRequirements,
+  SandboxResponse,
+  SandboxSummary,
+} from "#api/sandbox.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { formatQuantity, parseQuantity, type Quantity } from "#core/quantity.ts";
 import type { Amounts, ContainerSpec, NetworkSpec, Sandbox, SandboxSpec } from "#core/sandbox.ts";
@@ -61,7 +67,8 @@ function toAmounts({ resources }: ContainerRequest, container: string, kind: Kin
   return Object.fromEntries(
     list.map(([resource, text = ""]) => {
       const quantity = parseQuantity(text);
-      if (quantity === undefined || quantity.nano < 0n) throw badQuantity(`${kind}.${resource} "${text}"`, container, quantity);
+      if (quantity === undefined || quantity.nano < 0n)
+        throw badQuantity(`${kind}.${resource} "${text}"`, container, quantity);
       return [resource, formatQuantity(quantity)];
     }),
   );

@@ -24,7 +24,10 @@ export interface FrameSource {
  * ends cleanly only when the agent said that the stream is complete; anything else breaks it, so
  * that the client comes back with the last id.
  */
-export function createEventStream({ frames, first }: FrameSource, options: EventStreamOptions): ReadableStream<Uint8Array> {
+export function createEventStream(
+  { frames, first }: FrameSource,
+  options: EventStreamOptions,
+): ReadableStream<Uint8Array> {
   const { clock, heartbeatMs, stallMs, onClose } = options;
   const encoder = createSseEncoder(options.offset);
   let position = options.offset;
@@ -70,7 +73,8 @@ export function createEventStream({ frames, first }: FrameSource, options: Event
       case "lost":
         throw new Error(`The rest of the stream is lost: ${frame.reason}`);
       case "end":
-        if (frame.totalBytes < position && position > options.offset) throw new Error("The agent ended a stream before its last byte");
+        if (frame.totalBytes < position && position > options.offset)
+          throw new Error("The agent ended a stream before its last byte");
         if (frame.totalBytes > position) throw new Error("The agent ended a stream after fewer bytes than it has");
         return "end";
     }

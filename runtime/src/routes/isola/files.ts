@@ -1,5 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { AGENT_PATHS } from "#api/agent.ts";
+import { answer } from "../../answer.ts";
 import { callOf, type Gateway, type GatewayContext, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { callAgent, type AgentRequest } from "./agent-call.ts";
@@ -34,7 +35,13 @@ export function fileRoutes(app: Gateway, deps: RouteDeps): void {
     app,
     writeRoute,
     async (c, { params, query }) => {
-      const request: AgentRequest = { method: "PUT", path: AGENT_PATHS.files, query, repeatable: true, answerMs: CONFIRM_MS };
+      const request: AgentRequest = {
+        method: "PUT",
+        path: AGENT_PATHS.files,
+        query,
+        repeatable: true,
+        answerMs: CONFIRM_MS,
+      };
       return upload(c, deps, { sandboxId: params.sandboxId, request, stallMs: config.stallMs });
     },
     config,
@@ -47,10 +54,20 @@ interface FileRequest {
   release(): void;
 }
 
-async function openFile(c: GatewayContext, { backend, clock, config }: RouteDeps, { sandboxId, query, release }: FileRequest): Promise<Response> {
+async function openFile(
+  c: GatewayContext,
+  { backend, clock, config }: RouteDeps,
+  { sandboxId, query, release }: FileRequest,
+): Promise<Response> {
   const call = callOf(c);
   const agent = await backend.agent(sandboxId, call);
-  const request: AgentRequest = { method: "GET", path: AGENT_PATHS.files, query, repeatable: true, answerMs: config.agentAnswerMs };
+  const request: AgentRequest = {
+    method: "GET",
+    path: AGENT_PATHS.files,
+    query,
+    repeatable: true,
+    answerMs: config.agentAnswerMs,
+  };
   const { response, abort } = await callAgent(agent, request, { signal: call.signal, clock });
   const expectedBytes = lengthOf(response);
   const onClose = (error?: Error): void => {
@@ -61,7 +78,7 @@ async function openFile(c: GatewayContext, { backend, clock, config }: RouteDeps
   const source = response.body ?? new Blob([]).stream();
   const body = guardBody(source, { clock, stallMs: config.stallMs, expectedBytes, onClose });
   const length = expectedBytes === undefined ? {} : { "Content-Length": `${expectedBytes}` };
-  return c.body(body, 200, { "Content-Type": OCTETS, "Cache-Control": "no-cache, private", ...length });
+  return answer(c, 200, body, { "Content-Type": OCTETS, "Cache-Control": "no-cache, private", ...length });
 }
 
 function lengthOf(response: Response): number | undefined {

@@ -23,7 +23,10 @@ export function guardBody(body: ReadableStream<Uint8Array>, options: GuardOption
     const { done, value } = await withinStall(reader.read(), clock, stallMs);
     seenBytes += value?.length ?? 0;
     const wrong = expectedBytes !== undefined && (done ? seenBytes !== expectedBytes : seenBytes > expectedBytes);
-    if (wrong) throw new Error(`The body has ${done ? "" : "more than "}${seenBytes} bytes where ${expectedBytes} were promised`);
+    if (wrong)
+      throw new Error(
+        `The body has ${done ? "" : "more than "}${seenBytes} bytes where ${expectedBytes} were promised`,
+      );
     return done ? undefined : value;
   }
 

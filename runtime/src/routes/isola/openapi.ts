@@ -7,7 +7,8 @@ export function openApiDocument(app: Gateway, version: string) {
     info: {
       title: "Atoll Sandbox API",
       version,
-      description: "Secure, disposable computers for AI agents and other untrusted code. Compatible with the Isola API 0.7.0.",
+      description:
+        "Secure, disposable computers for AI agents and other untrusted code. Compatible with the Isola API 0.7.0.",
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
     },
     servers: [{ url: "/" }],

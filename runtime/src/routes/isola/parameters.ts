@@ -10,7 +10,10 @@ export const IdempotencyKey = z
   .describe("The same key answers with what the first request made; a different request with it is a 422.");
 
 /** Sent back by a client that resumes: the last `id` it saw. A bad one is a 400, by contract not a 422. */
-export const LastEventId = z.string().max(255).describe("Byte offset at which the stream starts; absent or empty is 0.");
+export const LastEventId = z
+  .string()
+  .max(255)
+  .describe("Byte offset at which the stream starts; absent or empty is 0.");
 
 export const SandboxParams = z.object({ sandboxId: SandboxId });
 export const CommandParams = z.object({ sandboxId: SandboxId, id: CommandId });
@@ -22,9 +25,15 @@ export const FileQuery = ContainerQuery.extend({
     .string()
     .min(1)
     .max(4096)
-    .regex(/^[^\x00]*$/, "Must not contain NUL")
+    // The pattern is text, as a literal may not name a control character.
+    .regex(new RegExp(String.raw`^[^\x00]*$`), "Must not contain NUL")
     .describe("Absolute, or relative to the container's working directory."),
 });
 export const WaitQuery = z.object({
-  waitSeconds: z.int().min(0).max(25).optional().describe("Answers as soon as the command ends, at the latest after so long."),
+  waitSeconds: z
+    .int()
+    .min(0)
+    .max(25)
+    .optional()
+    .describe("Answers as soon as the command ends, at the latest after so long."),
 });

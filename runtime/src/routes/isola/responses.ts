@@ -9,7 +9,10 @@ const COMMON: readonly Status[] = [401, 403, 422, 431, 500];
 export function problems(...statuses: Status[]) {
   const all = [...new Set([...COMMON, ...statuses])].sort((a, b) => a - b);
   return Object.fromEntries(
-    all.map((status) => [status, { description: titles(status), content: { "application/problem+json": { schema: Problem } } }]),
+    all.map((status) => [
+      status,
+      { description: titles(status), content: { "application/problem+json": { schema: Problem } } },
+    ]),
   );
 }
 

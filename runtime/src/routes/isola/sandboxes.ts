@@ -2,6 +2,7 @@ import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { CreateSandboxRequest, SandboxList, SandboxResponse } from "#api/sandbox.ts";
 import { SandboxId } from "#api/scalars.ts";
+import { answer, answerJson } from "../../answer.ts";
 import { callOf, type Gateway, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { toResponse, toSummary } from "./convert.ts";
@@ -20,7 +21,7 @@ export function sandboxRoutes(app: Gateway, deps: RouteDeps): void {
     createRouteConfig,
     async (c, { body, headers }) => {
       const sandbox = await createSandbox(body, headers["Idempotency-Key"], { ...deps, call: callOf(c) });
-      return c.json(toResponse(sandbox), 201);
+      return answerJson(c, 201, toResponse(sandbox));
     },
     config,
   );
@@ -29,17 +30,22 @@ export function sandboxRoutes(app: Gateway, deps: RouteDeps): void {
     listRoute,
     async (c) => {
       const { items } = await backend.list({}, callOf(c));
-      return c.json({ sandboxes: items.map(toSummary) }, 200);
+      return answerJson(c, 200, { sandboxes: items.map(toSummary) });
     },
     config,
   );
-  bind(app, getRoute, async (c, { params }) => c.json(toResponse(await backend.get(params.id, callOf(c))), 200), config);
+  bind(
+    app,
+    getRoute,
+    async (c, { params }) => answerJson(c, 200, toResponse(await backend.get(params.id, callOf(c)))),
+    config,
+  );
   bind(
     app,
     deleteRoute,
     async (c, { params }) => {
       await backend.remove(params.id, callOf(c));
-      return c.body(null, 204);
+      return answer(c, 204, null);
     },
     config,
   );
@@ -71,7 +77,10 @@ const listRoute = createRoute({
   operationId: "listSandboxes",
   summary: "List sandboxes",
   tags: ["Sandboxes"],
-  responses: { 200: { description: "All sandboxes, in the order of their creation", content: json(SandboxList) }, ...problems() },
+  responses: {
+    200: { description: "All sandboxes, in the order of their creation", content: json(SandboxList) },
+    ...problems(),
+  },
 });
 
 const getRoute = createRoute({

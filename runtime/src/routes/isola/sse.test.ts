@@ -11,16 +11,19 @@ interface Event {
 function parse(text: string): Event[] {
   if (text === "") return [];
   expect(text.endsWith("\n\n")).toBe(true);
-  return text.slice(0, -2).split("\n\n").map((block) => {
-    const lines = block.split("\n");
-    const id = /^id: (\d+)$/.exec(lines.at(-1) ?? "")?.[1];
-    expect(id).toBeDefined();
-    const data = lines.slice(0, -1).map((line) => {
-      expect(line.startsWith("data: ")).toBe(true);
-      return line.slice(6);
+  return text
+    .slice(0, -2)
+    .split("\n\n")
+    .map((block) => {
+      const lines = block.split("\n");
+      const id = /^id: (\d+)$/.exec(lines.at(-1) ?? "")?.[1];
+      expect(id).toBeDefined();
+      const data = lines.slice(0, -1).map((line) => {
+        expect(line.startsWith("data: ")).toBe(true);
+        return line.slice(6);
+      });
+      return { data: data.join("\n"), id: Number(id) };
     });
-    return { data: data.join("\n"), id: Number(id) };
-  });
 }
 
 /** Encodes in the given pieces. */
@@ -41,7 +44,7 @@ function reference(bytes: Uint8Array): string {
     }
   };
   let text = "";
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = [1, 2, 3, 4].find((size) => at + size <= bytes.length && decodes(bytes.subarray(at, at + size)));
     if (length !== undefined) {
       text += strict.decode(bytes.subarray(at, at + length));
@@ -70,8 +73,12 @@ const joined = (events: readonly Event[]): string => events.map((event) => event
 const hardBytes = fc
   .array(
     fc.oneof(
-      fc.constantFrom("\n", "\r", "\r\n", "a", " ", "é", "漢", "😀", "\0", "\ufeff", "\u2028", "data: ", "\n\n").map((text) => [...utf8(text)]),
-      fc.constantFrom(0x80, 0xbf, 0xc0, 0xc2, 0xe0, 0xe2, 0x82, 0xed, 0xa0, 0xf0, 0x90, 0x9f, 0xf4, 0x8f, 0xf5, 0xff).map((byte) => [byte]),
+      fc
+        .constantFrom("\n", "\r", "\r\n", "a", " ", "é", "漢", "😀", "\0", "\ufeff", "\u2028", "data: ", "\n\n")
+        .map((text) => [...utf8(text)]),
+      fc
+        .constantFrom(0x80, 0xbf, 0xc0, 0xc2, 0xe0, 0xe2, 0x82, 0xed, 0xa0, 0xf0, 0x90, 0x9f, 0xf4, 0x8f, 0xf5, 0xff)
+        .map((byte) => [byte]),
       fc.nat(255).map((byte) => [byte]),
     ),
     { maxLength: 60 },

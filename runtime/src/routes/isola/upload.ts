@@ -1,4 +1,5 @@
 import { ProblemError } from "#core/problem-error.ts";
+import { answer } from "../../answer.ts";
 import { callOf, type GatewayContext, type RouteDeps } from "../../gateway.ts";
 import { callAgent, type AgentRequest } from "./agent-call.ts";
 import { guardBody } from "./guarded-body.ts";
@@ -33,10 +34,14 @@ export async function upload(c: GatewayContext, deps: RouteDeps, options: Upload
     const agent = await deps.backend.agent(options.sandboxId, call);
     const source = c.req.raw.body;
     const body = source === null ? undefined : guardBody(source, guard);
-    const { response } = await callAgent(agent, { ...options.request, body }, { signal: call.signal, clock: deps.clock });
+    const { response } = await callAgent(
+      agent,
+      { ...options.request, body },
+      { signal: call.signal, clock: deps.clock },
+    );
     await response.body?.cancel();
     if (broken !== undefined) throw broken;
-    return c.body(null, 204);
+    return answer(c, 204, null);
   } catch (error) {
     if (broken === undefined || call.signal.aborted) throw error;
     throw new ProblemError("bad-request", "The upload was cut or did not have the promised length.", { cause: broken });

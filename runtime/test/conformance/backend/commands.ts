@@ -107,14 +107,24 @@ export function commandCases(bench: () => Bench): void {
 
     it("64 at once are all run and none is lost", async () => {
       const { agent } = await bench().running();
-      const results = await Promise.all(Array.from({ length: 64 }, (_, i) => agent.run(["sh", "-c", `echo ${i}; exit ${i}`])));
-      expect(results.map(({ stdout, exitCode }) => [stdout, exitCode])).toEqual(Array.from({ length: 64 }, (_, i) => [`${i}\n`, i]));
+      const results = await Promise.all(
+        Array.from({ length: 64 }, (_, i) => agent.run(["sh", "-c", `echo ${i}; exit ${i}`])),
+      );
+      expect(results.map(({ stdout, exitCode }) => [stdout, exitCode])).toEqual(
+        Array.from({ length: 64 }, (_, i) => [`${i}\n`, i]),
+      );
     });
 
     it("of an unknown id are not found", async () => {
       const { agent } = await bench().running();
       const path = `/v1/commands/${crypto.randomUUID()}`;
-      for (const [method, suffix] of [["GET", ""], ["DELETE", ""], ["GET", "/stdout"], ["POST", "/stdin"], ["POST", "/stdin/close"]] as const) {
+      for (const [method, suffix] of [
+        ["GET", ""],
+        ["DELETE", ""],
+        ["GET", "/stdout"],
+        ["POST", "/stdin"],
+        ["POST", "/stdin/close"],
+      ] as const) {
         expect((await agent.problem(`${path}${suffix}`, { method })).type).toContain("command-not-found");
       }
     });
@@ -145,7 +155,9 @@ export function commandCases(bench: () => Bench): void {
       expect((await agent.get("/root-of-first", "second")).status).toBe(404);
       const body = JSON.stringify({ id: crypto.randomUUID(), args: ["true"] });
       expect((await agent.problem("/v1/commands", { method: "POST", body })).type).toContain("container-required");
-      expect((await agent.problem("/v1/commands?container=third", { method: "POST", body })).type).toContain("unknown-container");
+      expect((await agent.problem("/v1/commands?container=third", { method: "POST", body })).type).toContain(
+        "unknown-container",
+      );
     });
   });
 }

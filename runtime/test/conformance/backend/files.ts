@@ -57,7 +57,10 @@ export function fileCases(bench: () => Bench): void {
         },
       });
       const cut = agent.send("/v1/files?path=/tmp/kept", { method: "PUT", body, duplex: "half", signal: stop.signal });
-      await cut.then((response) => response.body?.cancel(), () => undefined);
+      await cut.then(
+        (response) => response.body?.cancel(),
+        () => undefined,
+      );
       expect(await (await agent.get("/tmp/kept")).text()).toBe("old");
     });
   });

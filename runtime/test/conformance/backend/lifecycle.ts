@@ -34,7 +34,7 @@ export function lifecycleCases(bench: () => Bench): void {
       await backend.create({ id, spec: spec(), requestDigest: "d", provisional: true }, call);
       await backend.confirm(id, call);
       await backend.confirm(id, call);
-      await until(id, ({ phase }) => phase === "Running");
+      expect((await until(id, ({ phase }) => phase !== "Pending")).phase).toBe("Running");
       await backend.remove(id, call);
     });
 

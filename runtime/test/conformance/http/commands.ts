@@ -29,7 +29,9 @@ export function commandCases(client: () => HttpClient): void {
     it("take standard input until it is closed", async () => {
       const command = await client().spawn(await client().sandbox(), ["cat"]);
       const post = (action: string, body?: string): Promise<number> =>
-        client().send(`${command}/${action}`, { method: "POST", ...(body === undefined ? {} : { body }) }).then(({ status }) => status);
+        client()
+          .send(`${command}/${action}`, { method: "POST", ...(body === undefined ? {} : { body }) })
+          .then(({ status }) => status);
       expect(await post("stdin", "one ")).toBe(204);
       expect(await post("stdin")).toBe(204);
       expect(await post("stdin", "two")).toBe(204);
@@ -37,13 +39,19 @@ export function commandCases(client: () => HttpClient): void {
       expect(await post("stdin/close")).toBe(409);
       expect(await client().exitCode(command)).toBe(0);
       expect(await post("stdin", "late")).toBe(409);
-      expect(await (await client().send(`${command}/stdout`, { headers: { "Last-Event-ID": "4" } })).text()).toBe("data: two\nid: 7\n\n");
+      expect(await (await client().send(`${command}/stdout`, { headers: { "Last-Event-ID": "4" } })).text()).toBe(
+        "data: two\nid: 7\n\n",
+      );
     });
 
     it("take standard input as a stream, piece by piece", async () => {
       const command = await client().spawn(await client().sandbox(), ["cat"]);
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-      const posting = client().send(`${command}/stdin`, { method: "POST", body: readable, duplex: "half" } as RequestInit);
+      const posting = client().send(`${command}/stdin`, {
+        method: "POST",
+        body: readable,
+        duplex: "half",
+      } as RequestInit);
       const writer = writable.getWriter();
       await writer.write(new TextEncoder().encode("first"));
       const output = (await client().send(`${command}/stdout`)).body!.getReader();
@@ -85,7 +93,10 @@ export function commandCases(client: () => HttpClient): void {
 
     it("need a container's name when there are several", async () => {
       const base = await client().sandbox({ podTemplate: { containers: [{ image: "i" }, { image: "i" }] } });
-      const spawn = (query: string): Promise<number> => client().sendJson(`${base}/commands${query}`, { args: ["true"] }).then(({ status }) => status);
+      const spawn = (query: string): Promise<number> =>
+        client()
+          .sendJson(`${base}/commands${query}`, { args: ["true"] })
+          .then(({ status }) => status);
       expect(await spawn("")).toBe(400);
       expect(await spawn("?container=other")).toBe(400);
       expect(await spawn("?container=Not_a_label")).toBe(422);
@@ -95,7 +106,11 @@ export function commandCases(client: () => HttpClient): void {
     it("with a key are started once; another request with it is a mismatch", async () => {
       const base = await client().sandbox();
       const headers = { "Idempotency-Key": "key-1" };
-      const answers = [1, 2].map(() => client().sendJson(`${base}/commands`, { args: ["true"] }, headers).then((answer) => answer.json()));
+      const answers = [1, 2].map(() =>
+        client()
+          .sendJson(`${base}/commands`, { args: ["true"] }, headers)
+          .then((answer) => answer.json()),
+      );
       const [first, second] = await Promise.all(answers);
       expect(first).toEqual(second);
       expect((await client().sendJson(`${base}/commands`, { args: ["false"] }, headers)).status).toBe(422);
@@ -104,7 +119,13 @@ export function commandCases(client: () => HttpClient): void {
     it("that are not there are 404, in a sandbox that has ended 409", async () => {
       const base = await client().sandbox();
       const unknown = `${base}/commands/${crypto.randomUUID()}`;
-      for (const [method, path] of [["GET", "/status"], ["GET", "/stdout"], ["DELETE", ""], ["POST", "/stdin"], ["POST", "/stdin/close"]] as const) {
+      for (const [method, path] of [
+        ["GET", "/status"],
+        ["GET", "/stdout"],
+        ["DELETE", ""],
+        ["POST", "/stdin"],
+        ["POST", "/stdin/close"],
+      ] as const) {
         expect((await client().send(`${unknown}${path}`, { method })).status).toBe(404);
       }
       const ended = await client().sandbox(client().sandboxBody({ command: ["true"] }));
@@ -117,7 +138,10 @@ export function commandCases(client: () => HttpClient): void {
       await client().exitCode(await client().spawn(base, ["restart-agent"]));
       for (const path of ["status", "stdout", "stderr"]) {
         const answer = await client().send(`${command}/${path}`);
-        expect([answer.status, Problem.parse(await answer.json()).type]).toEqual([409, "urn:atoll:problem:outcome-unknown"]);
+        expect([answer.status, Problem.parse(await answer.json()).type]).toEqual([
+          409,
+          "urn:atoll:problem:outcome-unknown",
+        ]);
       }
     });
   });

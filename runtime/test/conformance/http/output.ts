@@ -28,7 +28,8 @@ export function outputCases(client: () => HttpClient): void {
 
     it("is resumed at any byte", async () => {
       const command = await finished(["printf", "0123456789"]);
-      const from = async (id: string): Promise<string> => (await client().send(`${command}/stdout`, { headers: { "Last-Event-ID": id } })).text();
+      const from = async (id: string): Promise<string> =>
+        (await client().send(`${command}/stdout`, { headers: { "Last-Event-ID": id } })).text();
       expect(await from("")).toBe("data: 0123456789\nid: 10\n\n");
       expect(await from("7")).toBe("data: 789\nid: 10\n\n");
       expect(await from("10")).toBe("");
@@ -43,7 +44,16 @@ export function outputCases(client: () => HttpClient): void {
     it("of many bytes comes whole and unchanged", async () => {
       const command = await client().spawn(await client().sandbox(), ["seq", "1", "600000"]);
       const text = await (await client().send(`${command}/stdout`)).text();
-      const data = text.slice(0, -2).split("\n\n").map((event) => event.split("\n").slice(0, -1).map((line) => line.slice(6)).join("\n"));
+      const data = text
+        .slice(0, -2)
+        .split("\n\n")
+        .map((event) =>
+          event
+            .split("\n")
+            .slice(0, -1)
+            .map((line) => line.slice(6))
+            .join("\n"),
+        );
       expect(data.join("")).toBe(Array.from({ length: 600_000 }, (_, i) => `${i + 1}\n`).join(""));
     });
 
@@ -53,7 +63,10 @@ export function outputCases(client: () => HttpClient): void {
       const answer = await client().send(`${command}/stdout`, { headers });
       expect(answer.headers.get("content-type")).toBe(FRAME_MEDIA_TYPE);
       const frames = await collect(decodeFrames(answer.body!));
-      expect(frames.map((frame) => (frame.kind === "data" ? [...frame.bytes] : frame))).toEqual([[255, 13, 10], { kind: "end", totalBytes: 4 }]);
+      expect(frames.map((frame) => (frame.kind === "data" ? [...frame.bytes] : frame))).toEqual([
+        [255, 13, 10],
+        { kind: "end", totalBytes: 4 },
+      ]);
     });
 
     it("that is no longer kept is 410 and names the first byte that is", async () => {
@@ -62,7 +75,9 @@ export function outputCases(client: () => HttpClient): void {
       const { firstByte = 0 } = Problem.parse(await answer.json());
       expect(answer.status).toBe(410);
       expect(firstByte).toBeGreaterThan(0);
-      const rest = await client().send(`${command}/stdout`, { headers: { "Last-Event-ID": `${firstByte}`, Accept: FRAME_MEDIA_TYPE } });
+      const rest = await client().send(`${command}/stdout`, {
+        headers: { "Last-Event-ID": `${firstByte}`, Accept: FRAME_MEDIA_TYPE },
+      });
       const frames = await collect(decodeFrames(rest.body!));
       const bytes = frames.reduce((sum, frame) => sum + (frame.kind === "data" ? frame.bytes.length : 0), 0);
       expect(firstByte + bytes).toBe(20_000_000);
@@ -78,7 +93,10 @@ export function outputCases(client: () => HttpClient): void {
     });
 
     it("waits for a reader that stalls: nothing piles up", async () => {
-      const command = await client().spawn(await client().sandbox(), ["yes", "a line that is a little longer than most"]);
+      const command = await client().spawn(await client().sandbox(), [
+        "yes",
+        "a line that is a little longer than most",
+      ]);
       const stalled = await client().raw(`GET ${command}/stdout HTTP/1.1\nHost: localhost\n\n`);
       await new Promise((resolve) => stalled.once("readable", resolve));
       const headers = { Accept: FRAME_MEDIA_TYPE };
@@ -86,7 +104,10 @@ export function outputCases(client: () => HttpClient): void {
       // The writer goes as far as the slowest reader lets it, so a second reader sees how far that is.
       let bytes = 0;
       for (;;) {
-        const result = await Promise.race([reader.read(), new Promise<undefined>((resolve) => setTimeout(resolve, 1500))]);
+        const result = await Promise.race([
+          reader.read(),
+          new Promise<undefined>((resolve) => setTimeout(resolve, 1500)),
+        ]);
         if (result === undefined) break;
         bytes += result.value?.length ?? 0;
         expect(bytes).toBeLessThan(MAX_PILED_UP_BYTES);

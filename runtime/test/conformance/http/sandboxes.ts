@@ -13,7 +13,11 @@ export function sandboxCases(client: () => HttpClient): void {
     it("are created with names and defaults filled in and quantities canonical; env is never told", async () => {
       const resources = { limits: { cpu: "1000m", memory: "1024Mi" }, requests: {} };
       const body = {
-        ...containers({ image, env: { SECRET: "s3cret" }, resources }, { image, name: "second", command: ["sleep", "9"] }, { image }),
+        ...containers(
+          { image, env: { SECRET: "s3cret" }, resources },
+          { image, name: "second", command: ["sleep", "9"] },
+          { image },
+        ),
         timeoutSeconds: 600,
         network: { nameservers: [], allowInternetEgress: false },
         terminationPolicy: { type: "Delete" },
@@ -45,25 +49,78 @@ export function sandboxCases(client: () => HttpClient): void {
 
     it("that cannot start are a 201 with status Failed and the reason", async () => {
       const answer = await client().sendJson("/v1/sandboxes", containers({ image: "missing.invalid/none:1" }));
-      expect([answer.status, await answer.json()]).toEqual([201, expect.objectContaining({ status: "Failed", reason: "ImageNotFound" })]);
+      expect([answer.status, await answer.json()]).toEqual([
+        201,
+        expect.objectContaining({ status: "Failed", reason: "ImageNotFound" }),
+      ]);
     });
 
     it.each([
       { what: "no pod template", body: {}, status: 422, at: "body.podTemplate" },
       { what: "no container", body: containers(), status: 422, at: "body.podTemplate.containers" },
       { what: "an unknown property", body: { ...one({}), colour: 1 }, status: 422, at: "body.colour" },
-      { what: "an unknown property of a container", body: one({ colour: 1 }), status: 422, at: "body.podTemplate.containers[0].colour" },
-      { what: "an empty image", body: containers({ image: "" }), status: 422, at: "body.podTemplate.containers[0].image" },
-      { what: "a name that is no label", body: one({ name: "A_b" }), status: 422, at: "body.podTemplate.containers[0].name" },
-      { what: "a name twice", body: containers({ image, name: "sandbox1" }, { image }), status: 422, at: "body.podTemplate.containers[1].name" },
-      { what: "a variable without a name", body: one({ env: { "": "x" } }), status: 422, at: "body.podTemplate.containers[0].env" },
+      {
+        what: "an unknown property of a container",
+        body: one({ colour: 1 }),
+        status: 422,
+        at: "body.podTemplate.containers[0].colour",
+      },
+      {
+        what: "an empty image",
+        body: containers({ image: "" }),
+        status: 422,
+        at: "body.podTemplate.containers[0].image",
+      },
+      {
+        what: "a name that is no label",
+        body: one({ name: "A_b" }),
+        status: 422,
+        at: "body.podTemplate.containers[0].name",
+      },
+      {
+        what: "a name twice",
+        body: containers({ image, name: "sandbox1" }, { image }),
+        status: 422,
+        at: "body.podTemplate.containers[1].name",
+      },
+      {
+        what: "a variable without a name",
+        body: one({ env: { "": "x" } }),
+        status: 422,
+        at: "body.podTemplate.containers[0].env",
+      },
       { what: "a timeout of 0", body: { ...one({}), timeoutSeconds: 0 }, status: 422, at: "body.timeoutSeconds" },
       { what: "a null timeout", body: { ...one({}), timeoutSeconds: null }, status: 422, at: "body.timeoutSeconds" },
-      { what: "17 CIDRs", body: network({ allowedEgressCIDRs: Array(17).fill("1.1.1.1/32") }), status: 422, at: "body.network.allowedEgressCIDRs" },
-      { what: "the 0.5 casing", body: network({ allowClusterDns: true }), status: 422, at: "body.network.allowClusterDns" },
-      { what: "a rate of 0", body: network({ egressRateLimitBytesPerSecond: 0 }), status: 422, at: "body.network.egressRateLimitBytesPerSecond" },
-      { what: "a policy without its part", body: { ...one({}), terminationPolicy: { type: "SnapshotRootfs" } }, status: 422, at: "body.terminationPolicy.snapshotRootfs" },
-      { what: "a request above the limit", body: one({ resources: { limits: { cpu: "1" }, requests: { cpu: "1001m" } } }), status: 422, at: "body.podTemplate.containers[0].resources.requests.cpu" },
+      {
+        what: "17 CIDRs",
+        body: network({ allowedEgressCIDRs: Array(17).fill("1.1.1.1/32") }),
+        status: 422,
+        at: "body.network.allowedEgressCIDRs",
+      },
+      {
+        what: "the 0.5 casing",
+        body: network({ allowClusterDns: true }),
+        status: 422,
+        at: "body.network.allowClusterDns",
+      },
+      {
+        what: "a rate of 0",
+        body: network({ egressRateLimitBytesPerSecond: 0 }),
+        status: 422,
+        at: "body.network.egressRateLimitBytesPerSecond",
+      },
+      {
+        what: "a policy without its part",
+        body: { ...one({}), terminationPolicy: { type: "SnapshotRootfs" } },
+        status: 422,
+        at: "body.terminationPolicy.snapshotRootfs",
+      },
+      {
+        what: "a request above the limit",
+        body: one({ resources: { limits: { cpu: "1" }, requests: { cpu: "1001m" } } }),
+        status: 422,
+        at: "body.podTemplate.containers[0].resources.requests.cpu",
+      },
     ])("with $what are refused, naming the place", async ({ body, status, at }) => {
       const answer = await client().sendJson("/v1/sandboxes", body);
       expect(answer.status).toBe(status);
@@ -73,11 +130,41 @@ export function sandboxCases(client: () => HttpClient): void {
     });
 
     it.each([
-      { what: "a bad quantity", body: one({ name: "app", resources: { limits: { cpu: "one" } } }), slug: "bad-quantity", status: 400, says: /app.*limits\.cpu/ },
-      { what: "a negative quantity", body: one({ resources: { requests: { memory: "-1Gi" } } }), slug: "bad-quantity", status: 400, says: /requests\.memory/ },
-      { what: "a blocked range", body: network({ allowedEgressCIDRs: ["10.1.0.0/16"] }), slug: "blocked-cidr", status: 422, says: /10\.1\.0\.0/ },
-      { what: "a snapshot to start from", body: one({ rootfsSnapshotName: "s" }), slug: "not-supported", status: 422, says: /rootfsSnapshotName/ },
-      { what: "a snapshot at the end", body: { ...one({}), terminationPolicy: { type: "SnapshotRootfs", snapshotRootfs: {} } }, slug: "not-supported", status: 422, says: /Snapshot/ },
+      {
+        what: "a bad quantity",
+        body: one({ name: "app", resources: { limits: { cpu: "one" } } }),
+        slug: "bad-quantity",
+        status: 400,
+        says: /app.*limits\.cpu/,
+      },
+      {
+        what: "a negative quantity",
+        body: one({ resources: { requests: { memory: "-1Gi" } } }),
+        slug: "bad-quantity",
+        status: 400,
+        says: /requests\.memory/,
+      },
+      {
+        what: "a blocked range",
+        body: network({ allowedEgressCIDRs: ["10.1.0.0/16"] }),
+        slug: "blocked-cidr",
+        status: 422,
+        says: /10\.1\.0\.0/,
+      },
+      {
+        what: "a snapshot to start from",
+        body: one({ rootfsSnapshotName: "s" }),
+        slug: "not-supported",
+        status: 422,
+        says: /rootfsSnapshotName/,
+      },
+      {
+        what: "a snapshot at the end",
+        body: { ...one({}), terminationPolicy: { type: "SnapshotRootfs", snapshotRootfs: {} } },
+        slug: "not-supported",
+        status: 422,
+        says: /Snapshot/,
+      },
     ])("with $what are refused, saying so in the detail", async ({ body, slug, status, says }) => {
       const answer = await client().sendJson("/v1/sandboxes", body);
       const problem = Problem.parse(await answer.json());
@@ -88,14 +175,26 @@ export function sandboxCases(client: () => HttpClient): void {
     it("take a blocked range that internet egress makes moot, and the whole internet", async () => {
       const moot = network({ allowInternetEgress: true, allowedEgressCIDRs: ["10.1.0.0/16"] });
       expect((await client().sendJson("/v1/sandboxes", moot)).status).toBe(201);
-      expect((await client().sendJson("/v1/sandboxes", network({ allowedEgressCIDRs: ["0.0.0.0/0"] }))).status).toBe(201);
+      expect((await client().sendJson("/v1/sandboxes", network({ allowedEgressCIDRs: ["0.0.0.0/0"] }))).status).toBe(
+        201,
+      );
     });
 
     it.each([
       { what: "JSON that is none", headers: { "Content-Type": "application/json" }, body: "{", status: 400 },
-      { what: "text that is not UTF-8", headers: { "Content-Type": "application/json" }, body: Uint8Array.of(0x22, 0xff, 0x22), status: 400 },
+      {
+        what: "text that is not UTF-8",
+        headers: { "Content-Type": "application/json" },
+        body: Uint8Array.of(0x22, 0xff, 0x22),
+        status: 400,
+      },
       { what: "another media type", headers: { "Content-Type": "text/plain" }, body: "{}", status: 415 },
-      { what: "more than 1 MiB", headers: { "Content-Type": "application/json" }, body: JSON.stringify("x".repeat(1 << 20)), status: 413 },
+      {
+        what: "more than 1 MiB",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify("x".repeat(1 << 20)),
+        status: 413,
+      },
     ])("bodies with $what are refused", async ({ headers, body, status }) => {
       const answer = await client().send("/v1/sandboxes", { method: "POST", headers, body });
       expect(answer.status).toBe(status);
@@ -105,8 +204,18 @@ export function sandboxCases(client: () => HttpClient): void {
       const body = new ReadableStream({
         pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(0x20)),
       });
-      const init = { method: "POST", headers: { "Content-Type": "application/json" }, body, duplex: "half" } as RequestInit;
-      const answer = await client().send("/v1/sandboxes", init).then((response) => response.status, () => "cut");
+      const init = {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body,
+        duplex: "half",
+      } as RequestInit;
+      const answer = await client()
+        .send("/v1/sandboxes", init)
+        .then(
+          (response) => response.status,
+          () => "cut",
+        );
       expect([413, "cut"]).toContain(answer);
     });
 
@@ -132,7 +241,8 @@ export function sandboxCases(client: () => HttpClient): void {
     it("whose creator goes away before the answer leave nothing", async ({ skip }) => {
       // workerd ends a request's work together with its connection: nothing of ours runs then.
       if (client().runtime === "workerd") return skip();
-      const count = async (): Promise<number> => ((await (await client().send("/v1/sandboxes")).json()) as { sandboxes: unknown[] }).sandboxes.length;
+      const count = async (): Promise<number> =>
+        ((await (await client().send("/v1/sandboxes")).json()) as { sandboxes: unknown[] }).sandboxes.length;
       const before = await count();
       const body = JSON.stringify(client().sandboxBody({ image: "slow.invalid/image" }));
       const head = `POST /v1/sandboxes HTTP/1.1\nHost: localhost\nContent-Type: application/json\nContent-Length: ${body.length}\n\n`;
@@ -149,7 +259,10 @@ export function sandboxCases(client: () => HttpClient): void {
       expect(answers.map(({ status }) => status)).toEqual([201, 201, 201]);
       expect(new Set(ids).size).toBe(1);
       const other = await client().sendJson("/v1/sandboxes", one({ env: { A: "1" } }), headers);
-      expect([other.status, Problem.parse(await other.json()).type]).toEqual([422, "urn:atoll:problem:idempotency-mismatch"]);
+      expect([other.status, Problem.parse(await other.json()).type]).toEqual([
+        422,
+        "urn:atoll:problem:idempotency-mismatch",
+      ]);
     });
 
     it.each(["", "x".repeat(256), "caf\u00e9"])("the key %j is refused", async (key) => {

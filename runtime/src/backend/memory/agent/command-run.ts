@@ -78,7 +78,10 @@ export function startCommand(
     () => end({ state: "exited", exitCode: 1, signal: null, endedBy: null }),
   );
   if (request.timeoutMs !== undefined) {
-    world.clock.sleep(request.timeoutMs, life.signal).then(() => kill("timeout"), () => undefined);
+    world.clock.sleep(request.timeoutMs, life.signal).then(
+      () => kill("timeout"),
+      () => undefined,
+    );
   }
   return {
     request,

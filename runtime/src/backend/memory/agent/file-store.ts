@@ -34,14 +34,17 @@ export function createFileStore(maxBytes: number): FileStore {
     read(path) {
       const bytes = files.get(path);
       if (bytes !== undefined) return bytes;
-      if (directories.has(path)) throw new ProblemError("not-a-file", `Cannot read "${path}": it is not a regular file.`);
+      if (directories.has(path))
+        throw new ProblemError("not-a-file", `Cannot read "${path}": it is not a regular file.`);
       throw new ProblemError("file-not-found", `Cannot read "${path}": there is no such file.`);
     },
     write(path, bytes) {
-      if (directories.has(path)) throw new ProblemError("not-a-file", `Cannot write "${path}": it is not a regular file.`);
+      if (directories.has(path))
+        throw new ProblemError("not-a-file", `Cannot write "${path}": it is not a regular file.`);
       const parents = parentsOf(path);
       const file = parents.find((parent) => files.has(parent));
-      if (file !== undefined) throw new ProblemError("bad-path", `Cannot write "${path}": "${file}" is not a directory.`);
+      if (file !== undefined)
+        throw new ProblemError("bad-path", `Cannot write "${path}": "${file}" is not a directory.`);
       const more = bytes.length - (files.get(path)?.length ?? 0);
       store.reserve(more);
       usedBytes += more;

@@ -13,7 +13,10 @@ export interface FrameStreamOptions {
 }
 
 /** A journal from `offset` as frames: follows it to its end, one frame a pull. */
-export function frameStream(journal: Journal, { offset, clock, signal: cut }: FrameStreamOptions): ReadableStream<Uint8Array<ArrayBuffer>> {
+export function frameStream(
+  journal: Journal,
+  { offset, clock, signal: cut }: FrameStreamOptions,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = journal.attach(offset);
   const life = new AbortController();
   const leave = (): void => {
@@ -34,7 +37,9 @@ export function frameStream(journal: Journal, { offset, clock, signal: cut }: Fr
         if (cut.aborted) return;
         if (bytes === "idle") return controller.enqueue(IDLE_FRAME);
         if (bytes !== "end") return controller.enqueue(dataFrame(bytes));
-        controller.enqueue(journal.lost === undefined ? encodeEndFrame(journal.state.end) : encodeLostFrame(journal.lost));
+        controller.enqueue(
+          journal.lost === undefined ? encodeEndFrame(journal.state.end) : encodeLostFrame(journal.lost),
+        );
         leave();
         controller.close();
       },

@@ -50,7 +50,10 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
       throw new ProblemError("idempotency-mismatch", `The command "${body.id}" was made from another request.`);
     }
     if (body.cwd !== undefined && !container.files.isDirectory(container.files.resolve(body.cwd, "/"))) {
-      throw new ProblemError("bad-working-directory", `The working directory "${body.cwd}" is not a directory of the container.`);
+      throw new ProblemError(
+        "bad-working-directory",
+        `The working directory "${body.cwd}" is not a directory of the container.`,
+      );
     }
     const command = known ?? startCommand(body, container, { ...world, agent: faults });
     commands.set(body.id, command);
@@ -109,7 +112,9 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
     const path = store.resolve(url.searchParams.get("path") ?? "", "/");
     if (request.method === "GET") {
       const bytes = store.read(path);
-      return new Response(bytes, { headers: { "Content-Type": "application/octet-stream", "Content-Length": `${bytes.length}` } });
+      return new Response(bytes, {
+        headers: { "Content-Type": "application/octet-stream", "Content-Length": `${bytes.length}` },
+      });
     }
     const bytes = await readBody(request, (size) => store.reserve(size));
     store.write(path, bytes);
@@ -131,7 +136,10 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
     fetch: (request) =>
       route(request).catch((error: unknown) => {
         const problem = asProblemError(error);
-        return Response.json(problem.toProblem(), { status: problem.status, headers: { "Content-Type": "application/problem+json" } });
+        return Response.json(problem.toProblem(), {
+          status: problem.status,
+          headers: { "Content-Type": "application/problem+json" },
+        });
       }),
     ...faults,
     stop() {

@@ -17,7 +17,14 @@ export const PROGRAMS: Programs = new Map<string, Program>([
   ["exit", async ({ args }) => Number(args[1] ?? 0) & 255],
   ["pwd", (context) => print(context, `${context.cwd}\n`)],
   ["id", (context) => print(context, "0\n")],
-  ["echo", (context) => print(context, context.args[1] === "-n" ? context.args.slice(2).join(" ") : `${context.args.slice(1).join(" ")}\n`)],
+  [
+    "echo",
+    (context) =>
+      print(
+        context,
+        context.args[1] === "-n" ? context.args.slice(2).join(" ") : `${context.args.slice(1).join(" ")}\n`,
+      ),
+  ],
   ["printf", (context) => printf(context)],
   ["env", (context) => print(context, [...context.env].map(([name, value]) => `${name}=${value}\n`).join(""))],
   ["printenv", printenv],
@@ -33,7 +40,9 @@ export const PROGRAMS: Programs = new Map<string, Program>([
 
 async function printf({ args, out }: ProcessContext): Promise<number> {
   const [, format = "", ...values] = args;
-  const text = unescape(format).replace(/%([sd%])/g, (_, kind: string) => (kind === "%" ? "%" : (values.shift() ?? "")));
+  const text = unescape(format).replace(/%([sd%])/g, (_, kind: string) =>
+    kind === "%" ? "%" : (values.shift() ?? ""),
+  );
   await out(Uint8Array.from(text, (character) => character.charCodeAt(0)));
   return 0;
 }
@@ -70,7 +79,8 @@ async function cat(context: ProcessContext): Promise<number> {
 
 /** `head -c N /dev/zero`: so many zero bytes. */
 async function head({ args, out }: ProcessContext): Promise<number> {
-  for (let left = Number(args[2] ?? 0); left > 0; left -= BLOCK_BYTES) await out(new Uint8Array(Math.min(left, BLOCK_BYTES)));
+  for (let left = Number(args[2] ?? 0); left > 0; left -= BLOCK_BYTES)
+    await out(new Uint8Array(Math.min(left, BLOCK_BYTES)));
   return 0;
 }
 

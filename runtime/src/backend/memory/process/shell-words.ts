@@ -50,7 +50,8 @@ function nextCommand(tokens: readonly string[], start: number, expand: (name: st
       at += 1;
       redirects.push(toRedirect(redirect, expandWord(tokens[at] ?? "", expand)));
     } else if (/^(\n|;|&&|\|\||&)$/.test(token)) {
-      if (words.length > 0) return { at: token === "&" ? at + 1 : at, command: { when, words, redirects, background: token === "&" } };
+      if (words.length > 0)
+        return { at: token === "&" ? at + 1 : at, command: { when, words, redirects, background: token === "&" } };
       when = token === "&&" ? "success" : token === "||" ? "failure" : "always";
     } else {
       words.push(expandWord(token, expand));
@@ -67,7 +68,9 @@ function toRedirect([, source = "", operator = ""]: RegExpExecArray, to: string)
 
 function expandWord(token: string, expand: (name: string) => string): string {
   const variables = (text: string): string =>
-    text.replace(/\$(?:\{(\w+)\}|(\w+|[?$]))/g, (_, braced: string | undefined, plain: string | undefined) => expand(braced ?? plain ?? ""));
+    text.replace(/\$(?:\{(\w+)\}|(\w+|[?$]))/g, (_, braced: string | undefined, plain: string | undefined) =>
+      expand(braced ?? plain ?? ""),
+    );
   return token.replace(/'([^']*)'|"((?:\\.|[^"\\])*)"|\\(.)|([^'"\\]+)/gs, (_, single, double, escaped, plain) => {
     if (single !== undefined) return single;
     if (double !== undefined) return variables(double).replace(/\\([\\"$`])/g, "$1");

@@ -49,12 +49,16 @@ async function runCommand(context: ProcessContext, command: ShellCommand): Promi
   return 0;
 }
 
-function redirected(context: ProcessContext, redirects: readonly Redirect[]): ProcessContext {
-  return redirects.reduce((child, redirect) => {
-    if (redirect.mode === "read") return { ...child, stdin: filePipe(child, redirect.to) };
-    const output = redirect.mode === "duplicate" ? (redirect.to === "2" ? child.err : child.out) : fileOutput(child, redirect);
-    return redirect.source === 2 ? { ...child, err: output } : { ...child, out: output };
-  }, context);
+function redirected(context: ProcessContext, [first, ...rest]: readonly Redirect[]): ProcessContext {
+  if (first === undefined) return context;
+  if (first.mode === "read") return redirected({ ...context, stdin: filePipe(context, first.to) }, rest);
+  const output = outputOf(context, first);
+  return redirected(first.source === 2 ? { ...context, err: output } : { ...context, out: output }, rest);
+}
+
+function outputOf(context: ProcessContext, redirect: Redirect): Output {
+  if (redirect.mode === "duplicate") return redirect.to === "2" ? context.err : context.out;
+  return fileOutput(context, redirect);
 }
 
 function fileOutput({ files, cwd }: ProcessContext, { to, mode }: Redirect): Output {
