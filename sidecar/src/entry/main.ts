@@ -2,7 +2,7 @@ import { chmodSync, rmSync, writeSync } from "node:fs";
 import { systemClock } from "#core/clock.ts";
 import { cryptoIds } from "#core/ids.ts";
 import { createLog } from "#core/log.ts";
-import { asProblemError, ProblemError } from "#core/problem-error.ts";
+import { asProblemError, type ProblemError } from "#core/problem-error.ts";
 import { createAgentApp } from "../app.ts";
 import { createAdmission } from "../domain/admission.ts";
 import { segmentBytesFor } from "../domain/journal.ts";

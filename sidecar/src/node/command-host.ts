@@ -233,13 +233,12 @@ export class CommandHost implements Commands {
   }
 
   /** The disk refused output: it stays in the pipe, so the command waits and nothing is lost. */
-  #onJournalFault({ session, over, slot }: Running, streamIndex: 0 | 1, error: string): void {
+  #onJournalFault({ session, slot }: Running, streamIndex: 0 | 1, error: string): void {
     const { clock, log, native } = this.#deps;
     log.warn("output cannot be journalled", { command_id: session.id, error });
     const retry = (): void => {
       if (this.#slots[slot]?.session === session) native.grant(slot, streamIndex, session.streams[streamIndex].limit);
     };
-    void over;
     void clock.sleep(JOURNAL_RETRY_MS).then(retry);
   }
 

@@ -54,7 +54,9 @@ export class JournalBudget {
 
   /** Room may have become free: a reader got on or left, a stream is complete. */
   retry(): void {
-    for (const [stream, extend] of [...this.#waiting]) {
+    // Those that must go on waiting come back into the map while this runs.
+    const waiting = [...this.#waiting];
+    for (const [stream, extend] of waiting) {
       this.#waiting.delete(stream);
       if (!extend()) return;
     }
