@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gatewayConfigOf, listenOf, localBackendConfigOf, readEnvironment } from "./manifest.ts";
+import { gatewayConfigOf, listenOf, readEnvironment } from "./manifest.ts";
 
 const HASH = "a".repeat(64);
 
@@ -8,7 +8,7 @@ describe("readEnvironment", () => {
     const env = readEnvironment({ PATH: "/bin", ATOLL_RUNSC: "" });
     expect(listenOf(env)).toEqual({ hostname: "127.0.0.1", port: 8080 });
     expect(gatewayConfigOf(env)).toMatchObject({ createWaitMs: 10_000, apiKeyHashes: [], allowedHosts: [] });
-    expect(localBackendConfigOf(env)).toMatchObject({ homeDir: "/var/lib/atoll", poolSize: 2 });
+    expect(env).toMatchObject({ ATOLL_HOME: "/var/lib/atoll", ATOLL_POOL_SIZE: 2, ATOLL_BACKEND: "local" });
   });
 
   it("names all faults in one message", () => {
