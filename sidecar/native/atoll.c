@@ -39,6 +39,7 @@ struct message { uint32_t kind, slot; int64_t value; };
 /* Layout shared with TypeScript: 64-bit words in this order. */
 struct spawn {
   int64_t root_fd, cwd_fd;
+  int64_t group_fd;         /* cgroup.procs of the container's control group; -1 = none */
   int64_t argv, envp;       /* char ** */
   int64_t candidates;       /* char **: absolute or cwd-relative programs to try in this order */
   int64_t shell_argv;       /* char **: run when no candidate can be executed */
@@ -306,6 +307,9 @@ __attribute__((noinline, noreturn)) static void become(struct spawn *spawn, cons
   sigemptyset(&none);
   for (int number = 1; number < NSIG; number++) if (sigismember(&changed_signals, number)) signal(number, SIG_DFL);
   setsid();
+  *step = 5;
+  /* Before anything else: what the command starts counts towards its container's limit from the first process on. */
+  if (spawn->group_fd >= 0 && write((int)spawn->group_fd, "0", 1) != 1) goto failed;
   *step = 1;
   if (fchdir((int)spawn->root_fd) || chroot(".") || fchdir((int)spawn->cwd_fd)) goto failed;
   *step = 2;

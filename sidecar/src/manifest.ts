@@ -17,6 +17,8 @@ export const AgentEnvironment = z.object({
   ATOLL_JOURNAL_BUDGET_BYTES: count(1024 * MIB, MIB, Number.MAX_SAFE_INTEGER),
   /** Most commands remembered; beyond it the oldest ended ones are forgotten with their output. */
   ATOLL_MAX_COMMANDS: count(4096, 1, 65_536),
+  /** Most tasks of one container; 0 = no limit of ours. Needs control groups of version 2 in the guest. */
+  ATOLL_PIDS_LIMIT: count(0, 0, 4_000_000),
   /** Most output streams and file transfers served at once. */
   ATOLL_MAX_STREAMS: count(256, 1, 4096),
   /** The native part, built from `sidecar/native`. */
@@ -41,6 +43,20 @@ export const AGENT_FILES = {
 export const AGENT_COMMAND: readonly string[] = [AGENT_FILES.supervisor, AGENT_FILES.runtime, "--smol", AGENT_FILES.program];
 
 /**
+ * Capabilities without effect in gVisor. Each container of a sandbox gets three of them, a set
+ * of its own: the kernel lets root look into another container's processes only with all of the
+ * other's capabilities, so none looks into a sibling. The agent holds all.
+ */
+export const SIBLING_MARKS: readonly string[] = [
+  "CAP_AUDIT_READ",
+  "CAP_BLOCK_SUSPEND",
+  "CAP_MAC_ADMIN",
+  "CAP_MAC_OVERRIDE",
+  "CAP_SYS_PACCT",
+  "CAP_WAKE_ALARM",
+];
+
+/**
  * Capabilities of the agent's container: what containers have by default, so that a command
  * can be given exactly its container's, and SYS_PTRACE to enter their roots.
  */
@@ -60,4 +76,5 @@ export const AGENT_CAPABILITIES: readonly string[] = [
   "CAP_SETUID",
   "CAP_SYS_CHROOT",
   "CAP_SYS_PTRACE",
+  ...SIBLING_MARKS,
 ];

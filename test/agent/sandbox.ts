@@ -100,8 +100,7 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
     token,
     fetch: (path, init = {}) => send(socketPath, path, init, init.token === undefined ? usual : init.token),
     async addTarget(target) {
-      const rootfs = process.env["ATOLL_TEST_ROOTFS"];
-      if (rootfs === undefined) throw new Error("ATOLL_TEST_ROOTFS must name a directory or EROFS image with Debian and python3");
+      const rootfs = testRootfs();
       await create(`${sandboxId}-${target.name}`, await targetSpec(rootfs, target, { sandboxId, directory }));
     },
     runsc: async (...args) => (await run(runscPath, [...flags, ...args])).stdout,

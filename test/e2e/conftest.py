@@ -11,12 +11,12 @@ from isola import AsyncIsola, Isola
 IMAGE = os.environ.get("ATOLL_TEST_IMAGE", "atoll/debian")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     if os.environ.get("ATOLL_SOAK"):
         return
-    for item in items:
-        if item.get_closest_marker("soak"):
-            item.add_marker(pytest.mark.skip(reason="runs only with ATOLL_SOAK=1"))
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=soak)
+    items[:] = [item for item in items if item not in soak]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { differingLimits, familyOf, isAlive, parseLimits, parseStat, parseStatus, type ProcessPlace } from "./proc.ts";
+import { differingLimits, familyOf, isAlive, parseGroup, parseLimits, parseStat, parseStatus, type ProcessPlace } from "./proc.ts";
 
 const STATUS = `Name:\tsleep
 State:\tS (sleeping)
@@ -76,4 +76,17 @@ test("differingLimits() gives only what must be set", () => {
   ]);
   expect(differingLimits(own, own)).toEqual([]);
   expect(differingLimits(parseLimits(text("512")), own)).toEqual([{ resource: 7, soft: 512n, hard: 4096n }]);
+});
+
+describe("parseGroup()", () => {
+  test.each([
+    ["0::/boot-000\n", "/boot-000"],
+    ["7:pids:/x\n0::/a/b\n", "/a/b"],
+    ["0::/\n", undefined],
+    ["0::/../x\n", undefined],
+    ["0::/a b\n", undefined],
+    ["", undefined],
+  ])("reads %j as %j", (text, path) => {
+    expect(parseGroup(text)).toBe(path);
+  });
 });

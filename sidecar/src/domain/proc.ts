@@ -117,3 +117,9 @@ export function differingLimits(target: readonly ResourceLimit[], own: readonly 
     return ours?.soft !== limit.soft || ours.hard !== limit.hard;
   });
 }
+
+/** The version 2 control group in `/proc/<pid>/cgroup`; undefined for the root group, which takes no limits. */
+export function parseGroup(text: string): string | undefined {
+  const path = /^0::(\/[\w.-]+(?:\/[\w.-]+)*)$/m.exec(text)?.[1];
+  return path === undefined || path.split("/").includes("..") ? undefined : path;
+}

@@ -21,7 +21,7 @@ const clock = systemClock;
 const log = createLog(environment.ATOLL_LOG_LEVEL, (line) => writeSync(2, `${line}\n`), clock.now);
 const native = loadNative(environment.ATOLL_AGENT_LIBRARY);
 const store = createJournalStore(environment.ATOLL_JOURNAL_DIR, segmentBytesFor(environment.ATOLL_JOURNAL_BUDGET_BYTES));
-const containers = createContainerFinder(clock.now);
+const containers = createContainerFinder(clock.now, environment.ATOLL_PIDS_LIMIT);
 const commands = new CommandHost({
   native,
   prepare: createCommandStarter({ native, containers }),

@@ -45,6 +45,7 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
     const common = {
       rootFd: target.rootFd,
       workingDirectoryFd: directory.fd,
+      groupFd: target.groupFd,
       argv: encodeCStrings(request.args),
       environment,
       candidates: encodeCStrings(programCandidates(request.args[0] ?? "", readVariable(environment, "PATH"))),

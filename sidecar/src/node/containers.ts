@@ -1,7 +1,7 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, writeFileSync } from "node:fs";
 import { ProblemError } from "#core/problem-error.ts";
 import { readVariable } from "../domain/environment.ts";
-import { isAlive, parseLimits, parseStat, parseStatus, type ProcessPlace, type ProcessStatus, type ResourceLimit } from "../domain/proc.ts";
+import { isAlive, parseGroup, parseLimits, parseStat, parseStatus, type ProcessPlace, type ProcessStatus, type ResourceLimit } from "../domain/proc.ts";
 import { CONTAINER_MARK } from "../manifest.ts";
 import type { Containers } from "../ports.ts";
 
@@ -17,6 +17,8 @@ export interface Target {
   readonly name: string;
   readonly pid: number;
   readonly rootFd: number;
+  /** `cgroup.procs` of its control group, for commands to join; -1 where there is none. */
+  readonly groupFd: number;
   readonly limits: readonly ResourceLimit[];
   readonly status: ProcessStatus;
 }
@@ -27,6 +29,7 @@ interface Known {
   readonly pid: number;
   readonly startTime: string;
   readonly rootFd: number;
+  readonly groupFd: number;
   readonly statusFd: number;
   readonly limits: readonly ResourceLimit[];
 }
@@ -46,7 +49,8 @@ export interface ContainerFinder extends Containers {
   workingDirectory(target: Target): string;
 }
 
-export function createContainerFinder(now: () => number): ContainerFinder {
+/** `tasksLimit`: most tasks of a container; 0 = no limit of ours. */
+export function createContainerFinder(now: () => number, tasksLimit: number): ContainerFinder {
   const known = new Map<string, Known>();
   let scannedAtMs = -Infinity;
 
@@ -55,12 +59,13 @@ export function createContainerFinder(now: () => number): ContainerFinder {
     for (const { name, pid, startTime } of marked) {
       const before = known.get(name);
       if (before?.pid === pid && before.startTime === startTime) continue;
-      for (const fd of before === undefined ? [] : [before.rootFd, before.statusFd]) closeSync(fd);
+      for (const fd of before === undefined ? [] : [before.rootFd, before.statusFd, before.groupFd]) if (fd >= 0) closeSync(fd);
       known.delete(name);
       const rootFd = orUndefined(() => openSync(`/proc/${pid}/root`, DIRECTORY_NAME));
       const statusFd = orUndefined(() => openSync(`/proc/${pid}/status`, "r"));
       const limits = orUndefined(() => parseLimits(readFileSync(`/proc/${pid}/limits`, "utf8"))) ?? [];
-      if (rootFd !== undefined && statusFd !== undefined) known.set(name, { name, pid, startTime, rootFd, statusFd, limits });
+      const groupFd = openGroup(pid, tasksLimit);
+      if (rootFd !== undefined && statusFd !== undefined) known.set(name, { name, pid, startTime, rootFd, groupFd, statusFd, limits });
     }
     scannedAtMs = now();
   }
@@ -167,4 +172,15 @@ function orEnded<T>(target: Target, read: () => T): T {
   } catch (cause) {
     throw new ProblemError("container-ended", `The main process of container "${target.name}" has ended.`, { cause });
   }
+}
+
+/**
+ * Opens the control group of a container's main process and sets its task limit. The guest's
+ * kernel enforces it; from inside the container the group's own files cannot be written.
+ */
+function openGroup(pid: number, tasksLimit: number): number {
+  const path = orUndefined(() => parseGroup(readFileSync(`/proc/${pid}/cgroup`, "utf8")));
+  if (path === undefined) return -1;
+  if (tasksLimit > 0) orUndefined(() => writeFileSync(`/sys/fs/cgroup${path}/pids.max`, String(tasksLimit)));
+  return orUndefined(() => openSync(`/sys/fs/cgroup${path}/cgroup.procs`, "w")) ?? -1;
 }

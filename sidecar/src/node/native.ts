@@ -19,6 +19,8 @@ export interface SpawnRequest {
   readonly slot: number;
   readonly rootFd: number;
   readonly workingDirectoryFd: number;
+  /** `cgroup.procs` of the container's control group; -1 = none. */
+  readonly groupFd: number;
   readonly argv: CStrings;
   readonly environment: CStrings;
   /** Programs to try; when none can be executed, `shellArgv` is. */
@@ -36,7 +38,7 @@ export interface SpawnRequest {
 
 export type SpawnResult =
   | { readonly kind: "started"; readonly pid: number; readonly stdinFd: number }
-  /** `step`: 0 pipes or process, 1 root and working directory, 2 descriptors and limits, 3 dropping power, 4 executing. */
+  /** `step`: 0 pipes or process, 1 root and working directory, 2 descriptors and limits, 3 dropping power, 4 executing, 5 joining the container's group. */
   | { readonly kind: "failed"; readonly error: string; readonly step: number };
 
 /** Where a number has two names, the first is the usual one. */
@@ -113,6 +115,7 @@ function spawn(call: (pointer: number) => number, request: SpawnRequest): SpawnR
     [
       request.rootFd,
       request.workingDirectoryFd,
+      request.groupFd,
       ptr(argv),
       ptr(environment),
       ptr(candidates),
@@ -130,7 +133,7 @@ function spawn(call: (pointer: number) => number, request: SpawnRequest): SpawnR
     ].map(BigInt),
   );
   const result = call(ptr(words));
-  const [pid, stdinFd, step] = [words[13], words[14], words[15]].map(Number);
+  const [pid, stdinFd, step] = [words[14], words[15], words[16]].map(Number);
   if (result < 0) return { kind: "failed", error: errorName(result), step: step ?? 0 };
   return { kind: "started", pid: pid ?? 0, stdinFd: stdinFd ?? -1 };
 }

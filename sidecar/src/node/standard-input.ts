@@ -10,6 +10,11 @@ export interface StandardInputDeps {
   readonly errorName: (number: number) => string;
 }
 
+/** The end of a body may lie behind the end of a command that read all of it: so long it is waited for. */
+const LAST_WORD_MS = 250;
+
+const pause = (ms: number): Promise<undefined> => new Promise((resolve) => setTimeout(() => resolve(undefined), ms));
+
 /** The writing end of a command's standard input. Bodies are written one after the other, whole. */
 export class StandardInput {
   readonly #deps: StandardInputDeps;
@@ -30,11 +35,8 @@ export class StandardInput {
       const reader = body?.getReader();
       try {
         this.#open();
-        for (;;) {
-          const { done, value } = (await Promise.race([reader?.read(), this.#over.promise])) ?? { done: true };
-          if (this.#ended) this.#open();
-          if (done || value === undefined) return;
-          await this.#writeAll(value);
+        for (let chunk = await this.#next(reader); chunk !== undefined; chunk = await this.#next(reader)) {
+          await this.#writeAll(chunk);
         }
       } finally {
         await reader?.cancel().catch(() => undefined);
@@ -63,6 +65,19 @@ export class StandardInput {
     this.#wake();
   }
 
+  /** The next chunk; undefined at the body's end. A command that has ended takes no more, but a body it took whole was taken. */
+  async #next(reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined): Promise<Uint8Array | undefined> {
+    const read = reader?.read();
+    if (read === undefined) return undefined;
+    const isOver = (await Promise.race([read, this.#over.promise])) === undefined;
+    const last = isOver ? await Promise.race([read, pause(LAST_WORD_MS)]) : await read;
+    return last?.done === true ? undefined : last?.value ?? this.#refuse();
+  }
+
+  #refuse(): never {
+    throw new ProblemError("command-ended", "The command has ended.");
+  }
+
   async #writeAll(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; ) {
       const fd = this.#open();
@@ -85,7 +100,7 @@ export class StandardInput {
 
   /** The descriptor; throws when there is nothing to write to any more. */
   #open(): number {
-    if (this.#ended) throw new ProblemError("command-ended", "The command has ended.");
+    if (this.#ended) this.#refuse();
     if (this.#fd === undefined) throw new ProblemError("stdin-closed", "The command's standard input is closed.");
     return this.#fd;
   }

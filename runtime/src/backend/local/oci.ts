@@ -1,4 +1,4 @@
-import { AGENT_CAPABILITIES } from "#sidecar/manifest.ts";
+import { AGENT_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
 
 /** The parts of an OCI runtime configuration that Atoll writes. Source: OCI runtime specification 1.2. */
 export interface OciSpec {
@@ -116,18 +116,30 @@ export function agentSpec(
 }
 
 /** Configuration of one of the user's containers; it joins the boot's network and process ids. */
-export function userSpec(paths: BootPaths, plan: ContainerPlan & { readonly rootId: string }): OciSpec {
+export function userSpec(paths: BootPaths, plan: ContainerPlan & { readonly rootId: string; readonly index: number }): OciSpec {
   const annotations = {
     "io.kubernetes.cri.container-type": "container",
     "io.kubernetes.cri.sandbox-id": plan.rootId,
     ...plan.annotations,
   };
-  const spec = containerSpec(paths, { ...plan, annotations }, USER_CAPABILITIES);
+  const spec = containerSpec(paths, { ...plan, annotations }, [...USER_CAPABILITIES, ...siblingMarks(plan.index)]);
   return {
     ...spec,
     mounts: [...spec.mounts, cgroupMount("ro")],
     linux: { ...spec.linux, namespaces: [...spec.linux.namespaces, { type: "cgroup" }] },
   };
+}
+
+/** Three of the six marks, another three for each of twenty containers: none of the sets holds another. */
+export function siblingMarks(index: number): readonly string[] {
+  const sets = SIBLING_MARKS.flatMap((first, i) =>
+    SIBLING_MARKS.slice(i + 1).flatMap((second, j) =>
+      SIBLING_MARKS.slice(i + j + 2).map((third) => [first, second, third]),
+    ),
+  );
+  const marks = sets[index];
+  if (marks === undefined) throw new RangeError(`Cannot mark container ${index}: there are marks for ${sets.length}`);
+  return marks;
 }
 
 /** Processor and memory limits in the kernel's terms. */

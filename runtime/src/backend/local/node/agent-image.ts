@@ -5,6 +5,7 @@ export interface AgentIdentity {
   /** Ed25519 public key of this gateway, base64url: whose tokens the agent accepts. */
   readonly publicKey: string;
   readonly journalBudgetBytes: number;
+  readonly pidsLimit: number;
 }
 
 /** Environment of the agent; it holds no secret. */
@@ -16,5 +17,6 @@ export function agentEnv(identity: AgentIdentity): string[] {
     `ATOLL_GATEWAY_PUBLIC_KEY=${identity.publicKey}`,
     `ATOLL_JOURNAL_DIR=${AGENT_JOURNAL_DIR}`,
     `ATOLL_JOURNAL_BUDGET_BYTES=${identity.journalBudgetBytes}`,
+    `ATOLL_PIDS_LIMIT=${identity.pidsLimit}`,
   ];
 }

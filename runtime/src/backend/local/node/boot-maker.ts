@@ -65,7 +65,7 @@ export function createBootMaker(deps: BootMakerDeps) {
       paths,
       {
         args: AGENT_COMMAND,
-        env: agentEnv({ agentId: id, publicKey: deps.agentPublicKey, journalBudgetBytes: config.journalBudgetBytes }),
+        env: agentEnv({ agentId: id, publicKey: deps.agentPublicKey, journalBudgetBytes: config.journalBudgetBytes, pidsLimit: config.pidsLimit }),
         image: deps.agentImage,
         storageBytes: config.journalBudgetBytes + AGENT_STORAGE_BYTES,
       },
