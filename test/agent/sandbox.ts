@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { generateAgentKeys, signAgentToken } from "#core/agent-token.ts";
 import { AGENT_CAPABILITIES, AGENT_COMMAND } from "#sidecar/manifest.ts";
 import { assembleAgentRoot, buildAgent } from "../../sidecar/build.ts";
+import { testRootfs } from "../harness/test-rootfs.ts";
 
 const run = promisify(execFile);
 const REPOSITORY = join(import.meta.dirname, "../..");
