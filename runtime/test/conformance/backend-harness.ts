@@ -9,10 +9,10 @@ export interface BackendUnderTest {
   readonly backend: SandboxBackend;
   /** An image with /bin/sh, coreutils and a root directory that can be written. */
   readonly image: string;
-  /** A reference that no registry has; absent when the backend cannot tell. */
-  readonly missingImage?: string;
-  /** Kills the agent of a running sandbox as its user can; absent when the harness cannot. */
-  readonly restartAgent?: (id: string) => Promise<void>;
+  /** A reference that no registry has. */
+  readonly missingImage: string;
+  /** Ends the agent of a running sandbox as its user can, and waits for the next one. */
+  restartAgent(id: string): Promise<void>;
   dispose(): Promise<void>;
 }
 

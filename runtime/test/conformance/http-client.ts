@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import type { RunningGateway } from "./start-gateway.ts";
 
 /** Requests to one gateway as a test writes them. */
-export function httpClient({ url, port, runtime }: RunningGateway) {
+export function httpClient({ url, port }: RunningGateway) {
   const send = (path: string, init?: RequestInit): Promise<Response> => fetch(`${url}${path}`, init);
   const sendJson = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
     send(path, {
@@ -31,7 +31,6 @@ export function httpClient({ url, port, runtime }: RunningGateway) {
 
   return {
     url,
-    runtime,
     send,
     sendJson,
     sandboxBody,

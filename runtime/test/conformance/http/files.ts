@@ -64,9 +64,14 @@ export function fileCases(client: () => HttpClient): void {
     });
 
     it("for a sandbox that is not there are refused, however large", async () => {
-      const body = new Blob([new Uint8Array(160 * 65_536)]);
-      const answer = await write("/v1/sandboxes/absent", "/x", body);
-      expect(answer.status).toBe(404);
+      const statusOf = (sizeBytes: number): Promise<number | string> =>
+        write("/v1/sandboxes/absent", "/x", new Blob([new Uint8Array(sizeBytes)])).then(
+          ({ status }) => status,
+          () => "cut",
+        );
+      expect(await statusOf(1)).toBe(404);
+      // Who writes on after the answer may find the connection closed before having read it.
+      expect([404, "cut"]).toContain(await statusOf(10 << 20));
     });
   });
 }

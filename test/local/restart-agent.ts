@@ -1,0 +1,40 @@
+import { AGENT_PATHS, AgentHealth } from "#api/agent.ts";
+import { AGENT_FILES } from "#sidecar/manifest.ts";
+import type { AgentFetch } from "#runtime/backend/port.ts";
+
+const WITHIN_MS = 30_000;
+const PAUSE_MS = 50;
+/** A request that reaches the socket of an agent just killed may get no answer at all. */
+const ANSWER_MS = 1000;
+
+/** All containers of a sandbox share its process ids: root in any of them can kill the agent. */
+const KILLER = `for dir in /proc/[0-9]*; do
+  [ "$(head -c ${AGENT_FILES.runtime.length} $dir/cmdline)" = ${AGENT_FILES.runtime} ] && kill -9 "\${dir#/proc/}"
+done`;
+
+/** Kills the agent with a command of the user's container, and waits for the next one. */
+export async function restartAgent(fetch: AgentFetch): Promise<void> {
+  const before = await instanceOf(fetch);
+  if (before === undefined) throw new Error("The agent does not answer before it is killed");
+  const body = JSON.stringify({ id: crypto.randomUUID(), args: ["sh", "-c", KILLER] });
+  // The agent may die before it has answered.
+  await request(fetch, AGENT_PATHS.commands, { method: "POST", body });
+  const deadlineMs = Date.now() + WITHIN_MS;
+  while (Date.now() < deadlineMs) {
+    const now = await instanceOf(fetch);
+    if (now !== undefined && now !== before) return;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
+  throw new Error("No other agent answers after the kill");
+}
+
+async function instanceOf(fetch: AgentFetch): Promise<string | undefined> {
+  const response = await request(fetch, AGENT_PATHS.health);
+  const health = AgentHealth.safeParse(await response?.json().catch(() => undefined));
+  return health.data?.instance;
+}
+
+function request(fetch: AgentFetch, path: string, init: RequestInit = {}): Promise<Response | undefined> {
+  const signal = AbortSignal.timeout(ANSWER_MS);
+  return fetch(new Request(`http://agent${path}`, { ...init, signal })).catch(() => undefined);
+}
