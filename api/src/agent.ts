@@ -22,9 +22,6 @@ export const AGENT_PATHS = { health: "/v1/health", commands: "/v1/commands", fil
 /** Size in bytes of the file that follows. The body itself is chunked, so a cut one is an error, never a short file. */
 export const FILE_SIZE_HEADER = "x-atoll-size";
 
-/** Port of the agent where it is reached over TCP. Source: the REST contract's sidecar port. */
-export const AGENT_PORT = 10_032;
-
 /** Longest wait of one status long-poll, in milliseconds; above the gateway's own cap of 25 s. */
 export const AGENT_MAX_WAIT_MS = 30_000;
 

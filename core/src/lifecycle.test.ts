@@ -128,7 +128,7 @@ const observedArb: fc.Arbitrary<Observed> = fc.record(
     removeRequestedAtMs: fc.nat(50_000),
   },
   { requiredKeys: ["spec", "createdAtMs", "agentReady"] },
-) as fc.Arbitrary<Observed>;
+);
 
 describe("decide, for any facts", () => {
   it("names only deadlines in the future, so that waiting for them makes progress", () => {
@@ -146,7 +146,7 @@ describe("decide, for any facts", () => {
         const first = decide(before, nowMs);
         const ended = outcomeOf(first, nowMs);
         fc.pre(ended !== undefined);
-        const later = decide({ ...after, ended: ended! }, nowMs + 10);
+        const later = decide({ ...after, ended }, nowMs + 10);
         expect([later.phase, later.reason]).toEqual([first.phase, first.reason]);
       }),
     );

@@ -38,7 +38,7 @@ export async function readFrames(response: Response, most = Infinity): Promise<C
   if (response.status !== 200 || response.body === null) throw new Error(`No stream: ${await response.text()}`);
   const pieces: Uint8Array[] = [];
   let size = 0;
-  for await (const frame of decodeFrames(response.body as ReadableStream<Uint8Array<ArrayBuffer>>)) {
+  for await (const frame of decodeFrames(response.body)) {
     if (frame.kind === "idle") continue;
     if (frame.kind !== "data") return { bytes: Buffer.concat(pieces), ended: frame };
     pieces.push(frame.bytes);

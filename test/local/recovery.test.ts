@@ -90,8 +90,7 @@ describe("a gateway that is killed", { timeout: 120_000 }, () => {
     await new Promise((done) => setTimeout(done, 20));
     await crash();
     await unanswered;
-    for (let left = 1; left > 0; left = (await client.sandboxes.list()).length)
-      await new Promise((done) => setTimeout(done, 50));
+    await expect.poll(() => client.sandboxes.list(), { timeout: 60_000, interval: 50 }).toEqual([]);
   });
 
   it("finishes the start of a sandbox that was asked for with an idempotency key", async () => {

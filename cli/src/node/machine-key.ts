@@ -20,7 +20,11 @@ async function writeKey(file: string): Promise<string> {
   const part = `${file}.${process.pid}`;
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   await writeFile(part, `${key}\n`, { mode: 0o600 });
-  await link(part, file).finally(() => rm(part));
+  try {
+    await link(part, file);
+  } finally {
+    await rm(part);
+  }
   return key;
 }
 

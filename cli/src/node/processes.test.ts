@@ -96,8 +96,9 @@ describe("lockHome()", () => {
     const holder = spawn(process.execPath, [join(home, "holder.mjs")], { stdio: ["ignore", "pipe", "inherit"] });
     await once(holder.stdout, "data");
     holder.kill("SIGKILL");
-    const lock = await lockHome(home, { signal: AbortSignal.timeout(10_000), onWait: () => {} });
-    await lock.release();
+    const lock = lockHome(home, { signal: AbortSignal.timeout(10_000), onWait: () => {} });
+    await expect(lock).resolves.toBeDefined();
+    await (await lock).release();
   });
 
   test("stops waiting on an abort", async () => {

@@ -189,7 +189,10 @@ function readMessage(view: DataView, at: number): PumpMessage {
       return { kind, ...stream, error: errorName(value) };
     case undefined:
       throw new RangeError(`Cannot read a message of the pump: unknown kind ${view.getUint32(at, true)}`);
-    default:
+    case "data":
+    case "paused":
+    case "complete":
+    case "closed":
       return { kind, ...stream, end: value };
   }
 }

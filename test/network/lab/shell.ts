@@ -31,7 +31,7 @@ export async function converse(command: string, args: readonly string[]): Promis
   const next = async (): Promise<string> => {
     const { value, done } = await lines.next();
     if (done) throw new Error(`${command} ended before it answered`);
-    return String(value);
+    return value;
   };
   await next();
   return {

@@ -101,13 +101,13 @@ async function install(
 
 async function readAptSources(): Promise<readonly AptSource[]> {
   const parts = "/etc/apt/sources.list.d";
-  const names = (await readdir(parts).catch(() => [])).sort();
+  const names = (await readdir(parts).catch(() => [])).toSorted((a, b) => (a < b ? -1 : 1));
   const paths = [
     "/etc/apt/sources.list",
     ...names.filter((name) => /\.(list|sources)$/.test(name)).map((name) => join(parts, name)),
   ];
   const texts = await Promise.all(paths.map((path) => readFile(path, "utf8").catch(() => "")));
   return texts.flatMap((text, index) =>
-    parseAptSources(text, paths[index]?.endsWith(".sources") === true ? "sources" : "list"),
+    parseAptSources(text, (paths[index] ?? "").endsWith(".sources") ? "sources" : "list"),
   );
 }

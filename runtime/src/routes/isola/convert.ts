@@ -1,13 +1,7 @@
-import type {
-  CreateSandboxRequest,
-  Network,
-  ResourceRequirements,
-  SandboxResponse,
-  SandboxSummary,
-} from "#api/sandbox.ts";
+import type { CreateSandboxRequest, Network, SandboxResponse, SandboxSummary } from "#api/sandbox.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { formatQuantity, parseQuantity, type Quantity } from "#core/quantity.ts";
-import type { Amounts, ContainerSpec, NetworkSpec, Sandbox, SandboxSpec } from "#core/sandbox.ts";
+import type { Amounts, ContainerSpec, Sandbox, SandboxSpec } from "#core/sandbox.ts";
 
 type ContainerRequest = CreateSandboxRequest["podTemplate"]["containers"][number];
 type ContainerResponse = SandboxResponse["podTemplate"]["containers"][number];
@@ -19,7 +13,7 @@ export function toSpec(request: CreateSandboxRequest): SandboxSpec {
   return {
     containers: request.podTemplate.containers.map(toContainer),
     startupTimeoutSeconds,
-    ...defined({ timeoutSeconds, network: network as NetworkSpec | undefined }),
+    ...defined({ timeoutSeconds, network: network && defined(network) }),
     ...(terminationPolicy === undefined ? {} : { terminationPolicy: { type: "Delete" as const } }),
   };
 }
@@ -37,7 +31,7 @@ export function toResponse(sandbox: Sandbox): SandboxResponse {
       message,
       timeoutSeconds: spec.timeoutSeconds,
       network: spec.network as Network | undefined,
-      terminationPolicy: spec.terminationPolicy as SandboxResponse["terminationPolicy"],
+      terminationPolicy: spec.terminationPolicy,
     }),
   };
 }
@@ -84,7 +78,7 @@ function toContainerResponse({ name, image, command, resources }: ContainerSpec)
     name,
     image,
     ...(command === undefined ? {} : { command: [...command] }),
-    ...(resources === undefined ? {} : { resources: resources as ResourceRequirements }),
+    ...(resources === undefined ? {} : { resources }),
   };
 }
 

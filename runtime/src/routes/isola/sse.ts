@@ -78,7 +78,7 @@ function writeText(out: Uint8Array, start: number, { bytes, at, end }: Event): n
   let to = start;
   let from = at;
   while (from < end) {
-    const byte = bytes[from] as number;
+    const byte = bytes[from] ?? 0;
     if (byte < 0x80) {
       if (byte !== LF && byte !== CR) {
         out[to++] = byte;
@@ -91,7 +91,7 @@ function writeText(out: Uint8Array, start: number, { bytes, at, end }: Event): n
     }
     const length = characterLength(bytes, from, bytes.length);
     if (length > 0) {
-      for (let i = 0; i < length; i += 1) out[to++] = bytes[from++] as number;
+      for (let i = 0; i < length; i += 1) out[to++] = bytes[from++]!;
       continue;
     }
     to = writeReplacement(out, to);
