@@ -18,7 +18,7 @@ const version = execFileSync("python3", ["--version"], { encoding: "utf8" });
 const wanted = createHash("sha256").update(version).update(readFileSync(requirements)).digest("hex");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) install();
 
-const pytest = ["-m", "pytest", "--color=no", "--override-ini=cache_dir=../../.atoll/pytest", ...options];
+const pytest = ["-m", "pytest", "--color=no", "-p", "no:cacheprovider", ...options];
 const { status } = spawnSync(python, pytest, { cwd: join(root, folder), stdio: ["ignore", "inherit", "inherit"] });
 process.exitCode = status ?? 1;
 
