@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { GatewayEnvironment } from "#runtime/manifest.ts";
 import { gatewayEnvironment } from "./gateway-environment.ts";
 
 const HASH = "a".repeat(64);
@@ -25,6 +26,12 @@ describe("gatewayEnvironment()", () => {
       ATOLL_POOL_SIZE: "5",
       PATH: "/bin",
     });
+  });
+
+  test("sets only what the gateway reads", () => {
+    const every = { home: "/h", listen: "0.0.0.0", port: 1, insecure: true, keyHash: "b".repeat(64) };
+    const { env } = gatewayEnvironment({ ATOLL_API_KEY_HASHES: HASH }, every);
+    expect(Object.keys(GatewayEnvironment.shape)).toEqual(expect.arrayContaining(Object.keys(env)));
   });
 
   test("adds its own key only where keys are asked for", () => {
