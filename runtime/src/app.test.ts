@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { FILE_SIZE_HEADER } from "#api/agent.ts";
 import { toHex } from "#core/hex.ts";
 import { sha256 } from "#core/ids.ts";
 import { gatewayFixture, manualClock } from "../test/gateway-fixture.ts";
@@ -195,13 +196,43 @@ describe("createApp()", () => {
     expect(clock.now() - startedMs).toBeGreaterThanOrEqual(30_000);
   });
 
+  it("gives up on an agent that begins its answer and does not end it", async () => {
+    const clock = manualClock();
+    const agent = async (request: Request): Promise<Response> => {
+      const body = new ReadableStream({
+        start: (stream) => request.signal.addEventListener("abort", () => stream.error(request.signal.reason)),
+      });
+      return new Response(body, { status: 200 });
+    };
+    const { send } = gatewayFixture({ clock, backend: { ...createMemoryBackend(), agent: async () => agent } });
+    const asking = send(`/v1/sandboxes/abc/commands/${crypto.randomUUID()}/status`);
+    expect((await clock.advanceUntil(asking)).status).toBe(502);
+  });
+
   it.each([
     { promised: "5", sent: "abc" },
     { promised: "2", sent: "abc" },
   ])("breaks a download of other than the promised $promised bytes", async ({ promised, sent }) => {
-    const answer = new Response(sent, { headers: { "Content-Length": promised } });
+    const answer = new Response(sent, { headers: { [FILE_SIZE_HEADER]: promised } });
     const { send } = gatewayFixture({ backend: { ...createMemoryBackend(), agent: async () => async () => answer } });
     const download = await send("/v1/sandboxes/abc/filesystem?path=/x");
     await expect(download.text()).rejects.toThrow();
+  });
+
+  it("tells a file's size as the length, and passes on nothing else of what an agent says", async () => {
+    const headers = { [FILE_SIZE_HEADER]: "3", "Set-Cookie": "a=b", "Content-Type": "text/html" };
+    const agent = async (): Promise<Response> => new Response("abc", { headers });
+    const { send } = gatewayFixture({ backend: { ...createMemoryBackend(), agent: async () => agent } });
+    const download = await send("/v1/sandboxes/abc/filesystem?path=/x");
+    expect([await download.text(), Object.fromEntries(download.headers)]).toEqual([
+      "abc",
+      {
+        "cache-control": "no-cache, private",
+        "content-length": "3",
+        "content-type": "application/octet-stream",
+        "x-content-type-options": "nosniff",
+        "x-request-id": expect.any(String),
+      },
+    ]);
   });
 });

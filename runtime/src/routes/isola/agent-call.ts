@@ -56,12 +56,8 @@ export async function callAgent(
   deps: { signal: AbortSignal; clock: Clock },
 ): Promise<AgentAnswer> {
   const life = new AbortController();
-  const waiting = new AbortController();
   const signal = AbortSignal.any([deps.signal, life.signal]);
-  deps.clock.sleep(request.answerMs, AbortSignal.any([waiting.signal, deps.signal])).then(
-    () => life.abort(),
-    () => undefined,
-  );
+  const stopTimer = after(request.answerMs, deps.clock, () => life.abort());
   try {
     const response = await send(toRequest(request, signal));
     if (!response.ok) throw await toProblem(request, response);
@@ -71,13 +67,25 @@ export async function callAgent(
     if (life.signal.aborted) throw unreachable(request, "did not answer in time");
     throw unreachable(request, "broke the connection", error);
   } finally {
-    waiting.abort();
+    stopTimer();
   }
 }
 
-/** The command's state in an answer. */
-export async function readCommand(request: AgentRequest, { response }: AgentAnswer): Promise<AgentCommand> {
-  const text = await readText(response, MAX_VIEW_BYTES);
+/** Does `act` when the time is over, unless the answered function is called before. */
+function after(ms: number, clock: Clock, act: () => void): () => void {
+  const timer = new AbortController();
+  clock.sleep(ms, timer.signal).then(act, () => undefined);
+  return () => timer.abort();
+}
+
+/** The command's state in an answer, whose body must come within as long again as its beginning. */
+export async function readCommand(
+  request: AgentRequest,
+  { response, abort }: AgentAnswer,
+  clock: Clock,
+): Promise<AgentCommand> {
+  const stopTimer = after(request.answerMs, clock, () => abort());
+  const text = await readText(response, MAX_VIEW_BYTES).finally(stopTimer);
   const view = AgentCommand.safeParse(parseJson(text));
   if (!view.success) throw unreachable(request, "gave an answer that cannot be read", view.error);
   return view.data;

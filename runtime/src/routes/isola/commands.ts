@@ -33,7 +33,7 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
         answerMs: agentAnswerMs,
       };
       const agent = await backend.agent(params.sandboxId, call);
-      await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }));
+      await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }), clock);
       return answerJson(c, 202, { id });
     },
     config,
@@ -52,7 +52,7 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
         answerMs,
       });
       const agent = await backend.agent(params.sandboxId, call);
-      const view = await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }));
+      const view = await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }), clock);
       if (view.state === "unknown") throw outcomeUnknown(params.id);
       return answerJson(c, 200, { exitCode: view.state === "running" ? null : (view.exitCode ?? -1) });
     },

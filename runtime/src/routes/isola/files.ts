@@ -1,5 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
-import { AGENT_PATHS } from "#api/agent.ts";
+import { AGENT_PATHS, FILE_SIZE_HEADER } from "#api/agent.ts";
 import { answer } from "../../answer.ts";
 import { callOf, type Gateway, type GatewayContext, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
@@ -81,8 +81,9 @@ async function openFile(
   return answer(c, 200, body, { "Content-Type": OCTETS, "Cache-Control": "no-cache, private", ...length });
 }
 
+/** The agent's body is chunked: its length alone would not tell a whole file from a cut one. */
 function lengthOf(response: Response): number | undefined {
-  const text = response.headers.get("content-length") ?? "";
+  const text = response.headers.get(FILE_SIZE_HEADER) ?? "";
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 

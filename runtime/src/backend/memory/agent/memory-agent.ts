@@ -1,4 +1,4 @@
-import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FRAME_MEDIA_TYPE } from "#api/agent.ts";
+import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FILE_SIZE_HEADER, FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { asProblemError, ProblemError } from "#core/problem-error.ts";
 import { startCommand, type CommandRun, type CommandWorld, type SimulatedContainer } from "./command-run.ts";
 import { frameStream } from "./frame-stream.ts";
@@ -113,7 +113,7 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
     if (request.method === "GET") {
       const bytes = store.read(path);
       return new Response(bytes, {
-        headers: { "Content-Type": "application/octet-stream", "Content-Length": `${bytes.length}` },
+        headers: { "Content-Type": "application/octet-stream", [FILE_SIZE_HEADER]: `${bytes.length}` },
       });
     }
     const bytes = await readBody(request, (size) => store.reserve(size));
