@@ -20,6 +20,8 @@ import { agentEnv } from "./agent-image.ts";
 const HOST_PIDS = 32_768;
 const FIRST_POLL_MS = 2;
 const LAST_POLL_MS = 25;
+/** A request that reaches an agent as it dies may never be answered. */
+const PROBE_TIMEOUT_MS = 1000;
 /** Disk of the agent's own root on top of the journals. */
 const AGENT_STORAGE_BYTES = 64 * 1024 * 1024;
 
@@ -119,7 +121,8 @@ export function createBootMaker(deps: BootMakerDeps) {
 async function probe(fetchAgent: AgentFetch, signal: AbortSignal): Promise<AgentHealth | undefined> {
   signal.throwIfAborted();
   try {
-    const response = await fetchAgent(new Request(`http://agent${AGENT_PATHS.health}`, { signal }));
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
+    const response = await fetchAgent(new Request(`http://agent${AGENT_PATHS.health}`, { signal: limit }));
     if (!response.ok) return undefined;
     return AgentHealth.parse(await response.json());
   } catch {
