@@ -32,8 +32,12 @@ export async function buildAgent(outDir: string): Promise<void> {
 }
 
 /** Makes the agent's root file system: the built parts, the runtime at `bunPath`, and the libraries it loads. */
-export async function assembleAgentRoot(rootDir: string, options: { readonly agentDir: string; readonly bunPath: string }): Promise<void> {
-  for (const directory of ["dev", "etc", "proc", "run", "tmp", "var/lib/atoll"]) await mkdir(join(rootDir, directory), { recursive: true });
+export async function assembleAgentRoot(
+  rootDir: string,
+  options: { readonly agentDir: string; readonly bunPath: string },
+): Promise<void> {
+  for (const directory of ["dev", "etc", "proc", "run", "tmp", "var/lib/atoll"])
+    await mkdir(join(rootDir, directory), { recursive: true });
   const put = async (from: string, to: string): Promise<void> => {
     await mkdir(dirname(join(rootDir, to)), { recursive: true });
     await copyFile(from, join(rootDir, to));

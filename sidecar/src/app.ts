@@ -1,4 +1,11 @@
-import { AGENT_MAX_WAIT_MS, AGENT_PATHS, AgentCreateCommand, FILE_SIZE_HEADER, FRAME_MEDIA_TYPE, type AgentHealth } from "#api/agent.ts";
+import {
+  AGENT_MAX_WAIT_MS,
+  AGENT_PATHS,
+  AgentCreateCommand,
+  FILE_SIZE_HEADER,
+  FRAME_MEDIA_TYPE,
+  type AgentHealth,
+} from "#api/agent.ts";
 import { CommandId, ContainerName } from "#api/scalars.ts";
 import { sha256 } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
@@ -25,7 +32,11 @@ export interface AgentAppDeps {
 interface Route {
   readonly method: string;
   readonly pattern: RegExp;
-  handle(call: { readonly request: Request; readonly query: URLSearchParams; readonly params: readonly string[] }): Response | Promise<Response>;
+  handle(call: {
+    readonly request: Request;
+    readonly query: URLSearchParams;
+    readonly params: readonly string[];
+  }): Response | Promise<Response>;
 }
 
 /** The agent as a function from request to response: routes over ports, errors as problem documents. */
@@ -38,8 +49,12 @@ export function createAgentApp(deps: AgentAppDeps): (request: Request) => Promis
       return await dispatch(routes, request, url);
     } catch (error) {
       const problem = asProblemError(error);
-      if (problem.status >= 500) deps.log.error("request failed", { method: request.method, path: url.pathname, error });
-      return Response.json(problem.toProblem(), { status: problem.status, headers: { "content-type": "application/problem+json" } });
+      if (problem.status >= 500)
+        deps.log.error("request failed", { method: request.method, path: url.pathname, error });
+      return Response.json(problem.toProblem(), {
+        status: problem.status,
+        headers: { "content-type": "application/problem+json" },
+      });
     }
   };
 }
@@ -50,7 +65,8 @@ function dispatch(routes: readonly Route[], request: Request, url: URL): Respons
     const match = route.pattern.exec(url.pathname);
     if (match === null) continue;
     known = true;
-    if (route.method === request.method) return route.handle({ request, query: url.searchParams, params: match.slice(1) });
+    if (route.method === request.method)
+      return route.handle({ request, query: url.searchParams, params: match.slice(1) });
   }
   if (known) throw new ProblemError("method-not-allowed", `The agent has no ${request.method} for this path.`);
   throw new ProblemError("not-found", "The agent has no such path.");
@@ -60,7 +76,8 @@ function healthRoute({ containers, version, instance }: AgentAppDeps): Route {
   return {
     method: "GET",
     pattern: new RegExp(`^${AGENT_PATHS.health}$`),
-    handle: () => Response.json({ status: "ok", version, instance, containers: containers.list() } satisfies AgentHealth),
+    handle: () =>
+      Response.json({ status: "ok", version, instance, containers: containers.list() } satisfies AgentHealth),
   };
 }
 
@@ -103,7 +120,11 @@ function commandRoutes({ commands, maxStreams }: AgentAppDeps): Route[] {
         const offset = readCount(query, "offset", { fallback: 0, most: Number.MAX_SAFE_INTEGER, slug: "bad-offset" });
         const free = takePlace();
         try {
-          const body = commands.output(commandId(params), params[1] as StreamName, { offset, signal: request.signal, onClosed: free });
+          const body = commands.output(commandId(params), params[1] as StreamName, {
+            offset,
+            signal: request.signal,
+            onClosed: free,
+          });
           return new Response(body, { headers: { "content-type": FRAME_MEDIA_TYPE } });
         } catch (error) {
           free();
@@ -140,7 +161,10 @@ function fileRoutes({ files, maxStreams }: AgentAppDeps): Route[] {
       handle({ query }) {
         const free = takePlace();
         try {
-          const { body, sizeBytes } = files.read(query.get("path") ?? "", { container: containerOf(query), onClosed: free });
+          const { body, sizeBytes } = files.read(query.get("path") ?? "", {
+            container: containerOf(query),
+            onClosed: free,
+          });
           const headers: Record<string, string> = { "content-type": "application/octet-stream" };
           if (sizeBytes !== undefined) headers[FILE_SIZE_HEADER] = String(sizeBytes);
           return new Response(body, { headers });
@@ -176,10 +200,16 @@ function parseCommand(value: unknown): AgentCreateCommand {
   }
   const { args, env = {}, cwd = "" } = parsed.data;
   if ([...args, ...Object.keys(env), ...Object.values(env), cwd].some((text) => text.includes("\0"))) {
-    throw new ProblemError("bad-request", "The command has a zero character in its arguments, environment or working directory.");
+    throw new ProblemError(
+      "bad-request",
+      "The command has a zero character in its arguments, environment or working directory.",
+    );
   }
   if (Object.keys(env).some((key) => key === "" || key.includes("="))) {
-    throw new ProblemError("bad-request", "The command has an environment variable whose name is empty or has an equals sign.");
+    throw new ProblemError(
+      "bad-request",
+      "The command has an environment variable whose name is empty or has an equals sign.",
+    );
   }
   return parsed.data;
 }
@@ -187,7 +217,8 @@ function parseCommand(value: unknown): AgentCreateCommand {
 function containerOf(query: URLSearchParams): string | undefined {
   const name = query.get("container");
   if (name === null) return undefined;
-  if (!ContainerName.safeParse(name).success) throw new ProblemError("unknown-container", "The container's name is not a DNS label.");
+  if (!ContainerName.safeParse(name).success)
+    throw new ProblemError("unknown-container", "The container's name is not a DNS label.");
   return name;
 }
 

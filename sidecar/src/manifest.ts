@@ -1,7 +1,8 @@
 import { z } from "zod";
 
 const MIB = 1 << 20;
-const count = (fallback: number, least: number, most: number) => z.coerce.number().int().min(least).max(most).default(fallback);
+const count = (fallback: number, least: number, most: number) =>
+  z.coerce.number().int().min(least).max(most).default(fallback);
 
 /** Environment of the agent. The program parses with it; what starts the program renders it. */
 export const AgentEnvironment = z.object({
@@ -40,7 +41,12 @@ export const AGENT_FILES = {
 } as const;
 
 /** Process of the agent's container: the supervisor, which starts and restarts the program and reaps orphans. */
-export const AGENT_COMMAND: readonly string[] = [AGENT_FILES.supervisor, AGENT_FILES.runtime, "--smol", AGENT_FILES.program];
+export const AGENT_COMMAND: readonly string[] = [
+  AGENT_FILES.supervisor,
+  AGENT_FILES.runtime,
+  "--smol",
+  AGENT_FILES.program,
+];
 
 /**
  * Capabilities without effect in gVisor. Each container of a sandbox gets three of them, a set

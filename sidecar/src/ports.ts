@@ -15,7 +15,10 @@ export interface OutputOptions {
 /** Commands in the sandbox's containers. Throws ProblemError only. */
 export interface Commands {
   /** Starts a command, or answers with the one that has this id and digest. `digest` is of the whole request. */
-  start(request: AgentCreateCommand, options: { readonly container: string | undefined; readonly digest: string }): AgentCommand;
+  start(
+    request: AgentCreateCommand,
+    options: { readonly container: string | undefined; readonly digest: string },
+  ): AgentCommand;
   get(id: string): AgentCommand;
   /** Answers when the command has ended, or after `waitMs`. */
   wait(id: string, waitMs: number, signal: AbortSignal): Promise<AgentCommand>;
@@ -40,7 +43,11 @@ export interface Files {
   /** Nothing of the file can be seen before all of it is there. `sizeBytes` is what the sender announced. */
   write(
     path: string,
-    options: { readonly container: string | undefined; readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null; readonly sizeBytes: number | undefined },
+    options: {
+      readonly container: string | undefined;
+      readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+      readonly sizeBytes: number | undefined;
+    },
   ): Promise<void>;
 }
 

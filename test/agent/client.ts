@@ -13,9 +13,16 @@ export interface Collected {
 }
 
 /** Starts a command in `main` and gives its id. */
-export async function start(sandbox: AgentSandbox, args: readonly string[], options: CommandOptions = {}): Promise<string> {
+export async function start(
+  sandbox: AgentSandbox,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<string> {
   const { container = "main", id = randomUUID(), ...rest } = options;
-  const response = await sandbox.fetch(`/v1/commands?container=${container}`, { method: "POST", body: JSON.stringify({ id, args, ...rest }) });
+  const response = await sandbox.fetch(`/v1/commands?container=${container}`, {
+    method: "POST",
+    body: JSON.stringify({ id, args, ...rest }),
+  });
   if (response.status !== 202) throw new Error(`The command did not start: ${await response.text()}`);
   AgentCommand.parse(await response.json());
   return id;
@@ -29,7 +36,12 @@ export async function ended(sandbox: AgentSandbox, id: string): Promise<AgentCom
   }
 }
 
-export async function collect(sandbox: AgentSandbox, id: string, stream: "stdout" | "stderr", options: { offset?: number; most?: number } = {}): Promise<Collected> {
+export async function collect(
+  sandbox: AgentSandbox,
+  id: string,
+  stream: "stdout" | "stderr",
+  options: { offset?: number; most?: number } = {},
+): Promise<Collected> {
   return readFrames(await sandbox.fetch(`/v1/commands/${id}/${stream}?offset=${options.offset ?? 0}`), options.most);
 }
 
@@ -61,7 +73,9 @@ export function shell(sandbox: AgentSandbox, script: string, options: CommandOpt
 }
 
 /** Status and slug of an answer that is an error. */
-export async function problemOf(response: Response): Promise<{ status: number; slug: string | undefined; problem: Problem }> {
+export async function problemOf(
+  response: Response,
+): Promise<{ status: number; slug: string | undefined; problem: Problem }> {
   const problem = Problem.parse(await response.json());
   return { status: response.status, slug: problemSlug(problem.type), problem };
 }

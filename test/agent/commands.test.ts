@@ -49,7 +49,10 @@ describe("start", () => {
     expect((await exec(sandbox, ["pwd"], { cwd: "lib/.." })).stdout).toBe("/usr\n");
     expect((await exec(sandbox, ["pwd"], { cwd: "../../../etc" })).stdout).toBe("/etc\n");
     for (const cwd of ["/missing", "/etc/passwd", "/dev/null/x"]) {
-      const response = await sandbox.fetch("/v1/commands?container=main", { method: "POST", body: JSON.stringify({ id: randomUUID(), args: ["true"], cwd }) });
+      const response = await sandbox.fetch("/v1/commands?container=main", {
+        method: "POST",
+        body: JSON.stringify({ id: randomUUID(), args: ["true"], cwd }),
+      });
       expect(await problemOf(response)).toMatchObject({ status: 400, slug: "bad-working-directory" });
     }
   });
@@ -59,7 +62,10 @@ describe("start", () => {
     await ended(sandbox, id);
     await start(sandbox, ["sh", "-c", "echo once >> /root/count"], { id });
     expect((await exec(sandbox, ["cat", "/root/count"])).stdout).toBe("once\n");
-    const other = await sandbox.fetch("/v1/commands?container=main", { method: "POST", body: JSON.stringify({ id, args: ["false"] }) });
+    const other = await sandbox.fetch("/v1/commands?container=main", {
+      method: "POST",
+      body: JSON.stringify({ id, args: ["false"] }),
+    });
     expect(await problemOf(other)).toMatchObject({ status: 422, slug: "idempotency-mismatch" });
   });
 
@@ -72,7 +78,10 @@ describe("start", () => {
     ["?container=main", { args: ["true"], env: { "A=B": "" } }, 400, "bad-request"],
     ["?container=main", { args: ["x".repeat(1 << 20)] }, 413, "body-too-large"],
   ])("%s %# is refused", async (query, command, status, slug) => {
-    const response = await sandbox.fetch(`/v1/commands${query}`, { method: "POST", body: JSON.stringify({ id: randomUUID(), ...command }) });
+    const response = await sandbox.fetch(`/v1/commands${query}`, {
+      method: "POST",
+      body: JSON.stringify({ id: randomUUID(), ...command }),
+    });
     expect(await problemOf(response)).toMatchObject({ status, slug });
   });
 
@@ -80,7 +89,11 @@ describe("start", () => {
     await sandbox.addTarget({ name: "later", args: ["/bin/sleep", "1"] });
     expect((await exec(sandbox, ["echo", "hi"], { container: "later" })).stdout).toBe("hi\n");
     const answer = await until(
-      () => sandbox.fetch("/v1/commands?container=later", { method: "POST", body: JSON.stringify({ id: randomUUID(), args: ["true"] }) }),
+      () =>
+        sandbox.fetch("/v1/commands?container=later", {
+          method: "POST",
+          body: JSON.stringify({ id: randomUUID(), args: ["true"] }),
+        }),
       (response) => response.status !== 202,
     );
     expect(await problemOf(answer)).toMatchObject({ status: 409, slug: "container-ended" });
@@ -89,7 +102,11 @@ describe("start", () => {
   });
 
   test("loses none of 64 commands at once", async () => {
-    const all = await Promise.all(Array.from({ length: 64 }, (_, index) => shell(sandbox, `echo out ${index}; echo err ${index} >&2; exit ${index}`)));
+    const all = await Promise.all(
+      Array.from({ length: 64 }, (_, index) =>
+        shell(sandbox, `echo out ${index}; echo err ${index} >&2; exit ${index}`),
+      ),
+    );
     expect(all.map(({ exitCode, stdout, stderr }) => [exitCode, stdout, stderr])).toEqual(
       all.map((_, index) => [index, `out ${index}\n`, `err ${index}\n`]),
     );
@@ -102,23 +119,33 @@ describe("end", () => {
     const id = await start(sandbox, ["bash", "-c", script], { timeoutMs: 1500 });
     expect(await ended(sandbox, id)).toMatchObject({ exitCode: -1, signal: 9, endedBy: "timeout" });
     expect((await collect(sandbox, id, "stdout")).bytes.toString()).toBe("before\n");
-    const left = await until(() => shell(sandbox, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep 100[0-9]' || true"), ({ stdout }) => stdout === "");
+    const left = await until(
+      () => shell(sandbox, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep 100[0-9]' || true"),
+      ({ stdout }) => stdout === "",
+    );
     expect(left.stdout).toBe("");
   });
 
   test("a kill is idempotent, and does nothing to an ended command", async () => {
     const id = await start(sandbox, ["sleep", "1000"]);
-    for (let repeat = 0; repeat < 2; repeat += 1) expect((await sandbox.fetch(`/v1/commands/${id}`, { method: "DELETE" })).status).toBe(204);
+    for (let repeat = 0; repeat < 2; repeat += 1)
+      expect((await sandbox.fetch(`/v1/commands/${id}`, { method: "DELETE" })).status).toBe(204);
     expect(await ended(sandbox, id)).toMatchObject({ exitCode: -1, signal: 9, endedBy: "kill" });
     const done = await exec(sandbox, ["true"]);
     expect((await sandbox.fetch(`/v1/commands/${done.id}`, { method: "DELETE" })).status).toBe(204);
     expect(await ended(sandbox, done.id)).toMatchObject({ exitCode: 0, endedBy: null });
-    expect(await problemOf(await sandbox.fetch(`/v1/commands/${randomUUID()}`, { method: "DELETE" }))).toMatchObject({ status: 404, slug: "command-not-found" });
+    expect(await problemOf(await sandbox.fetch(`/v1/commands/${randomUUID()}`, { method: "DELETE" }))).toMatchObject({
+      status: 404,
+      slug: "command-not-found",
+    });
   });
 
   test("a poll gives null after its time while the command runs", async () => {
     const id = await start(sandbox, ["sleep", "1000"]);
-    expect(await (await sandbox.fetch(`/v1/commands/${id}?waitMs=100`)).json()).toMatchObject({ state: "running", exitCode: null });
+    expect(await (await sandbox.fetch(`/v1/commands/${id}?waitMs=100`)).json()).toMatchObject({
+      state: "running",
+      exitCode: null,
+    });
     expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}?waitMs=30001`))).toMatchObject({ status: 400 });
     await sandbox.fetch(`/v1/commands/${id}`, { method: "DELETE" });
   });
@@ -128,21 +155,32 @@ describe("standard input", () => {
   test("stays open until it is closed, and keeps bodies whole", async () => {
     const id = await start(sandbox, ["cat"]);
     const bodies = Array.from({ length: 8 }, (_, index) => Buffer.alloc(300_000, 97 + index));
-    await Promise.all(bodies.map(async (body) => expect((await sandbox.fetch(`/v1/commands/${id}/stdin`, { method: "POST", body })).status).toBe(204)));
+    await Promise.all(
+      bodies.map(async (body) =>
+        expect((await sandbox.fetch(`/v1/commands/${id}/stdin`, { method: "POST", body })).status).toBe(204),
+      ),
+    );
     expect(await (await sandbox.fetch(`/v1/commands/${id}?waitMs=100`)).json()).toMatchObject({ state: "running" });
     expect((await sandbox.fetch(`/v1/commands/${id}/stdin/close`, { method: "POST" })).status).toBe(204);
     expect((await ended(sandbox, id)).exitCode).toBe(0);
     const { bytes } = await collect(sandbox, id, "stdout");
     const runs = bytes.toString().match(/(.)\1*/g) ?? [];
     expect(runs.map((text) => text.length)).toEqual(bodies.map(({ length }) => length));
-    expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdin`, { method: "POST", body: "x" }))).toMatchObject({ status: 409, slug: "command-ended" });
+    expect(
+      await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdin`, { method: "POST", body: "x" })),
+    ).toMatchObject({ status: 409, slug: "command-ended" });
   });
 
   test("closed twice or closed by its reader is 409", async () => {
     const id = await start(sandbox, ["sh", "-c", "exec <&-; echo closed; sleep 1000"]);
     await collect(sandbox, id, "stdout", { most: 7 });
-    expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdin`, { method: "POST", body: "x" }))).toMatchObject({ status: 409, slug: "stdin-closed" });
-    expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdin/close`, { method: "POST" }))).toMatchObject({ status: 409, slug: "stdin-closed" });
+    expect(
+      await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdin`, { method: "POST", body: "x" })),
+    ).toMatchObject({ status: 409, slug: "stdin-closed" });
+    expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdin/close`, { method: "POST" }))).toMatchObject({
+      status: 409,
+      slug: "stdin-closed",
+    });
     await sandbox.fetch(`/v1/commands/${id}`, { method: "DELETE" });
   });
 
@@ -156,8 +194,17 @@ describe("standard input", () => {
 });
 
 test("requests without a valid token are refused", async () => {
-  const tokens = [null, "x", await sandbox.token({ agentId: "other" }), await sandbox.token({ expiresAtMs: Date.now() - 1 })];
-  for (const token of tokens) expect(await problemOf(await sandbox.fetch("/v1/health", { token }))).toMatchObject({ status: 401, slug: "unauthorized" });
+  const tokens = [
+    null,
+    "x",
+    await sandbox.token({ agentId: "other" }),
+    await sandbox.token({ expiresAtMs: Date.now() - 1 }),
+  ];
+  for (const token of tokens)
+    expect(await problemOf(await sandbox.fetch("/v1/health", { token }))).toMatchObject({
+      status: 401,
+      slug: "unauthorized",
+    });
   expect(await problemOf(await sandbox.fetch("/v1/nothing"))).toMatchObject({ status: 404 });
   expect(await problemOf(await sandbox.fetch("/v1/health", { method: "POST" }))).toMatchObject({ status: 405 });
 });

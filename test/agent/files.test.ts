@@ -13,10 +13,17 @@ beforeAll(async () => {
   sandbox = await startSandbox({
     targets: [
       { name: "main", cwd: "/srv" },
-      { name: "side", user: { uid: 1234, gid: 4321 }, capabilities: ["CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_FOWNER", "CAP_DAC_OVERRIDE"] },
+      {
+        name: "side",
+        user: { uid: 1234, gid: 4321 },
+        capabilities: ["CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_FOWNER", "CAP_DAC_OVERRIDE"],
+      },
     ],
   });
-  await shell(sandbox, "echo main > /root/who; mkdir -p /srv/dir; mkfifo /srv/fifo; mknod /srv/device c 1 5; ln -s / /srv/up; ln -s /etc/hostname-x /srv/dangling; ln -s loop /srv/loop; echo target > /srv/real; ln -s real /srv/link; ln -s ../../../../../../root/who /srv/climb; ln /srv/real /srv/hard");
+  await shell(
+    sandbox,
+    "echo main > /root/who; mkdir -p /srv/dir; mkfifo /srv/fifo; mknod /srv/device c 1 5; ln -s / /srv/up; ln -s /etc/hostname-x /srv/dangling; ln -s loop /srv/loop; echo target > /srv/real; ln -s real /srv/link; ln -s ../../../../../../root/who /srv/climb; ln /srv/real /srv/hard",
+  );
   await shell(sandbox, "echo side > /root/who", { container: "side" });
 }, 60_000);
 afterAll(async () => sandbox?.[Symbol.asyncDispose]());
@@ -24,8 +31,17 @@ afterAll(async () => sandbox?.[Symbol.asyncDispose]());
 function get(path: string, container = "main") {
   return sandbox.fetch(`/v1/files?container=${container}&path=${encodeURIComponent(path)}`);
 }
-function put(path: string, body: string | Uint8Array | Readable = "", container = "main", headers: Record<string, string> = {}) {
-  return sandbox.fetch(`/v1/files?container=${container}&path=${encodeURIComponent(path)}`, { method: "PUT", body, headers });
+function put(
+  path: string,
+  body: string | Uint8Array | Readable = "",
+  container = "main",
+  headers: Record<string, string> = {},
+) {
+  return sandbox.fetch(`/v1/files?container=${container}&path=${encodeURIComponent(path)}`, {
+    method: "PUT",
+    body,
+    headers,
+  });
 }
 async function text(path: string, container = "main"): Promise<string> {
   return (await get(path, container)).text();
@@ -34,7 +50,11 @@ async function text(path: string, container = "main"): Promise<string> {
 describe("GET", () => {
   test("reads files, absolute and relative, with their length", async () => {
     const response = await get("real");
-    expect([response.status, response.headers.get(FILE_SIZE_HEADER), await response.text()]).toEqual([200, "7", "target\n"]);
+    expect([response.status, response.headers.get(FILE_SIZE_HEADER), await response.text()]).toEqual([
+      200,
+      "7",
+      "target\n",
+    ]);
     expect(await text("/srv/./dir/../real")).toBe("target\n");
   });
 
@@ -73,8 +93,14 @@ describe("GET", () => {
 describe("PUT", () => {
   test("gives the file to the container's user, mode 0666, and makes parents", async () => {
     expect((await put("/data/a/b/file", "hello", "side")).status).toBe(204);
-    const { stdout } = await shell(sandbox, "stat -c '%n %a %u %g' /data /data/a /data/a/b /data/a/b/file; cat /data/a/b/file; ls -A /data/a/b", { container: "side" });
-    expect(stdout).toBe("/data 755 1234 4321\n/data/a 755 1234 4321\n/data/a/b 755 1234 4321\n/data/a/b/file 666 1234 4321\nhellofile\n");
+    const { stdout } = await shell(
+      sandbox,
+      "stat -c '%n %a %u %g' /data /data/a /data/a/b /data/a/b/file; cat /data/a/b/file; ls -A /data/a/b",
+      { container: "side" },
+    );
+    expect(stdout).toBe(
+      "/data 755 1234 4321\n/data/a 755 1234 4321\n/data/a/b 755 1234 4321\n/data/a/b/file 666 1234 4321\nhellofile\n",
+    );
   });
 
   test("writes empty, chunked and relative files", async () => {
@@ -87,7 +113,11 @@ describe("PUT", () => {
     await shell(sandbox, "echo old > /srv/old; ln /srv/old /srv/other; ln -s old /srv/to-old; ln -s new /srv/to-new");
     expect((await put("/srv/to-old", "new")).status).toBe(204);
     expect((await put("/srv/to-new", "made")).status).toBe(204);
-    expect([await text("/srv/old"), await text("/srv/other"), await text("/srv/new")]).toEqual(["new", "old\n", "made"]);
+    expect([await text("/srv/old"), await text("/srv/other"), await text("/srv/new")]).toEqual([
+      "new",
+      "old\n",
+      "made",
+    ]);
     expect((await shell(sandbox, "readlink /srv/to-old /srv/to-new")).stdout).toBe("old\nnew\n");
   });
 
@@ -118,12 +148,20 @@ describe("PUT", () => {
     await new Promise<void>((resolve) => {
       void sandbox.token().then((token) => {
         const headers = { authorization: `Bearer ${token}`, "content-length": "1000000" };
-        const request = httpRequest({ socketPath: sandbox.socketPath, path: "/v1/files?container=main&path=/srv/dir/cut", method: "PUT", headers });
+        const request = httpRequest({
+          socketPath: sandbox.socketPath,
+          path: "/v1/files?container=main&path=/srv/dir/cut",
+          method: "PUT",
+          headers,
+        });
         request.on("error", () => resolve());
         request.write(Buffer.alloc(500_000), () => setTimeout(() => request.destroy(), 100));
       });
     });
-    const left = await until(() => shell(sandbox, "ls -A /srv/dir"), ({ stdout }) => stdout === "");
+    const left = await until(
+      () => shell(sandbox, "ls -A /srv/dir"),
+      ({ stdout }) => stdout === "",
+    );
     expect(left.stdout).toBe("");
   });
 

@@ -15,7 +15,8 @@ beforeAll(async () => {
       { name: "plain", capabilities: [], user: { uid: 1000, gid: 1000 }, noNewPrivileges: true },
     ],
   });
-  for (const container of ["side", "plain"]) await sandbox.fetch(`/v1/files?container=${container}&path=/secret`, { method: "PUT", body: "of the sibling" });
+  for (const container of ["side", "plain"])
+    await sandbox.fetch(`/v1/files?container=${container}&path=/secret`, { method: "PUT", body: "of the sibling" });
 }, 60_000);
 afterAll(async () => sandbox?.[Symbol.asyncDispose]());
 
@@ -48,11 +49,16 @@ for pid in sorted(int(p) for p in os.listdir("/proc") if p.isdigit()):
 describe("a command", () => {
   test("cannot look into the agent, its supervisor or a sibling container", async () => {
     const pids = new Map<string, number>();
-    const health = (await (await sandbox.fetch("/v1/health")).json()) as { containers: { name: string; pid: number }[] };
+    const health = (await (await sandbox.fetch("/v1/health")).json()) as {
+      containers: { name: string; pid: number }[];
+    };
     for (const { name, pid } of health.containers) pids.set(name, pid);
     const { stdout, exitCode, stderr } = await exec(sandbox, ["python3", "-c", ATTACK]);
     expect([exitCode, stderr]).toEqual([0, ""]);
-    const seen = stdout.trim().split("\n").map((line) => line.split(" "));
+    const seen = stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" "));
     const got = (pid: number): string | undefined => seen.find(([number]) => Number(number) === pid)?.at(-1);
     const agent = seen.find(([, name]) => name === "bun");
     expect(agent?.at(-1)).toBe("-");
@@ -61,22 +67,31 @@ describe("a command", () => {
     expect(got(pids.get("plain") ?? 0)).toBe("-");
   });
 
-  test.each(["main", "side", "plain"])("in %s has exactly its container's bounding set, and never SYS_PTRACE", async (container) => {
-    const fields = "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Uid|Gid|Groups)'";
-    const health = (await (await sandbox.fetch("/v1/health")).json()) as { containers: { name: string; pid: number }[] };
-    const pid = health.containers.find(({ name }) => name === container)?.pid;
-    const own = parseFields((await shell(sandbox, `${fields} /proc/self/status`, { container })).stdout);
-    const target = parseFields((await shell(sandbox, `${fields} /proc/${pid}/status`, { container })).stdout);
-    expect(own["CapBnd"]).toBe(target["CapBnd"]);
-    expect(own["NoNewPrivs"]).toBe(target["NoNewPrivs"]);
-    expect([own["CapPrm"], own["CapEff"]]).toEqual([target["CapBnd"], target["CapBnd"]]);
-    expect(BigInt(`0x${own["CapBnd"]}`) & (1n << 19n)).toBe(0n);
-    expect([own["Uid"], own["Gid"]]).toEqual(["0\t0\t0\t0", "0\t0\t0\t0"]);
-    expect(BigInt(`0x${own["CapAmb"]}`)).toBe(0n);
-  });
+  test.each(["main", "side", "plain"])(
+    "in %s has exactly its container's bounding set, and never SYS_PTRACE",
+    async (container) => {
+      const fields = "grep -E '^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Uid|Gid|Groups)'";
+      const health = (await (await sandbox.fetch("/v1/health")).json()) as {
+        containers: { name: string; pid: number }[];
+      };
+      const pid = health.containers.find(({ name }) => name === container)?.pid;
+      const own = parseFields((await shell(sandbox, `${fields} /proc/self/status`, { container })).stdout);
+      const target = parseFields((await shell(sandbox, `${fields} /proc/${pid}/status`, { container })).stdout);
+      expect(own["CapBnd"]).toBe(target["CapBnd"]);
+      expect(own["NoNewPrivs"]).toBe(target["NoNewPrivs"]);
+      expect([own["CapPrm"], own["CapEff"]]).toEqual([target["CapBnd"], target["CapBnd"]]);
+      expect(BigInt(`0x${own["CapBnd"]}`) & (1n << 19n)).toBe(0n);
+      expect([own["Uid"], own["Gid"]]).toEqual(["0\t0\t0\t0", "0\t0\t0\t0"]);
+      expect(BigInt(`0x${own["CapAmb"]}`)).toBe(0n);
+    },
+  );
 
   test("has no descriptor of the agent, default signals and its container's limits", async () => {
-    const { stdout } = await exec(sandbox, ["python3", "-c", "import os; print(sorted(os.listdir('/proc/self/fd'))[:3], [os.readlink(f'/proc/self/fd/{n}').split(':')[0] for n in (0, 1, 2)], len(os.listdir('/proc/self/fd')))"]);
+    const { stdout } = await exec(sandbox, [
+      "python3",
+      "-c",
+      "import os; print(sorted(os.listdir('/proc/self/fd'))[:3], [os.readlink(f'/proc/self/fd/{n}').split(':')[0] for n in (0, 1, 2)], len(os.listdir('/proc/self/fd')))",
+    ]);
     expect(stdout).toBe("['0', '1', '2'] ['pipe', 'pipe', 'pipe'] 4\n");
     const { stdout: ignored } = await shell(sandbox, "trap - PIPE; yes | head -1");
     expect(ignored).toBe("y\n");
@@ -85,7 +100,11 @@ describe("a command", () => {
   });
 
   test("leads its own session and group", async () => {
-    const { stdout } = await exec(sandbox, ["python3", "-c", "import os; print(os.getpid() == os.getsid(0) == os.getpgid(0))"]);
+    const { stdout } = await exec(sandbox, [
+      "python3",
+      "-c",
+      "import os; print(os.getpid() == os.getsid(0) == os.getpgid(0))",
+    ]);
     expect(stdout).toBe("True\n");
   });
 });
@@ -101,5 +120,10 @@ test("the agent's capabilities hold those that containers have by default", () =
 });
 
 function parseFields(text: string): Record<string, string> {
-  return Object.fromEntries(text.trim().split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
+  return Object.fromEntries(
+    text
+      .trim()
+      .split("\n")
+      .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
+  );
 }

@@ -10,7 +10,10 @@ let small: AgentSandbox;
 
 beforeAll(async () => {
   sandbox = await startSandbox({ targets: [{ name: "main" }] });
-  small = await startSandbox({ targets: [{ name: "main" }], agentEnv: { ATOLL_JOURNAL_BUDGET_BYTES: String(BUDGET_BYTES), ATOLL_MAX_COMMANDS: "32" } });
+  small = await startSandbox({
+    targets: [{ name: "main" }],
+    agentEnv: { ATOLL_JOURNAL_BUDGET_BYTES: String(BUDGET_BYTES), ATOLL_MAX_COMMANDS: "32" },
+  });
 }, 60_000);
 afterAll(async () => {
   await sandbox?.[Symbol.asyncDispose]();
@@ -48,7 +51,10 @@ describe("a stream", () => {
     const expected = pattern(total);
     let received = Buffer.alloc(0);
     for (let cuts = 0; ; cuts += 1) {
-      const part = await collect(sandbox, id, "stdout", { offset: received.length, ...(cuts < 60 ? { most: 1 + ((cuts * 7919) % 500_000) } : {}) });
+      const part = await collect(sandbox, id, "stdout", {
+        offset: received.length,
+        ...(cuts < 60 ? { most: 1 + ((cuts * 7919) % 500_000) } : {}),
+      });
       received = Buffer.concat([received, part.bytes]);
       if (part.ended === undefined) continue;
       expect(part.ended).toEqual({ kind: "end", totalBytes: total });
@@ -71,15 +77,22 @@ describe("a stream", () => {
   }, 60_000);
 
   test("keeps apart what is written to /dev/stdout and /dev/stderr", async () => {
-    const { stdout, stderr } = await shell(sandbox, "echo a; echo b > /dev/stderr; echo c > /dev/stdout; echo d >&2; echo e >> /dev/stderr");
+    const { stdout, stderr } = await shell(
+      sandbox,
+      "echo a; echo b > /dev/stderr; echo c > /dev/stdout; echo d >&2; echo e >> /dev/stderr",
+    );
     expect([stdout, stderr]).toEqual(["a\nc\n", "b\nd\ne\n"]);
   });
 
   test("ends with the direct process, though a survivor holds the pipe, and the survivor goes on", async () => {
-    const script = "(sleep 0.5; i=0; while [ $i -lt 300 ]; do head -c 65536 /dev/zero || exit 1; i=$((i+1)); done; echo done > /root/survivor) & echo started";
+    const script =
+      "(sleep 0.5; i=0; while [ $i -lt 300 ]; do head -c 65536 /dev/zero || exit 1; i=$((i+1)); done; echo done > /root/survivor) & echo started";
     const { stdout, exitCode } = await shell(sandbox, script);
     expect([stdout, exitCode]).toEqual(["started\n", 0]);
-    const survivor = await until(() => exec(sandbox, ["cat", "/root/survivor"]), ({ stdout: text }) => text !== "");
+    const survivor = await until(
+      () => exec(sandbox, ["cat", "/root/survivor"]),
+      ({ stdout: text }) => text !== "",
+    );
     expect(survivor.stdout).toBe("done\n");
   }, 60_000);
 
@@ -97,7 +110,10 @@ describe("a stream", () => {
     expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/vnd.atoll.frames"]);
     await response.body?.cancel();
     for (const offset of ["-1", "x", "1.5", "99999999999999999999"]) {
-      expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdout?offset=${offset}`))).toMatchObject({ status: 400, slug: "bad-offset" });
+      expect(await problemOf(await sandbox.fetch(`/v1/commands/${id}/stdout?offset=${offset}`))).toMatchObject({
+        status: 400,
+        slug: "bad-offset",
+      });
     }
     await sandbox.fetch(`/v1/commands/${id}`, { method: "DELETE" });
   });
@@ -111,19 +127,28 @@ describe("the budget", () => {
     const answer = await problemOf(await small.fetch(`/v1/commands/${old.id}/stdout`));
     expect(answer).toMatchObject({ status: 410, slug: "output-gone", problem: { firstByte: 3 * MIB } });
     expect((await collect(small, newer.id, "stdout")).bytes.length).toBe(3 * MIB);
-    expect((await collect(small, old.id, "stdout", { offset: 3 * MIB })).ended).toEqual({ kind: "end", totalBytes: 3 * MIB });
+    expect((await collect(small, old.id, "stdout", { offset: 3 * MIB })).ended).toEqual({
+      kind: "end",
+      totalBytes: 3 * MIB,
+    });
   }, 60_000);
 
   test("drops the oldest bytes of a command that nobody reads", async () => {
     const total = 40 * MIB;
     const id = await start(small, ["python3", "-c", PATTERN, String(total), "5"]);
     const { stdout } = await ended(small, id);
-    const settled = await until(async () => (await ended(small, id)).stdout, ({ complete }) => complete);
+    const settled = await until(
+      async () => (await ended(small, id)).stdout,
+      ({ complete }) => complete,
+    );
     expect(stdout.first).toBeGreaterThan(0);
     expect(settled.end).toBe(total);
     expect(settled.end - settled.first).toBeLessThanOrEqual(BUDGET_BYTES);
     expect(settled.end - settled.first).toBeGreaterThan(BUDGET_BYTES / 2);
-    expect(await problemOf(await small.fetch(`/v1/commands/${id}/stdout`))).toMatchObject({ status: 410, problem: { firstByte: settled.first } });
+    expect(await problemOf(await small.fetch(`/v1/commands/${id}/stdout`))).toMatchObject({
+      status: 410,
+      problem: { firstByte: settled.first },
+    });
     const kept = await collect(small, id, "stdout", { offset: settled.first });
     expect(sha(kept.bytes)).toBe(sha(pattern(total).subarray(settled.first)));
   }, 90_000);
@@ -133,7 +158,11 @@ describe("the budget", () => {
     const id = await start(small, ["python3", "-c", PATTERN, String(total), "9"]);
     const response = await small.fetch(`/v1/commands/${id}/stdout`);
     const waiting = await until(
-      async () => (await small.fetch(`/v1/commands/${id}?waitMs=300`)).json() as Promise<{ state: string; stdout: { first: number; end: number } }>,
+      async () =>
+        (await small.fetch(`/v1/commands/${id}?waitMs=300`)).json() as Promise<{
+          state: string;
+          stdout: { first: number; end: number };
+        }>,
       ({ stdout }) => stdout.end > BUDGET_BYTES / 2,
     );
     expect(waiting.state).toBe("running");
@@ -146,6 +175,9 @@ describe("the budget", () => {
   test("forgets the oldest ended commands when the table is full", async () => {
     const first = await exec(small, ["true"]);
     for (let count = 0; count < 32; count += 1) await exec(small, ["true"]);
-    expect(await problemOf(await small.fetch(`/v1/commands/${first.id}`))).toMatchObject({ status: 404, slug: "command-not-found" });
+    expect(await problemOf(await small.fetch(`/v1/commands/${first.id}`))).toMatchObject({
+      status: 404,
+      slug: "command-not-found",
+    });
   }, 60_000);
 });

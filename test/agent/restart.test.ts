@@ -23,8 +23,12 @@ async function health(): Promise<AgentHealth | undefined> {
 /** Kills the agent as root in a user's container can, and waits for the next one. */
 async function killAgent(): Promise<void> {
   const before = await health();
-  const killer = "for f in /proc/[0-9]*/comm; do if [ \"$(cat $f)\" = bun ]; then p=${f%/comm}; kill -9 ${p#/proc/}; fi; done";
-  await sandbox.fetch("/v1/commands?container=main", { method: "POST", body: JSON.stringify({ id: randomUUID(), args: ["sh", "-c", `sleep 0.2; ${killer}`] }) });
+  const killer =
+    'for f in /proc/[0-9]*/comm; do if [ "$(cat $f)" = bun ]; then p=${f%/comm}; kill -9 ${p#/proc/}; fi; done';
+  await sandbox.fetch("/v1/commands?container=main", {
+    method: "POST",
+    body: JSON.stringify({ id: randomUUID(), args: ["sh", "-c", `sleep 0.2; ${killer}`] }),
+  });
   await until(health, (now) => now !== undefined && now.instance !== before?.instance);
 }
 
@@ -36,20 +40,33 @@ describe("after a kill -9, the next agent", () => {
     await ended(sandbox, killed);
     const running = await start(sandbox, ["sh", "-c", "echo partial; sleep 1000"]);
     await collect(sandbox, running, "stdout", { most: 8 });
-    const request = { method: "POST", body: JSON.stringify({ id: running, args: ["sh", "-c", "echo partial; sleep 1000"] }) };
+    const request = {
+      method: "POST",
+      body: JSON.stringify({ id: running, args: ["sh", "-c", "echo partial; sleep 1000"] }),
+    };
     await killAgent();
 
     expect(await ended(sandbox, done.id)).toEqual(done.command);
     const stdout = await collect(sandbox, done.id, "stdout");
-    expect([stdout.bytes.length, stdout.bytes.every((byte) => byte === 0), stdout.ended]).toEqual([5_000_000, true, { kind: "end", totalBytes: 5_000_000 }]);
+    expect([stdout.bytes.length, stdout.bytes.every((byte) => byte === 0), stdout.ended]).toEqual([
+      5_000_000,
+      true,
+      { kind: "end", totalBytes: 5_000_000 },
+    ]);
     expect((await collect(sandbox, done.id, "stderr")).bytes.toString()).toBe("err\n");
     expect(await ended(sandbox, killed)).toMatchObject({ state: "exited", exitCode: -1, signal: 9, endedBy: "kill" });
 
-    expect(await ended(sandbox, running)).toMatchObject({ state: "unknown", exitCode: null, stdout: { first: 0, end: 8, complete: false } });
+    expect(await ended(sandbox, running)).toMatchObject({
+      state: "unknown",
+      exitCode: null,
+      stdout: { first: 0, end: 8, complete: false },
+    });
     const partial = await collect(sandbox, running, "stdout");
     expect([partial.bytes.toString(), partial.ended?.kind]).toEqual(["partial\n", "lost"]);
     expect((await collect(sandbox, running, "stderr")).ended?.kind).toBe("lost");
-    expect(await problemOf(await sandbox.fetch(`/v1/commands/${running}/stdin`, { method: "POST", body: "x" }))).toMatchObject({ status: 409, slug: "outcome-unknown" });
+    expect(
+      await problemOf(await sandbox.fetch(`/v1/commands/${running}/stdin`, { method: "POST", body: "x" })),
+    ).toMatchObject({ status: 409, slug: "outcome-unknown" });
 
     const repeat = await sandbox.fetch("/v1/commands?container=main", request);
     expect([repeat.status, ((await repeat.json()) as { state: string }).state]).toEqual([202, "unknown"]);

@@ -58,16 +58,28 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
   const keys = await generateAgentKeys();
   const socketDirectory = join(directory, "socket");
   const agentRoot = join(directory, "agent-root");
-  for (const path of [socketDirectory, agentRoot, join(directory, "upper"), join(directory, "state")]) await mkdir(path, { recursive: true });
+  for (const path of [socketDirectory, agentRoot, join(directory, "upper"), join(directory, "state")])
+    await mkdir(path, { recursive: true });
   await buildAgent(join(directory, "agent"));
-  await assembleAgentRoot(agentRoot, { agentDir: join(directory, "agent"), bunPath: join(REPOSITORY, "node_modules/@oven/bun-linux-x64/bin/bun") });
+  await assembleAgentRoot(agentRoot, {
+    agentDir: join(directory, "agent"),
+    bunPath: join(REPOSITORY, "node_modules/@oven/bun-linux-x64/bin/bun"),
+  });
   const runscPath = process.env["ATOLL_RUNSC"] ?? "/var/lib/atoll/bin/runsc";
-  const flags = [`--overlay2=root:dir=${join(directory, "upper")}`, `--root=${join(directory, "state")}`, "--ignore-cgroups", "--network=none", "--host-uds=create"];
+  const flags = [
+    `--overlay2=root:dir=${join(directory, "upper")}`,
+    `--root=${join(directory, "state")}`,
+    "--ignore-cgroups",
+    "--network=none",
+    "--host-uds=create",
+  ];
   const logPath = join(directory, "sandbox.log");
 
   /** The sandbox inherits these descriptors, so they are files and never pipes. */
   async function detached(...args: string[]): Promise<void> {
-    await run("sh", ["-c", 'exec "$@" </dev/null >>"$LOG" 2>&1', "sh", runscPath, ...flags, ...args], { env: { ...process.env, LOG: logPath } });
+    await run("sh", ["-c", 'exec "$@" </dev/null >>"$LOG" 2>&1', "sh", runscPath, ...flags, ...args], {
+      env: { ...process.env, LOG: logPath },
+    });
   }
   async function create(id: string, config: object): Promise<void> {
     const bundle = join(directory, "bundles", id);
@@ -86,9 +98,13 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
     ...options.agentEnv,
   };
   await create(sandboxId, {
-    ...baseSpec(agentRoot, [...AGENT_COMMAND], [PATH, ...Object.entries(env).map(([key, value]) => `${key}=${value}`)], AGENT_CAPABILITIES, [
-      { destination: "/run/atoll", type: "bind", source: socketDirectory, options: ["bind", "rw"] },
-    ]),
+    ...baseSpec(
+      agentRoot,
+      [...AGENT_COMMAND],
+      [PATH, ...Object.entries(env).map(([key, value]) => `${key}=${value}`)],
+      AGENT_CAPABILITIES,
+      [{ destination: "/run/atoll", type: "bind", source: socketDirectory, options: ["bind", "rw"] }],
+    ),
     annotations: { "io.kubernetes.cri.container-type": "sandbox" },
   });
   const socketPath = join(socketDirectory, "agent.sock");
@@ -107,7 +123,8 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
     runsc: async (...args) => (await run(runscPath, [...flags, ...args])).stdout,
     logs: async () => (await run("cat", [logPath])).stdout,
     async [Symbol.asyncDispose]() {
-      for (const { name } of options.targets) await detached("delete", "--force", `${sandboxId}-${name}`).catch(() => undefined);
+      for (const { name } of options.targets)
+        await detached("delete", "--force", `${sandboxId}-${name}`).catch(() => undefined);
       await detached("delete", "--force", sandboxId).catch(() => undefined);
       // runsc keeps a namespace mounted in its state directory.
       await run("umount", ["-l", join(directory, "state/null-netns")]).catch(() => undefined);
@@ -125,7 +142,11 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
   return sandbox;
 }
 
-async function targetSpec(rootfs: string, target: TargetSpec, { sandboxId, directory }: { sandboxId: string; directory: string }): Promise<object> {
+async function targetSpec(
+  rootfs: string,
+  target: TargetSpec,
+  { sandboxId, directory }: { sandboxId: string; directory: string },
+): Promise<object> {
   const isImage = (await stat(rootfs)).isFile();
   const empty = join(directory, "empty");
   await mkdir(empty, { recursive: true });
@@ -140,13 +161,26 @@ async function targetSpec(rootfs: string, target: TargetSpec, { sandboxId, direc
   const env = [PATH, `ISOLA_CONTAINER_NAME=${target.name}`, ...(target.env ?? [])];
   const hosts = join(directory, "hosts");
   await writeFile(hosts, "127.0.0.1 localhost\n");
-  const spec = baseSpec(isImage ? empty : rootfs, [...(target.args ?? ["/bin/sleep", "infinity"])], env, target.capabilities ?? DEFAULT_CAPABILITIES, [
-    { destination: "/etc/hosts", type: "bind", source: hosts, options: ["bind", "ro"] },
-  ]);
+  const spec = baseSpec(
+    isImage ? empty : rootfs,
+    [...(target.args ?? ["/bin/sleep", "infinity"])],
+    env,
+    target.capabilities ?? DEFAULT_CAPABILITIES,
+    [{ destination: "/etc/hosts", type: "bind", source: hosts, options: ["bind", "ro"] }],
+  );
   return {
     ...spec,
-    process: { ...spec.process, cwd: target.cwd ?? "/", user: target.user ?? { uid: 0, gid: 0 }, noNewPrivileges: target.noNewPrivileges ?? false },
-    annotations: { ...image, "io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": sandboxId },
+    process: {
+      ...spec.process,
+      cwd: target.cwd ?? "/",
+      user: target.user ?? { uid: 0, gid: 0 },
+      noNewPrivileges: target.noNewPrivileges ?? false,
+    },
+    annotations: {
+      ...image,
+      "io.kubernetes.cri.container-type": "container",
+      "io.kubernetes.cri.sandbox-id": sandboxId,
+    },
   };
 }
 
@@ -155,7 +189,13 @@ function baseSpec(root: string, args: string[], env: string[], capabilities: rea
   const namespaces = ["ipc", "uts", "mount", "network"].map((type) => ({ type }));
   return {
     ociVersion: "1.0.0",
-    process: { user: { uid: 0, gid: 0 }, args, env, cwd: "/", capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities } },
+    process: {
+      user: { uid: 0, gid: 0 },
+      args,
+      env,
+      cwd: "/",
+      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+    },
     root: { path: root, readonly: false },
     hostname: "atoll",
     mounts: [
@@ -171,11 +211,22 @@ function baseSpec(root: string, args: string[], env: string[], capabilities: rea
 function send(socketPath: string, path: string, init: FetchInit, token: string | null): Promise<Response> {
   return new Promise((resolve, reject) => {
     const headers = { ...(token === null ? {} : { authorization: `Bearer ${token}` }), ...init.headers };
-    const request = httpRequest({ socketPath, path, method: init.method ?? "GET", headers, agent: false, ...(init.signal ? { signal: init.signal } : {}) });
+    const request = httpRequest({
+      socketPath,
+      path,
+      method: init.method ?? "GET",
+      headers,
+      agent: false,
+      ...(init.signal ? { signal: init.signal } : {}),
+    });
     request.on("response", (response) => resolve(toResponse(response)));
     request.on("error", reject);
-    if (init.body === undefined || typeof init.body === "string" || init.body instanceof Uint8Array) request.end(init.body);
-    else (init.body instanceof Readable ? init.body : Readable.from(init.body)).on("error", (error) => request.destroy(error)).pipe(request);
+    if (init.body === undefined || typeof init.body === "string" || init.body instanceof Uint8Array)
+      request.end(init.body);
+    else
+      (init.body instanceof Readable ? init.body : Readable.from(init.body))
+        .on("error", (error) => request.destroy(error))
+        .pipe(request);
   });
 }
 

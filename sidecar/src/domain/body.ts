@@ -1,7 +1,10 @@
 import { ProblemError } from "#core/problem-error.ts";
 
 /** A JSON body of at most `mostBytes`; `bad-request` when it is none, `body-too-large` beyond. */
-export async function readJson(request: Request, mostBytes: number): Promise<{ readonly text: string; readonly value: unknown }> {
+export async function readJson(
+  request: Request,
+  mostBytes: number,
+): Promise<{ readonly text: string; readonly value: unknown }> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
@@ -24,7 +27,11 @@ export async function readJson(request: Request, mostBytes: number): Promise<{ r
 }
 
 /** A decimal number in a query, `fallback` when absent; `slug` when it is anything but a whole number from 0 to `most`. */
-export function readCount(query: URLSearchParams, name: string, limits: { readonly fallback: number; readonly most: number; readonly slug: "bad-request" | "bad-offset" }): number {
+export function readCount(
+  query: URLSearchParams,
+  name: string,
+  limits: { readonly fallback: number; readonly most: number; readonly slug: "bad-request" | "bad-offset" },
+): number {
   const text = query.get(name);
   if (text === null || text === "") return limits.fallback;
   const value = Number(text);

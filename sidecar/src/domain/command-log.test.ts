@@ -19,8 +19,16 @@ describe("replayLog()", () => {
   test("knows results, what is unknown, and what is gone", () => {
     const commands = replayLog(TEXT);
     expect([...commands.keys()]).toEqual([A, B]);
-    expect(commands.get(A)).toMatchObject({ exit: { exitCode: -1, signal: 9, endedBy: "timeout" }, completeAt: [42, 0] });
-    expect(commands.get(B)).toMatchObject({ container: "side", digest: "d2", exit: undefined, completeAt: [undefined, undefined] });
+    expect(commands.get(A)).toMatchObject({
+      exit: { exitCode: -1, signal: 9, endedBy: "timeout" },
+      completeAt: [42, 0],
+    });
+    expect(commands.get(B)).toMatchObject({
+      container: "side",
+      digest: "d2",
+      exit: undefined,
+      completeAt: [undefined, undefined],
+    });
   });
 
   test("is not misled by a log cut at any byte", () => {

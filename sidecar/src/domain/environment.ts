@@ -8,7 +8,7 @@ interface Entry {
 /** The entries `KEY=value` of a process's environment block; others are left out. Keys are read byte for byte. */
 function entriesOf(block: Uint8Array): Entry[] {
   const entries: Entry[] = [];
-  for (let start = 0; start < block.length; ) {
+  for (let start = 0; start < block.length;) {
     const zero = block.indexOf(0, start);
     const end = zero < 0 ? block.length : zero;
     const bytes = block.subarray(start, end);
@@ -22,7 +22,9 @@ function entriesOf(block: Uint8Array): Entry[] {
 /** Value of a variable in an environment block, or undefined. */
 export function readVariable(block: Uint8Array, key: string): string | undefined {
   const entry = entriesOf(block).find((candidate) => candidate.key === asLatin1(key));
-  return entry && new TextDecoder("utf-8", { ignoreBOM: true }).decode(entry.bytes.subarray(entry.bytes.indexOf(0x3d) + 1));
+  return (
+    entry && new TextDecoder("utf-8", { ignoreBOM: true }).decode(entry.bytes.subarray(entry.bytes.indexOf(0x3d) + 1))
+  );
 }
 
 /**

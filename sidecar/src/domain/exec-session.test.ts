@@ -47,12 +47,20 @@ describe("restoreSession()", () => {
 
   test("says unknown and lost for what ran", () => {
     const restored = restoreSession(toLogged(createSession(START)), [{ first: 64, end: 100 }, undefined], 1);
-    expect(toAgentCommand(restored)).toMatchObject({ state: "unknown", exitCode: null, stdout: { first: 64, end: 100, complete: false } });
+    expect(toAgentCommand(restored)).toMatchObject({
+      state: "unknown",
+      exitCode: null,
+      stdout: { first: 64, end: 100, complete: false },
+    });
     expect(restored.streams.map(({ lost }) => lost)).toEqual([true, true]);
   });
 
   test("says that dropped output of a complete stream is gone", () => {
     const logged = { ...toLogged(createSession(START)), completeAt: [50, 0] as [number, number] };
-    expect(restoreSession(logged, [undefined, undefined], 1).streams[0]).toMatchObject({ first: 50, end: 50, complete: true });
+    expect(restoreSession(logged, [undefined, undefined], 1).streams[0]).toMatchObject({
+      first: 50,
+      end: 50,
+      complete: true,
+    });
   });
 });

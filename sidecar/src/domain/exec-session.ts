@@ -22,12 +22,22 @@ export interface ExecSession {
   readonly wakers: Set<() => void>;
 }
 
-function createStream(fields: { first: number; end: number; limit: number; complete: boolean; lost: boolean }): SessionStream {
+function createStream(fields: {
+  first: number;
+  end: number;
+  limit: number;
+  complete: boolean;
+  lost: boolean;
+}): SessionStream {
   return { ...fields, readers: new Set(), wakers: new Set() };
 }
 
 /** A command that is about to run. */
-export function createSession(start: { readonly id: string; readonly container: string; readonly digest: string }): ExecSession {
+export function createSession(start: {
+  readonly id: string;
+  readonly container: string;
+  readonly digest: string;
+}): ExecSession {
   const stream = (): SessionStream => createStream({ first: 0, end: 0, limit: 0, complete: false, lost: false });
   return {
     ...start,
@@ -76,7 +86,11 @@ export function readWaitStatus(waitStatus: number): { readonly exitCode: number;
 }
 
 /** The process has ended. A kill that came too late did not end it. */
-export function endSession(session: ExecSession, waitStatus: number, endedOrder: number): Extract<LogRecord, { kind: "exit" }> {
+export function endSession(
+  session: ExecSession,
+  waitStatus: number,
+  endedOrder: number,
+): Extract<LogRecord, { kind: "exit" }> {
   const { exitCode, signal } = readWaitStatus(waitStatus);
   session.state = "exited";
   session.exitCode = exitCode;
@@ -87,14 +101,31 @@ export function endSession(session: ExecSession, waitStatus: number, endedOrder:
 }
 
 /** The command on the wire. */
-export function toAgentCommand({ id, container, state, exitCode, signal, endedBy, streams }: ExecSession): AgentCommand {
+export function toAgentCommand({
+  id,
+  container,
+  state,
+  exitCode,
+  signal,
+  endedBy,
+  streams,
+}: ExecSession): AgentCommand {
   const [stdout, stderr] = streams;
   const view = ({ first, end, complete }: SessionStream): AgentCommand["stdout"] => ({ first, end, complete });
   return { id, container, state, exitCode, signal, endedBy, stdout: view(stdout), stderr: view(stderr) };
 }
 
 /** The command as the log would tell it. */
-export function toLogged({ id, container, digest, state, exitCode, signal, endedBy, streams }: ExecSession): LoggedCommand {
+export function toLogged({
+  id,
+  container,
+  digest,
+  state,
+  exitCode,
+  signal,
+  endedBy,
+  streams,
+}: ExecSession): LoggedCommand {
   const completeAt = (stream: SessionStream): number | undefined => (stream.complete ? stream.end : undefined);
   return {
     id,

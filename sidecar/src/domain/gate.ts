@@ -4,7 +4,8 @@ import { ProblemError } from "#core/problem-error.ts";
 export function createGate(most: number): () => () => void {
   let taken = 0;
   return () => {
-    if (taken >= most) throw new ProblemError("too-many-requests", `The agent serves ${most} streams at once, and all are in use.`);
+    if (taken >= most)
+      throw new ProblemError("too-many-requests", `The agent serves ${most} streams at once, and all are in use.`);
     taken += 1;
     let held = true;
     return () => {

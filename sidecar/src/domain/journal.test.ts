@@ -7,7 +7,15 @@ const SEGMENT = 100;
 function stream(fields: Partial<KeptStream> & { readAt?: number } = {}): KeptStream {
   const { readAt, ...rest } = fields;
   const end = fields.end ?? 0;
-  return { first: 0, end, limit: end, complete: false, lost: false, readers: new Set(readAt === undefined ? [] : [{ offset: readAt }]), ...rest };
+  return {
+    first: 0,
+    end,
+    limit: end,
+    complete: false,
+    lost: false,
+    readers: new Set(readAt === undefined ? [] : [{ offset: readAt }]),
+    ...rest,
+  };
 }
 
 function ended(id: string, endedOrder: number, bytes: number, readAt?: number): KeptCommand {
@@ -20,7 +28,9 @@ function running(id: string, fields: Parameters<typeof stream>[0]): KeptCommand 
 }
 
 function dropsOf(commands: readonly KeptCommand[], wanted: number): string[] | undefined {
-  return planDrops(commands, wanted, SEGMENT)?.map(({ command, streamIndex, first }) => `${command}.${streamIndex}<${first}`);
+  return planDrops(commands, wanted, SEGMENT)?.map(
+    ({ command, streamIndex, first }) => `${command}.${streamIndex}<${first}`,
+  );
 }
 
 describe("planDrops()", () => {
@@ -44,12 +54,19 @@ describe("planDrops()", () => {
   });
 
   test("never frees less than asked, and never what is needed", () => {
-    const command = fc.record({ isEnded: fc.boolean(), order: fc.nat(9), end: fc.nat(2000), readAt: fc.option(fc.nat(2000)) });
+    const command = fc.record({
+      isEnded: fc.boolean(),
+      order: fc.nat(9),
+      end: fc.nat(2000),
+      readAt: fc.option(fc.nat(2000)),
+    });
     fc.assert(
       fc.property(fc.array(command, { maxLength: 6 }), fc.integer({ min: 1, max: 3000 }), (list, wanted) => {
         const commands = list.map(({ isEnded, order, end, readAt }, index) => {
           const at = readAt === null ? undefined : Math.min(readAt, end);
-          return isEnded ? ended(`${index}`, order, end, at) : running(`${index}`, at === undefined ? { end } : { end, readAt: at });
+          return isEnded
+            ? ended(`${index}`, order, end, at)
+            : running(`${index}`, at === undefined ? { end } : { end, readAt: at });
         });
         const drops = planDrops(commands, wanted, SEGMENT);
         for (const { stream: dropped, first } of drops ?? []) {

@@ -68,17 +68,23 @@ export function planDrops<Stream extends KeptStream>(
     missing -= first - stream.first;
     drops.push({ command: command.id, streamIndex: stream === command.streams[0] ? 0 : 1, stream, first });
   };
-  const idle = commands.filter((command) => isOver(command) && command.streams.every(({ readers }) => readers.size === 0));
+  const idle = commands.filter(
+    (command) => isOver(command) && command.streams.every(({ readers }) => readers.size === 0),
+  );
   for (const command of idle.toSorted((a, b) => (a.endedOrder ?? 0) - (b.endedOrder ?? 0))) {
-    for (const stream of command.streams) if (missing > 0 && stream.first < stream.end) add(command, stream, stream.end);
+    for (const stream of command.streams)
+      if (missing > 0 && stream.first < stream.end) add(command, stream, stream.end);
   }
   const others = commands
     .filter((command) => !idle.includes(command))
-    .flatMap((command) => command.streams.map((stream) => ({ command, stream, most: droppableTo(stream, segmentBytes) })))
+    .flatMap((command) =>
+      command.streams.map((stream) => ({ command, stream, most: droppableTo(stream, segmentBytes) })),
+    )
     .filter(({ stream, most }) => most > stream.first)
     .toSorted((a, b) => b.most - b.stream.first - (a.most - a.stream.first));
   for (const { command, stream, most } of others) {
-    if (missing > 0) add(command, stream, Math.min(most, stream.first + Math.ceil(missing / segmentBytes) * segmentBytes));
+    if (missing > 0)
+      add(command, stream, Math.min(most, stream.first + Math.ceil(missing / segmentBytes) * segmentBytes));
   }
   return missing > 0 ? undefined : drops;
 }

@@ -19,7 +19,10 @@ export function cleanPath(path: string, workingDirectory: string): string {
   }
   const clean = `/${parts.join("/")}`;
   const bytes = new TextEncoder();
-  if (bytes.encode(clean).length >= MAX_PATH_BYTES || parts.some((part) => bytes.encode(part).length > MAX_NAME_BYTES)) {
+  if (
+    bytes.encode(clean).length >= MAX_PATH_BYTES ||
+    parts.some((part) => bytes.encode(part).length > MAX_NAME_BYTES)
+  ) {
     throw new ProblemError("bad-path", "The path or one of its names is too long.");
   }
   return clean;

@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { differingLimits, familyOf, isAlive, parseGroup, parseLimits, parseStat, parseStatus, type ProcessPlace } from "./proc.ts";
+import {
+  differingLimits,
+  familyOf,
+  isAlive,
+  parseGroup,
+  parseLimits,
+  parseStat,
+  parseStatus,
+  type ProcessPlace,
+} from "./proc.ts";
 
 const STATUS = `Name:\tsleep
 State:\tS (sleeping)
@@ -48,7 +57,13 @@ function stat(pid: number, parentPid: number, groupId: number, sessionId: number
 }
 
 test("parseStat() is not misled by a name", () => {
-  expect(stat(7, 1, 2, 3, "a) R 9 9 9 (b")).toEqual({ pid: 7, parentPid: 1, groupId: 2, sessionId: 3, startTime: "997" });
+  expect(stat(7, 1, 2, 3, "a) R 9 9 9 (b")).toEqual({
+    pid: 7,
+    parentPid: 1,
+    groupId: 2,
+    sessionId: 3,
+    startTime: "997",
+  });
   expect(parseStat("")).toBeUndefined();
 });
 

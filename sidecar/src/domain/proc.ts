@@ -12,7 +12,9 @@ export interface ProcessStatus {
 
 /** Undefined when a field is missing: the process went away while it was read. */
 export function parseStatus(text: string): ProcessStatus | undefined {
-  const fields = new Map(text.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
+  const fields = new Map(
+    text.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
+  );
   const [state, parent, uid, gid] = ["State", "PPid", "Uid", "Gid"].map((key) => fields.get(key));
   const [bounding, inheritable] = ["CapBnd", "CapInh"].map((key) => fields.get(key));
   if (!state || !parent || !uid || !gid || !bounding || !inheritable) return undefined;
@@ -59,9 +61,11 @@ export function parseStat(text: string): ProcessPlace | undefined {
  */
 export function familyOf(root: number, processes: readonly ProcessPlace[]): ProcessPlace[] {
   const family = new Set<number>(
-    processes.filter(({ pid, groupId, sessionId }) => pid === root || groupId === root || sessionId === root).map(({ pid }) => pid),
+    processes
+      .filter(({ pid, groupId, sessionId }) => pid === root || groupId === root || sessionId === root)
+      .map(({ pid }) => pid),
   );
-  for (let before = -1; before !== family.size; ) {
+  for (let before = -1; before !== family.size;) {
     before = family.size;
     for (const { pid, parentPid } of processes) if (family.has(parentPid)) family.add(pid);
   }

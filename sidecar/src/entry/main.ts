@@ -20,7 +20,10 @@ const environment = AgentEnvironment.parse(process.env);
 const clock = systemClock;
 const log = createLog(environment.ATOLL_LOG_LEVEL, (line) => writeSync(2, `${line}\n`), clock.now);
 const native = loadNative(environment.ATOLL_AGENT_LIBRARY);
-const store = createJournalStore(environment.ATOLL_JOURNAL_DIR, segmentBytesFor(environment.ATOLL_JOURNAL_BUDGET_BYTES));
+const store = createJournalStore(
+  environment.ATOLL_JOURNAL_DIR,
+  segmentBytesFor(environment.ATOLL_JOURNAL_BUDGET_BYTES),
+);
 const containers = createContainerFinder(clock.now, environment.ATOLL_PIDS_LIMIT);
 const commands = new CommandHost({
   native,
@@ -40,7 +43,11 @@ const app = createAgentApp({
   commands,
   files: createFileHost({ native, containers, clock, ids: cryptoIds }),
   containers,
-  admit: createAdmission({ agentId: environment.ATOLL_AGENT_ID, publicKey: environment.ATOLL_GATEWAY_PUBLIC_KEY, now: clock.now }),
+  admit: createAdmission({
+    agentId: environment.ATOLL_AGENT_ID,
+    publicKey: environment.ATOLL_GATEWAY_PUBLIC_KEY,
+    now: clock.now,
+  }),
   log,
   version: VERSION,
   instance: cryptoIds.commandId(),
@@ -67,5 +74,8 @@ function tcpAddress(address: string): { hostname: string; port: number } {
 }
 
 function problemResponse(problem: ProblemError): Response {
-  return Response.json(problem.toProblem(), { status: problem.status, headers: { "content-type": "application/problem+json" } });
+  return Response.json(problem.toProblem(), {
+    status: problem.status,
+    headers: { "content-type": "application/problem+json" },
+  });
 }

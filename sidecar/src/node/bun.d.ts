@@ -9,14 +9,19 @@ declare module "bun:ffi" {
     path: string,
     symbols: T,
   ): {
-    readonly symbols: { readonly [K in keyof T]: (...values: (number | bigint)[]) => T[K]["returns"] extends "i64" ? bigint : number };
+    readonly symbols: {
+      readonly [K in keyof T]: (...values: (number | bigint)[]) => T[K]["returns"] extends "i64" ? bigint : number;
+    };
   };
   /** Address of a view's first byte; valid while the view is alive. */
   export function ptr(view: ArrayBufferView): number;
 }
 
 declare const Bun: {
-  connect(options: { fd: number; socket: { data(socket: unknown, bytes: Uint8Array): void; close(): void } }): Promise<unknown>;
+  connect(options: {
+    fd: number;
+    socket: { data(socket: unknown, bytes: Uint8Array): void; close(): void };
+  }): Promise<unknown>;
   serve(
     options: ({ unix: string } | { hostname: string; port: number }) & {
       fetch(request: Request): Response | Promise<Response>;

@@ -68,7 +68,10 @@ export class CommandHost implements Commands {
     this.#restore();
   }
 
-  start(request: AgentCreateCommand, { container, digest }: { readonly container: string | undefined; readonly digest: string }): AgentCommand {
+  start(
+    request: AgentCreateCommand,
+    { container, digest }: { readonly container: string | undefined; readonly digest: string },
+  ): AgentCommand {
     const before = this.#sessions.get(request.id);
     if (before !== undefined) {
       if (before.digest === digest) return toAgentCommand(before);
@@ -82,7 +85,12 @@ export class CommandHost implements Commands {
       this.#record([{ kind: "start", id: session.id, container: session.container, digest }]);
       const limitBytes = this.#budget.reserve(START_CHARGE_BYTES) ? START_CHARGE_BYTES / 2 : 0;
       for (const stream of session.streams) stream.limit = limitBytes;
-      this.#run(session, slot, this.#spawn(session, () => prepared.spawn({ slot, limitBytes })), request.timeoutMs);
+      this.#run(
+        session,
+        slot,
+        this.#spawn(session, () => prepared.spawn({ slot, limitBytes })),
+        request.timeoutMs,
+      );
       return toAgentCommand(session);
     } finally {
       prepared.close();
@@ -195,7 +203,12 @@ export class CommandHost implements Commands {
     }
   }
 
-  #run(session: ExecSession, slot: number, { pid, stdinFd }: { readonly pid: number; readonly stdinFd: number }, timeoutMs: number | undefined): void {
+  #run(
+    session: ExecSession,
+    slot: number,
+    { pid, stdinFd }: { readonly pid: number; readonly stdinFd: number },
+    timeoutMs: number | undefined,
+  ): void {
     const { native } = this.#deps;
     const input = new StandardInput(stdinFd, {
       write: native.write,
@@ -252,14 +265,18 @@ export class CommandHost implements Commands {
     const session = this.#session(id);
     const running = this.#running.get(id);
     if (running !== undefined) return running.input;
-    if (session.state === "unknown") throw new ProblemError("outcome-unknown", "The agent restarted while the command ran.");
+    if (session.state === "unknown")
+      throw new ProblemError("outcome-unknown", "The agent restarted while the command ran.");
     throw new ProblemError("command-ended", "The command has ended.");
   }
 
   #freeSlot(): number {
     const slot = this.#slots.indexOf(undefined);
     if (slot >= 0) return slot;
-    throw new ProblemError("start-failed", `Cannot start the command: ${SLOTS} commands run, or have left processes that hold their output.`);
+    throw new ProblemError(
+      "start-failed",
+      `Cannot start the command: ${SLOTS} commands run, or have left processes that hold their output.`,
+    );
   }
 
   /** Forgets the command that ended first among those that nobody reads, when the table is full. */
@@ -267,10 +284,18 @@ export class CommandHost implements Commands {
     if (this.#sessions.size < this.#deps.maxCommands) return;
     let oldest: ExecSession | undefined;
     for (const session of this.#sessions.values()) {
-      if (session.endedOrder === undefined || session.streams.some(({ complete, lost, readers }) => readers.size > 0 || !(complete || lost))) continue;
+      if (
+        session.endedOrder === undefined ||
+        session.streams.some(({ complete, lost, readers }) => readers.size > 0 || !(complete || lost))
+      )
+        continue;
       if (oldest?.endedOrder === undefined || session.endedOrder < oldest.endedOrder) oldest = session;
     }
-    if (oldest === undefined) throw new ProblemError("capacity-exhausted", `The sandbox has ${this.#deps.maxCommands} commands, and none can be forgotten.`);
+    if (oldest === undefined)
+      throw new ProblemError(
+        "capacity-exhausted",
+        `The sandbox has ${this.#deps.maxCommands} commands, and none can be forgotten.`,
+      );
     this.#budget.forget(oldest);
     this.#sessions.delete(oldest.id);
     this.#record([{ kind: "gone", id: oldest.id }]);
@@ -281,7 +306,9 @@ export class CommandHost implements Commands {
     try {
       store.appendLog(records.map(formatRecord).join(""));
     } catch (cause) {
-      throw new ProblemError("disk-full", "The agent cannot write down the command: its disk takes no more.", { cause });
+      throw new ProblemError("disk-full", "The agent cannot write down the command: its disk takes no more.", {
+        cause,
+      });
     }
     this.#logLines += records.length;
     if (this.#logLines < 16 * maxCommands) return;

@@ -29,19 +29,28 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
   const ownLimits = parseLimits(readFileSync("/proc/self/limits", "utf8"));
   const ownBounding = parseStatus(readFileSync("/proc/self/status", "latin1"))?.bounding ?? 0n;
 
-  function openWorkingDirectory(target: Target, cwd: string | undefined): { readonly fd: number; readonly path: string } {
+  function openWorkingDirectory(
+    target: Target,
+    cwd: string | undefined,
+  ): { readonly fd: number; readonly path: string } {
     const inherited = containers.workingDirectory(target);
     if (cwd === undefined || cwd === "") return { fd: containers.openWorkingDirectory(target), path: inherited };
     const path = cleanWorkingDirectory(cwd, inherited);
     const fd = native.openIn(target.rootFd, path, PATH_ONLY | DIRECTORY);
-    if (fd < 0) throw new ProblemError("bad-working-directory", `The working directory "${cwd}" ${directoryFault(errorName(fd))}.`);
+    if (fd < 0)
+      throw new ProblemError(
+        "bad-working-directory",
+        `The working directory "${cwd}" ${directoryFault(errorName(fd))}.`,
+      );
     return { fd, path };
   }
 
   return (request: AgentCreateCommand, container: string | undefined): PreparedCommand => {
     const target = containers.find(container);
     const directory = openWorkingDirectory(target, request.cwd);
-    const environment = overlayEnvironment(containers.environment(target), { PWD: directory.path, ...request.env }, [CONTAINER_MARK]);
+    const environment = overlayEnvironment(containers.environment(target), { PWD: directory.path, ...request.env }, [
+      CONTAINER_MARK,
+    ]);
     const common = {
       rootFd: target.rootFd,
       workingDirectoryFd: directory.fd,
@@ -88,9 +97,19 @@ function startProblem(program: string, { error, step }: Extract<SpawnResult, { k
 
 function startFault(error: string, step: number): string {
   if (error === "E2BIG") return "its arguments and environment are too long";
-  if (step === 4) return error === "ENOENT" ? "it was not found, and the container has no /bin/sh" : `the container's /bin/sh cannot be executed (${error})`;
+  if (step === 4)
+    return error === "ENOENT"
+      ? "it was not found, and the container has no /bin/sh"
+      : `the container's /bin/sh cannot be executed (${error})`;
   if (error === "EAGAIN") return "the sandbox has no process left (EAGAIN)";
   if (error === "ENOMEM") return "the sandbox has no memory left (ENOMEM)";
   if (error === "EMFILE" || error === "ENFILE") return `the sandbox has no file descriptor left (${error})`;
-  return ["its pipes or process cannot be made", "its root or working directory cannot be entered", "its descriptors cannot be set", "its power cannot be dropped"][step] + ` (${error})`;
+  return (
+    [
+      "its pipes or process cannot be made",
+      "its root or working directory cannot be entered",
+      "its descriptors cannot be set",
+      "its power cannot be dropped",
+    ][step] + ` (${error})`
+  );
 }

@@ -1,7 +1,16 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, writeFileSync } from "node:fs";
 import { ProblemError } from "#core/problem-error.ts";
 import { readVariable } from "../domain/environment.ts";
-import { isAlive, parseGroup, parseLimits, parseStat, parseStatus, type ProcessPlace, type ProcessStatus, type ResourceLimit } from "../domain/proc.ts";
+import {
+  isAlive,
+  parseGroup,
+  parseLimits,
+  parseStat,
+  parseStatus,
+  type ProcessPlace,
+  type ProcessStatus,
+  type ResourceLimit,
+} from "../domain/proc.ts";
 import { CONTAINER_MARK } from "../manifest.ts";
 import type { Containers } from "../ports.ts";
 
@@ -59,13 +68,15 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     for (const { name, pid, startTime } of marked) {
       const before = known.get(name);
       if (before?.pid === pid && before.startTime === startTime) continue;
-      for (const fd of before === undefined ? [] : [before.rootFd, before.statusFd, before.groupFd]) if (fd >= 0) closeSync(fd);
+      for (const fd of before === undefined ? [] : [before.rootFd, before.statusFd, before.groupFd])
+        if (fd >= 0) closeSync(fd);
       known.delete(name);
       const rootFd = orUndefined(() => openSync(`/proc/${pid}/root`, DIRECTORY_NAME));
       const statusFd = orUndefined(() => openSync(`/proc/${pid}/status`, "r"));
       const limits = orUndefined(() => parseLimits(readFileSync(`/proc/${pid}/limits`, "utf8"))) ?? [];
       const groupFd = openGroup(pid, tasksLimit);
-      if (rootFd !== undefined && statusFd !== undefined) known.set(name, { name, pid, startTime, rootFd, groupFd, statusFd, limits });
+      if (rootFd !== undefined && statusFd !== undefined)
+        known.set(name, { name, pid, startTime, rootFd, groupFd, statusFd, limits });
     }
     scannedAtMs = now();
   }
@@ -73,7 +84,9 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
   const buffer = Buffer.alloc(BUFFER_BYTES);
 
   function statusOf({ statusFd }: Known): ProcessStatus | undefined {
-    const status = orUndefined(() => parseStatus(buffer.toString("latin1", 0, readSync(statusFd, buffer, 0, BUFFER_BYTES, 0))));
+    const status = orUndefined(() =>
+      parseStatus(buffer.toString("latin1", 0, readSync(statusFd, buffer, 0, BUFFER_BYTES, 0))),
+    );
     return isAlive(status) ? status : undefined;
   }
 
@@ -155,7 +168,9 @@ function findMarked(): { readonly name: string; readonly pid: number; readonly s
 }
 
 function pids(): number[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 }
 
 function orUndefined<T>(read: () => T): T | undefined {

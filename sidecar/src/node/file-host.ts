@@ -1,4 +1,14 @@
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, openSync, readlinkSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import type { Clock } from "#core/clock.ts";
 import type { Ids } from "#core/ids.ts";
 import { ProblemError } from "#core/problem-error.ts";
@@ -157,7 +167,7 @@ async function fill(fd: number, { path, body, sizeBytes, target, clock }: Upload
     for (;;) {
       const chunk = reader && (await readInTime(reader, clock));
       if (chunk === undefined) break;
-      for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
+      for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at);
       received += chunk.length;
     }
     if (sizeBytes !== undefined && received !== sizeBytes) {
@@ -177,7 +187,10 @@ async function fill(fd: number, { path, body, sizeBytes, target, clock }: Upload
 }
 
 /** The next piece of a body, undefined at its end. */
-async function readInTime(reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>, clock: Clock): Promise<Uint8Array | undefined> {
+async function readInTime(
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+  clock: Clock,
+): Promise<Uint8Array | undefined> {
   const stop = new AbortController();
   const stalled = clock.sleep(STALL_MS, stop.signal).then(() => {
     throw new ProblemError("bad-request", `The body was cut: nothing of it arrived for ${STALL_MS / 1000} s.`);

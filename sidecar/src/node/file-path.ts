@@ -28,7 +28,11 @@ export function pathProblem(path: string, error: string, cause?: unknown): Probl
       return new ProblemError("disk-full", `The container's disk has no room for "${path}".`, options);
     case "EXDEV":
     case "ELOOP":
-      return new ProblemError("path-escape", `The path "${path}" goes through a link that leads out of the container or in circles.`, options);
+      return new ProblemError(
+        "path-escape",
+        `The path "${path}" goes through a link that leads out of the container or in circles.`,
+        options,
+      );
     default:
       return new ProblemError("bad-path", `The path "${path}" cannot be used (${error}).`, options);
   }

@@ -1,4 +1,16 @@
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, statSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 
 const LOG_NAME = "commands.log";
@@ -21,7 +33,8 @@ export function createJournalStore(directory: string, segmentBytes: number) {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   let logFd: number | undefined;
   const logPath = join(directory, LOG_NAME);
-  const segmentPath = (id: string, streamIndex: number, segment: number): string => join(directory, `${id}.${streamIndex}.${segment}`);
+  const segmentPath = (id: string, streamIndex: number, segment: number): string =>
+    join(directory, `${id}.${streamIndex}.${segment}`);
   return {
     directory,
     segmentBytes,
@@ -78,7 +91,11 @@ export function createJournalStore(directory: string, segmentBytes: number) {
       };
     },
     /** Removes the segments from the one with byte `from` on that end at or before `to`; all up to the last with `whole`. */
-    drop(id: string, streamIndex: number, range: { readonly from: number; readonly to: number; readonly whole: boolean }): void {
+    drop(
+      id: string,
+      streamIndex: number,
+      range: { readonly from: number; readonly to: number; readonly whole: boolean },
+    ): void {
       const last = range.whole ? Math.ceil(range.to / segmentBytes) : Math.floor(range.to / segmentBytes);
       for (let segment = Math.floor(range.from / segmentBytes); segment < last; segment += 1) {
         try {

@@ -10,7 +10,12 @@ const MESSAGE_BYTES = 16;
 
 /** A report of the pump; `kind` numbers are those of `native/atoll.c`. */
 export type PumpMessage =
-  | { readonly kind: "data" | "paused" | "complete" | "closed"; readonly slot: number; readonly streamIndex: 0 | 1; readonly end: number }
+  | {
+      readonly kind: "data" | "paused" | "complete" | "closed";
+      readonly slot: number;
+      readonly streamIndex: 0 | 1;
+      readonly end: number;
+    }
   | { readonly kind: "failed"; readonly slot: number; readonly streamIndex: 0 | 1; readonly error: string }
   | { readonly kind: "exited"; readonly slot: number; readonly waitStatus: number }
   | { readonly kind: "stdinReady"; readonly slot: number };
@@ -42,7 +47,11 @@ export type SpawnResult =
   | { readonly kind: "failed"; readonly error: string; readonly step: number };
 
 /** Where a number has two names, the first is the usual one. */
-const ERROR_NAMES = new Map<number, string>(Object.entries(constants.errno).toReversed().map(([name, number]) => [number, name]));
+const ERROR_NAMES = new Map<number, string>(
+  Object.entries(constants.errno)
+    .toReversed()
+    .map(([name, number]) => [number, name]),
+);
 
 /** Name of an errno, such as `ENOENT`. */
 export function errorName(number: number): string {
@@ -68,7 +77,12 @@ export function loadNative(path: string) {
     atoll_write: { args: ["i32", "ptr", "i64"], returns: "i32" },
   });
   /** A call with one or two names as C strings. */
-  const named = (call: (...values: (number | bigint)[]) => number, fd: number, name: string, ...rest: (number | bigint)[]): number => {
+  const named = (
+    call: (...values: (number | bigint)[]) => number,
+    fd: number,
+    name: string,
+    ...rest: (number | bigint)[]
+  ): number => {
     const bytes = encodeCStrings([name]);
     return call(fd, ptr(bytes), ...rest);
   };
@@ -79,13 +93,17 @@ export function loadNative(path: string) {
       return symbols.atoll_start(ptr(bytes), BigInt(segmentBytes));
     },
     spawn: (request: SpawnRequest): SpawnResult => spawn(symbols.atoll_spawn, request),
-    grant: (slot: number, streamIndex: number, limit: number): number => symbols.atoll_grant(slot, streamIndex, BigInt(limit)),
+    grant: (slot: number, streamIndex: number, limit: number): number =>
+      symbols.atoll_grant(slot, streamIndex, BigInt(limit)),
     kill: (slot: number): number => symbols.atoll_kill(slot),
     awaitStdin: (slot: number, fd: number): number => symbols.atoll_await_stdin(slot, fd),
-    openIn: (rootFd: number, path: string, flags: number): number => named(symbols.atoll_open_in, rootFd, path, BigInt(flags)),
-    openAt: (fd: number, name: string, flags: number, mode: number): number => named(symbols.atoll_open_at, fd, name, flags, mode),
+    openIn: (rootFd: number, path: string, flags: number): number =>
+      named(symbols.atoll_open_in, rootFd, path, BigInt(flags)),
+    openAt: (fd: number, name: string, flags: number, mode: number): number =>
+      named(symbols.atoll_open_at, fd, name, flags, mode),
     makeDirectory: (fd: number, name: string): number => named(symbols.atoll_make_directory, fd, name),
-    changeOwner: (fd: number, name: string, uid: number, gid: number): number => named(symbols.atoll_change_owner, fd, name, uid, gid),
+    changeOwner: (fd: number, name: string, uid: number, gid: number): number =>
+      named(symbols.atoll_change_owner, fd, name, uid, gid),
     unlink: (fd: number, name: string): number => named(symbols.atoll_unlink, fd, name),
     rename(fd: number, from: string, to: string): number {
       const target = encodeCStrings([to]);

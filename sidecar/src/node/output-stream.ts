@@ -24,7 +24,11 @@ export function openOutputStream(
   deps: OutputDeps,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   if (options.offset < stream.first) {
-    throw new ProblemError("output-gone", `The byte ${options.offset} is no longer kept, the first one is ${stream.first}.`, { firstByte: stream.first });
+    throw new ProblemError(
+      "output-gone",
+      `The byte ${options.offset} is no longer kept, the first one is ${stream.first}.`,
+      { firstByte: stream.first },
+    );
   }
   const reader = { offset: options.offset };
   const left = new AbortController();

@@ -66,12 +66,14 @@ export class StandardInput {
   }
 
   /** The next chunk; undefined at the body's end. A command that has ended takes no more, but a body it took whole was taken. */
-  async #next(reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined): Promise<Uint8Array | undefined> {
+  async #next(
+    reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> | undefined,
+  ): Promise<Uint8Array | undefined> {
     const read = reader?.read();
     if (read === undefined) return undefined;
     const isOver = (await Promise.race([read, this.#over.promise])) === undefined;
     const last = isOver ? await Promise.race([read, pause(LAST_WORD_MS)]) : await read;
-    return last?.done === true ? undefined : last?.value ?? this.#refuse();
+    return last?.done === true ? undefined : (last?.value ?? this.#refuse());
   }
 
   #refuse(): never {
@@ -79,7 +81,7 @@ export class StandardInput {
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const fd = this.#open();
       const written = this.#deps.write(fd, bytes.subarray(at));
       if (written >= 0) {

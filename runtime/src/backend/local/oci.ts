@@ -116,7 +116,10 @@ export function agentSpec(
 }
 
 /** Configuration of one of the user's containers; it joins the boot's network and process ids. */
-export function userSpec(paths: BootPaths, plan: ContainerPlan & { readonly rootId: string; readonly index: number }): OciSpec {
+export function userSpec(
+  paths: BootPaths,
+  plan: ContainerPlan & { readonly rootId: string; readonly index: number },
+): OciSpec {
   const annotations = {
     "io.kubernetes.cri.container-type": "container",
     "io.kubernetes.cri.sandbox-id": plan.rootId,

@@ -67,7 +67,12 @@ export function createBootMaker(deps: BootMakerDeps) {
       paths,
       {
         args: AGENT_COMMAND,
-        env: agentEnv({ agentId: id, publicKey: deps.agentPublicKey, journalBudgetBytes: config.journalBudgetBytes, pidsLimit: config.pidsLimit }),
+        env: agentEnv({
+          agentId: id,
+          publicKey: deps.agentPublicKey,
+          journalBudgetBytes: config.journalBudgetBytes,
+          pidsLimit: config.pidsLimit,
+        }),
         image: deps.agentImage,
         storageBytes: config.journalBudgetBytes + AGENT_STORAGE_BYTES,
       },

@@ -65,7 +65,11 @@ async function startContainer(
   const paths = deps.files.pathsOf(note.id, note.link.netnsPath);
   const plan = planContainer(container, image, deps.config);
   const where = deps.maker.runscCall(note.id, call.signal);
-  const bundle = await deps.files.writeBundle(note.id, id, userSpec(paths, { ...plan, rootId: rootIdOf(note.id), index }));
+  const bundle = await deps.files.writeBundle(
+    note.id,
+    id,
+    userSpec(paths, { ...plan, rootId: rootIdOf(note.id), index }),
+  );
   try {
     await deps.runsc.create(id, bundle, deps.files.pidFileOf(note.id, id), where);
     await deps.runsc.start(id, where);
