@@ -40,7 +40,7 @@ export default {
       name: "programs-are-islands",
       comment: "Programs read nothing of each other but manifest.ts.",
       severity: "error",
-      from: { path: `^${program}/`, pathNot: [OUR_TESTS, "^cli/src/setup/node/"] },
+      from: { path: `^${program}/`, pathNot: [OUR_TESTS, "^cli/src/(setup|doctor)/node/"] },
       to: {
         path: `^${program}/`,
         pathNot: ["^$1/", `^${program}/src/manifest\\.ts$`],
@@ -54,6 +54,20 @@ export default {
       to: {
         path: `^${program}/`,
         pathNot: ["^cli/", `^${program}/src/manifest\\.ts$`, "^runtime/src/backend/local/(node/)?image"],
+      },
+    },
+    {
+      name: "doctor-shares-only-network",
+      comment: "The doctor makes the trials that the local backend makes: one answer to one question.",
+      severity: "error",
+      from: { path: "^cli/src/doctor/node/", pathNot: OUR_TESTS },
+      to: {
+        path: `^${program}/`,
+        pathNot: [
+          "^cli/",
+          `^${program}/src/manifest\\.ts$`,
+          String.raw`^runtime/src/backend/local/(read-config|node/net-capabilities)\.ts$`,
+        ],
       },
     },
     {

@@ -36,6 +36,13 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
       "runtime/src/backend/local/image-b.ts": "",
     },
   },
+  "doctor-shares-only-network": {
+    wrong: { "cli/src/doctor/node/a.ts": `import "#runtime/app.ts";`, "runtime/src/app.ts": "" },
+    right: {
+      "cli/src/doctor/node/a.ts": `import "#runtime/backend/local/node/net-capabilities.ts";`,
+      "runtime/src/backend/local/node/net-capabilities.ts": "",
+    },
+  },
   "sdk-stands-alone": {
     wrong: { "sdk/src/a.ts": `import { Problem } from "#api/problem.ts";`, "api/src/problem.ts": "" },
     right: { "sdk/src/a.ts": `import "./b.ts";`, "sdk/src/b.ts": "" },

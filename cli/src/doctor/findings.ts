@@ -1,6 +1,6 @@
 import { formatBytes } from "../display/amount.ts";
 import { judgeRunsc } from "../setup/runsc-release.ts";
-import type { KernelProbe, MachineFacts } from "./machine-facts.ts";
+import type { MachineFacts } from "./machine-facts.ts";
 
 /** `missing` keeps Atoll from running; `warn` does not, or set-up mends it. */
 export type Level = "ok" | "warn" | "missing";
@@ -26,7 +26,10 @@ export function findings(facts: MachineFacts): readonly Finding[] {
     root(facts),
     processor(facts),
     kernel(facts),
-    ...(["veth", "nftables", "tbf"] as const).map((probe) => kernelProbe(probe, facts.probes[probe])),
+    veth(facts),
+    nftables(facts),
+    tbf(facts),
+    addresses(facts),
     cgroup(facts),
     memory(facts),
     disk(facts),
@@ -60,19 +63,35 @@ function kernel({ kernel: release, namespaces }: MachineFacts): Finding {
   return missing("kernel", `Linux ${release} lacks the namespaces ${lacking.join(", ")}: boot a kernel that has them`);
 }
 
-const PROBED: Readonly<Record<KernelProbe, string>> = {
-  veth: "virtual Ethernet pairs (module veth)",
-  nftables: "nftables (module nf_tables)",
-  tbf: "the token bucket filter (module sch_tbf)",
-};
+const untried = (name: string, what: string): Finding =>
+  warn(name, `${what} could not be tried: run doctor again as root after \`atoll up\``);
 
-function kernelProbe(probe: KernelProbe, outcome: string | undefined): Finding {
-  if (outcome === "") return ok(probe, `the kernel has ${PROBED[probe]}`);
-  if (outcome === undefined)
-    return warn(probe, `${PROBED[probe]} could not be tried: run doctor again as root after \`atoll up\``);
+function veth({ vethFault }: MachineFacts): Finding {
+  const what = "virtual Ethernet pairs (module veth)";
+  if (vethFault === undefined) return untried("veth", what);
+  if (vethFault === "") return ok("veth", `the kernel has ${what}`);
+  return missing("veth", `the kernel refuses ${what} (${vethFault}): load the module or boot a kernel that has it`);
+}
+
+function nftables({ network }: MachineFacts): Finding {
+  if (network === undefined) return untried("nftables", "the packet filter (module nf_tables)");
+  if (network.rules) return ok("nftables", "the kernel takes every kind of rule that sandboxes need");
+  return missing("nftables", "the kernel refuses the sandboxes' rules: load nf_tables or boot a kernel that has it");
+}
+
+function tbf({ network }: MachineFacts): Finding {
+  const what = "the token bucket filter (module sch_tbf)";
+  if (network === undefined) return untried("tbf", what);
+  if (network.rateLimit === "shape") return ok("tbf", `the kernel has ${what}`);
+  return warn("tbf", `the kernel lacks ${what}: packets over an egress rate are dropped, where they would wait`);
+}
+
+function addresses({ network }: MachineFacts): Finding {
+  if (network === undefined) return untried("addresses", "the sandboxes' addresses");
+  if (network.clash === undefined) return ok("addresses", "the sandboxes' addresses are free");
   return missing(
-    probe,
-    `the kernel refuses ${PROBED[probe]} (${outcome}): load the module or boot a kernel that has it`,
+    "addresses",
+    `${network.clash.replace(/\.$/, "")}: choose others with ATOLL_NETWORK_POOL or ATOLL_NETWORK_POOL_IPV6`,
   );
 }
 
@@ -127,11 +146,18 @@ function port({ port: number, portObstacle, upAt }: MachineFacts): Finding {
   return portObstacle === undefined ? ok("port", `${number} is free`) : missing("port", portObstacle);
 }
 
-function forwarding({ forwarding: on }: MachineFacts): Finding {
-  if (on === true) return ok("forwarding", "net.ipv4.ip_forward is on");
-  const state = on === undefined ? "cannot be read" : "is off";
-  return warn(
-    "forwarding",
-    `net.ipv4.ip_forward ${state}: the gateway turns it on, for sandboxes that may reach the internet`,
-  );
+function forwarding({ network }: MachineFacts): Finding {
+  if (network === undefined) return untried("forwarding", "forwarding");
+  const { foreignDrops, ipv6, ipv6PerInterface } = network;
+  if (foreignDrops.length > 0) {
+    const chains = foreignDrops.join(", ");
+    return warn(
+      "forwarding",
+      `${chains} of other software drop what is forwarded: let atoll-* pass there, see docs/guides/networking.md`,
+    );
+  }
+  const each = "the gateway turns it on for single interfaces, and logs each change";
+  if (!ipv6) return ok("forwarding", `IPv4 only, the host has no IPv6: ${each}`);
+  if (ipv6PerInterface) return ok("forwarding", `IPv4 and IPv6: ${each}`);
+  return warn("forwarding", `IPv4: ${each}; IPv6: this kernel can forward it for the whole host only`);
 }

@@ -5,8 +5,9 @@ export interface MachineFacts {
   readonly kernel: string;
   /** Names below `/proc/self/ns`. */
   readonly namespaces: readonly string[];
-  /** What a try in a namespace of its own said: "" = it works. Undefined = it could not be tried. */
-  readonly probes: Readonly<Record<KernelProbe, string | undefined>>;
+  /** What a try to make a link in a namespace of its own said: "" = it works. */
+  readonly vethFault: string | undefined;
+  readonly network: NetworkFacts | undefined;
   /** Controllers that sandboxes can be limited with, and the version of the hierarchy. */
   readonly cgroup: { readonly version: 1 | 2 | undefined; readonly controllers: readonly string[] };
   readonly cpuFlags: readonly string[];
@@ -26,8 +27,19 @@ export interface MachineFacts {
   readonly portObstacle: string | undefined;
   /** Address of an Atoll that is up. */
   readonly upAt: string | undefined;
-  /** `net.ipv4.ip_forward`. */
-  readonly forwarding: boolean | undefined;
 }
 
-export type KernelProbe = "veth" | "nftables" | "tbf";
+/** What the kernel and the host's own network let the gateway do for sandboxes. */
+export interface NetworkFacts {
+  /** The kernel takes the whole ruleset. */
+  readonly rules: boolean;
+  /** `drop`: the kernel has no queue in which packets over a rate could wait. */
+  readonly rateLimit: "shape" | "drop";
+  readonly ipv6: boolean;
+  /** IPv6 can be forwarded per interface. */
+  readonly ipv6PerInterface: boolean;
+  /** One sentence when the address pool cannot be used. */
+  readonly clash?: string;
+  /** Chains of other software that drop forwarded packets by default. */
+  readonly foreignDrops: readonly string[];
+}

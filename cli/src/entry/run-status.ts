@@ -35,7 +35,7 @@ export async function runDoctor(options: Doctor, world: World): Promise<number> 
     .catch(() => undefined);
   const portObstacle = await findListenObstacle(hostname, port);
   const { home, searchPath } = world;
-  const facts = await readMachineFacts({ home, port, searchPath, portObstacle, upAt: up?.url });
+  const facts = await readMachineFacts({ home, port, searchPath, env: world.env, portObstacle, upAt: up?.url });
   const found = findings(facts);
   const canRun = found.every(({ level }) => level !== "missing");
   world.tell((all: { findings: typeof found; canRun: boolean }) => renderFindings(all.findings))({

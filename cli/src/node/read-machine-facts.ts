@@ -2,41 +2,43 @@ import { execFile } from "node:child_process";
 import { access, constants, readdir, readFile, statfs } from "node:fs/promises";
 import { release, totalmem } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
-import type { KernelProbe, MachineFacts } from "../doctor/machine-facts.ts";
+import type { MachineFacts } from "../doctor/machine-facts.ts";
+import { readNetwork } from "../doctor/node/read-network.ts";
 import { SYSTEM_REQUIREMENTS } from "../setup/system-packages.ts";
 
 export interface FactsOptions {
   readonly home: string;
   readonly port: number;
   readonly searchPath: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly portObstacle: string | undefined;
   readonly upAt: string | undefined;
 }
 
 /** Looks at the machine and changes nothing: kernel features are tried in a network namespace that ends with the try. */
 export async function readMachineFacts(options: FactsOptions): Promise<MachineFacts> {
-  const { home, port, searchPath, portObstacle, upAt } = options;
+  const { home, port, searchPath, env, portObstacle, upAt } = options;
   const isRoot = process.getuid?.() === 0;
-  const [namespaces, probes, cgroup, cpuFlags, freeDiskBytes, runsc, missingPackages, apt, forward, isSetUp] =
+  const [namespaces, vethFault, network, cgroup, cpuFlags, freeDiskBytes, runsc, missingPackages, apt, isSetUp] =
     await Promise.all([
       readdir("/proc/self/ns").catch(() => []),
-      readProbes(isRoot, searchPath),
+      tryVeth(isRoot, searchPath),
+      isRoot ? readNetwork(env) : undefined,
       readCgroup(),
       readCpuFlags(),
       freeDisk(home),
       readRunsc(home, searchPath),
       readMissingPackages(searchPath),
       find("apt-get", searchPath),
-      readFile("/proc/sys/net/ipv4/ip_forward", "utf8").catch(() => undefined),
       isThere(join(home, "agent", "rootfs.erofs")),
     ]);
-  const forwarding = forward === undefined ? undefined : forward.trim() === "1";
   return {
     isRoot,
     architecture: process.arch,
     kernel: release(),
     namespaces,
-    probes,
+    vethFault,
+    network,
     cgroup,
     cpuFlags,
     memoryBytes: totalmem(),
@@ -49,24 +51,14 @@ export async function readMachineFacts(options: FactsOptions): Promise<MachineFa
     port,
     portObstacle,
     upAt,
-    forwarding,
   };
 }
 
-const PROBES: Readonly<Record<KernelProbe, readonly string[]>> = {
-  veth: ["ip", "link", "add", "atollp0", "type", "veth", "peer", "name", "atollp1"],
-  nftables: ["nft", "add", "table", "inet", "atoll_probe"],
-  tbf: ["tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "32kbit", "latency", "400ms"],
-};
+const VETH = ["ip", "link", "add", "atollp0", "type", "veth", "peer", "name", "atollp1"];
 
-async function readProbes(isRoot: boolean, searchPath: string): Promise<MachineFacts["probes"]> {
-  const attempt = async (probe: KernelProbe): Promise<string | undefined> => {
-    const [program = ""] = PROBES[probe];
-    const canTry = isRoot && (await find(program, searchPath)) !== undefined;
-    return canTry ? faultOf(["unshare", "--net", ...PROBES[probe]], searchPath) : undefined;
-  };
-  const [veth, nftables, tbf] = await Promise.all([attempt("veth"), attempt("nftables"), attempt("tbf")]);
-  return { veth, nftables, tbf };
+async function tryVeth(isRoot: boolean, searchPath: string): Promise<string | undefined> {
+  const canTry = isRoot && (await find("ip", searchPath)) !== undefined;
+  return canTry ? faultOf(["unshare", "--net", ...VETH], searchPath) : undefined;
 }
 
 /** Version 2 unless version 1 has the controllers, as on hybrid machines. */
