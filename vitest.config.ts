@@ -2,7 +2,16 @@ import { defineConfig } from "vitest/config";
 
 /** Which files belong to which suite of `atoll test`; each test file belongs to exactly one. */
 export const PROJECTS = {
-  unit: ["{api,core,runtime,sidecar,cli}/src/**/*.test.ts", "sidecar/native/**/*.test.ts"],
+  unit: [
+    "{api,core,sidecar}/src/**/*.test.ts",
+    "{cli,runtime}/src/*.test.ts",
+    "cli/src/!(setup)/**/*.test.ts",
+    "cli/src/setup/*.test.ts",
+    "runtime/src/!(backend)/**/*.test.ts",
+    "runtime/src/backend/{*,memory/**/*,local/*}.test.ts",
+  ],
+  /** What works on the machine itself: it needs the programs that the set-up installs. */
+  machine: ["runtime/src/backend/local/node/**/*.test.ts", "cli/src/setup/node/**/*.test.ts"],
   sdk: ["sdk/**/*.test.ts", "test/sdk/**/*.test.ts"],
   architecture: ["test/*.test.ts"],
   http: ["runtime/test/**/*.test.ts"],

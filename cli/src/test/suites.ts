@@ -54,11 +54,12 @@ export const SUITES: readonly Suite[] = [
   vitest("architecture", "The fences report what they forbid", 180, "nothing", true),
   vitest("sdk", "TypeScript client on Node, Bun and Deno", 300, "nothing", true),
   vitest("http", "One HTTP suite on Bun, Deno, Node and workerd", 300, "nothing", true),
+  vitest("machine", "Images and set-up steps on this machine, against a real registry", 300, "setup", false),
   vitest("network", "Flows and life of links, with real packets", 300, "setup", false),
-  vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 600, "setup", false),
-  vitest("local", "Local backend on gVisor: conformance, limits, recovery", 900, "setup", false),
-  pytest("e2e", "Official Isola Python client against the gateway", 1200, "setup"),
-  pytest("fuzz", "Requests made from the OpenAPI document", 600, "setup"),
+  vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 300, "setup", false),
+  vitest("local", "Local backend on gVisor: conformance, limits, recovery", 700, "setup", false),
+  pytest("e2e", "Official Isola Python client against the gateway", 700, "setup"),
+  pytest("fuzz", "Requests made from the OpenAPI document", 240, "setup"),
 ];
 
 /** A folder of Python tests with its own pinned packages. */
