@@ -1,5 +1,3 @@
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { systemClock } from "#core/clock.ts";
 import { NotFoundError, type Atoll } from "#sdk";
 import { renderDown, renderUp } from "../display/up-text.ts";
@@ -7,6 +5,7 @@ import { runFirstSandbox } from "../first-sandbox.ts";
 import { Fault } from "../fault.ts";
 import type { Down, Up } from "../invocation.ts";
 import { findFreePort, findListenObstacle } from "../node/gateway-process.ts";
+import { hasLeftOvers } from "../node/find-left-overs.ts";
 import { lockHome } from "../node/home-lock.ts";
 import { down } from "../verb/down.ts";
 import { up } from "../verb/up.ts";
@@ -43,11 +42,7 @@ export async function runDown(options: Down, world: World): Promise<number> {
     tell: world.tell(renderDown),
     lock: (onWait) => lockHome(world.home, { signal: world.signal, onWait }),
     running: gateway.store.running,
-    leftSandboxes: () =>
-      readdir(join(world.home, "sandboxes")).then(
-        (names) => names.length > 0,
-        () => false,
-      ),
+    leftOvers: () => hasLeftOvers(world.home),
     startQuietly: () => startQuietly(gateway),
     stop: gateway.stop,
     listSandboxes: async (url) => (await gateway.sandboxes(url)).map(({ id }) => id),

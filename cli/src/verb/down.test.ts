@@ -5,7 +5,7 @@ import { down, type DownEvent, type DownPorts } from "./down.ts";
 const RECORD = { pid: 42, url: "http://127.0.0.1:8080" } as GatewayRecord;
 
 /** Sandboxes in memory; `stubborn` ones never go. */
-function machine({ up = true, sandboxes = ["a", "b"], stubborn = false } = {}) {
+function machine({ up = true, sandboxes = ["a", "b"], stubborn = false, boots = false } = {}) {
   const events: DownEvent[] = [];
   const left = new Set(sandboxes);
   const state = { up, left, events };
@@ -16,7 +16,7 @@ function machine({ up = true, sandboxes = ["a", "b"], stubborn = false } = {}) {
     tell: (event) => events.push(event),
     lock: async () => ({ release: async () => {} }),
     running: async () => (state.up ? RECORD : undefined),
-    leftSandboxes: async () => left.size > 0,
+    leftOvers: async () => left.size > 0 || boots,
     startQuietly: async () => {
       state.up = true;
       return RECORD;
@@ -50,6 +50,12 @@ describe("down()", () => {
     const { state, ports } = machine({ up: false });
     expect(await down({ keepSandboxes: false }, ports)).toBe(0);
     expect([state.up, state.left.size]).toEqual([false, 0]);
+  });
+
+  test("lets what was booted ahead be removed where no sandbox is left", async () => {
+    const { state, ports } = machine({ up: false, sandboxes: [], boots: true });
+    expect(await down({ keepSandboxes: false }, ports)).toBe(0);
+    expect(state.events).toEqual([{ event: "down", sandboxesRemoved: 0, sandboxesKept: 0 }]);
   });
 
   test.each([

@@ -15,8 +15,8 @@ export interface DownPorts {
   readonly tell: (event: DownEvent) => void;
   readonly lock: (onWait: () => void) => Promise<{ release(): Promise<void> }>;
   readonly running: () => Promise<GatewayRecord | undefined>;
-  /** Whether sandboxes of an earlier gateway may still run. */
-  readonly leftSandboxes: () => Promise<boolean>;
+  /** Whether an earlier gateway left anything that may still run. */
+  readonly leftOvers: () => Promise<boolean>;
   /** Starts a gateway only to tidy up, and waits until it is ready. */
   readonly startQuietly: () => Promise<GatewayRecord>;
   readonly stop: (record: GatewayRecord) => Promise<void>;
@@ -49,7 +49,7 @@ export async function down({ keepSandboxes }: { keepSandboxes: boolean }, ports:
 }
 
 async function gatewayForTheRest(keepSandboxes: boolean, ports: DownPorts): Promise<GatewayRecord | undefined> {
-  return keepSandboxes || !(await ports.leftSandboxes()) ? undefined : ports.startQuietly();
+  return keepSandboxes || !(await ports.leftOvers()) ? undefined : ports.startQuietly();
 }
 
 /** Until the list is empty: a removal is answered before it is finished, and a client may create meanwhile. */
