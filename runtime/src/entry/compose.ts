@@ -48,9 +48,7 @@ async function openBackend(env: GatewayEnvironment, source: RuntimeFacts["env"],
       retentionMs: env.ATOLL_RETENTION_SECONDS * 1000,
     });
   }
-  const { createLocalBackend } = await import(LOCAL_BACKEND);
+  // Loaded only where it is asked for: it needs Linux and root.
+  const { createLocalBackend } = await import("../backend/local/node/create-local-backend.ts");
   return createLocalBackend(readLocalConfig(env, source), { clock: systemClock, ids: cryptoIds, log });
 }
-
-/** Loaded only where it is asked for: it needs Linux and root. */
-const LOCAL_BACKEND: string = "#runtime/backend/local/node/create-local-backend.ts";
