@@ -14,7 +14,8 @@ const venv = join(root, ".atoll", `venv-${folder.replaceAll("/", "-")}`);
 const python = join(venv, "bin/python");
 const stamp = join(venv, "requirements.sha256");
 
-const version = execFileSync("python3", ["--version"], { encoding: "utf8" });
+const version = pythonVersion() ?? (installPython(), pythonVersion());
+if (version === undefined) throw new Error("The suite needs python3 with python3-venv");
 const wanted = createHash("sha256").update(version).update(readFileSync(requirements)).digest("hex");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) install();
 
@@ -27,12 +28,24 @@ function install(): void {
   mkdirSync(join(root, ".atoll"), { recursive: true });
   if (!makeVenv()) {
     // Debian parts the module from Python itself.
-    run("apt-get", ["install", "-y", "--no-install-recommends", "python3-venv"]);
+    installPython();
     rmSync(venv, { recursive: true, force: true });
     if (!makeVenv()) throw new Error("python3 cannot make a virtual environment; install python3-venv");
   }
   run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements]);
   writeFileSync(stamp, wanted);
+}
+
+function pythonVersion(): string | undefined {
+  const { status: code, stdout } = spawnSync("python3", ["--version"], { encoding: "utf8" });
+  return code === 0 ? stdout : undefined;
+}
+
+function installPython(): void {
+  // Some list may be out of reach while the packages are not.
+  spawnSync("apt-get", ["-o", "DPkg::Lock::Timeout=300", "update"], { stdio: ["ignore", "inherit", "inherit"] });
+  const patience = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"];
+  run("apt-get", [...patience, "install", "-y", "--no-install-recommends", "python3", "python3-venv"]);
 }
 
 function makeVenv(): boolean {
