@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from both import Blocking
-from isola import APIError, BadRequestError, NotFoundError
+from isola import APIConnectionError, APIError, BadRequestError, NotFoundError
 
 MIB = 1 << 20
 
@@ -60,7 +60,7 @@ def test_an_upload_in_chunks_of_unknown_length_is_complete(box, folder):
 def test_an_open_file_is_uploaded(box, folder):
     if isinstance(box, Blocking):
         # The released asynchronous client refuses plain file objects before it sends anything.
-        with pytest.raises(RuntimeError):
+        with pytest.raises(APIConnectionError):
             box.filesystem.write(f"{folder}/file", io.BytesIO(b"content"))
         return
     box.filesystem.write(f"{folder}/file", io.BytesIO(b"content"))

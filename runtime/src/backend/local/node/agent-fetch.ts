@@ -9,9 +9,6 @@ export interface AgentTarget {
   readonly token: () => Promise<string>;
 }
 
-/** Time until the answer's first byte; the agent answers the longest poll within 30 s. */
-const HEADERS_TIMEOUT_MS = 45_000;
-
 export interface AgentConnection {
   readonly fetch: AgentFetch;
   /** Closes idle and busy connections. */
@@ -38,12 +35,8 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
         headers,
         signal: request.signal,
       });
-      outgoing.setTimeout(HEADERS_TIMEOUT_MS, () => outgoing.destroy(new Error("no answer in time")));
       outgoing.once("error", (cause) => reject(unreachable(cause, request.signal)));
-      outgoing.once("response", (incoming) => {
-        outgoing.setTimeout(0);
-        resolve(toResponse(incoming));
-      });
+      outgoing.once("response", (incoming) => resolve(toResponse(incoming)));
       if (request.body === null) outgoing.end();
       else sendBody(request.body, outgoing, reject);
     });
@@ -79,7 +72,11 @@ function toResponse(incoming: IncomingMessage): Response {
   });
 }
 
-function unreachable(cause: Error, signal: AbortSignal): unknown {
+/** Errors of a connection that never came about: the agent has seen nothing of the request. */
+const NOT_CONNECTED = new Set(["ECONNREFUSED", "ENOENT", "EACCES", "ENOTSOCK"]);
+
+function unreachable(cause: NodeJS.ErrnoException, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
+  if (!NOT_CONNECTED.has(cause.code ?? "")) return cause;
   return new ProblemError("agent-unreachable", "The sandbox's agent does not answer.", { cause });
 }
