@@ -19,10 +19,10 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   },
   "api-imports-only-zod": {
     wrong: { "api/src/a.ts": `import { Hono } from "hono";` },
-    right: { "api/src/a.ts": `import { z } from "zod"; import "./b.ts";`, "api/src/b.ts": "" },
+    right: { "api/src/a.ts": `import * as z from "zod"; import "./b.ts";`, "api/src/b.ts": "" },
   },
   "core-imports-only-api": {
-    wrong: { "core/src/a.ts": `import { z } from "zod";` },
+    wrong: { "core/src/a.ts": `import * as z from "zod";` },
     right: { "core/src/a.ts": `import "#api/b.ts";`, "api/src/b.ts": "" },
   },
   "programs-are-islands": {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CommandId, PositiveSeconds } from "./scalars.ts";
 
 /** Body of `POST /v1/sandboxes/{sandboxId}/commands`. `args[0]` is the program. */

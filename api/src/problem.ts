@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** One fault in a request: where it is, what would be right, and the value found. */
 export const ProblemFault = z

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ContainerName, PositiveSeconds, Quantity, SandboxId, SnapshotName, Timestamp } from "./scalars.ts";
 
 /** Amounts of one container. cpu in cores (`500m` = half), memory and disk in bytes (`256Mi`). */

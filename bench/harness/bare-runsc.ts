@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -45,6 +45,7 @@ export class BareRunsc {
   }
 
   dispose(): void {
+    spawnSync("umount", [join(this.dir, "root/null-netns")]);
     rmSync(this.dir, { recursive: true, force: true });
   }
 

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
 import { DEFAULT_GATEWAY_CONFIG, MAX_CREATE_WAIT_MS, type GatewayConfig } from "./gateway-config.ts";
 

@@ -1,5 +1,5 @@
 import type { RouteConfig } from "@hono/zod-openapi";
-import { z } from "zod";
+import * as z from "zod";
 import type { ProblemFault } from "#api/problem.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import type { Gateway, GatewayContext } from "../gateway.ts";

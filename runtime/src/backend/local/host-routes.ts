@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { HostRoute } from "./network.ts";
 
 const Routes = z.array(

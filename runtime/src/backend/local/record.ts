@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Outcome } from "#core/lifecycle.ts";
 import type { Sandbox, SandboxSpec } from "#core/sandbox.ts";
 

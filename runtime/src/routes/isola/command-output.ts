@@ -1,5 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
-import { z } from "zod";
+import * as z from "zod";
 import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { decodeFrames } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";

@@ -1,5 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
-import { z } from "zod";
+import * as z from "zod";
 import { AGENT_PATHS } from "#api/agent.ts";
 import { CommandStatus, CreateCommandRequest, CreateCommandResponse } from "#api/command.ts";
 import { commandIdOfKey } from "#core/derived-id.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { CommandId, ContainerName, SandboxId } from "#api/scalars.ts";
 
 /** Names a repeat of the same create: 1 to 255 printable ASCII characters. */

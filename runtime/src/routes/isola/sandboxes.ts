@@ -1,5 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
-import { z } from "zod";
+import * as z from "zod";
 import { CreateSandboxRequest, SandboxList, SandboxResponse } from "#api/sandbox.ts";
 import { SandboxId } from "#api/scalars.ts";
 import { answer, answerJson } from "../../answer.ts";

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { generateAgentKeys, signAgentToken } from "#core/agent-token.ts";
 import type { Clock } from "#core/clock.ts";
 

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { HOSTNAME, type BootPaths, type OciSpec } from "../oci.ts";
 import type { Shape } from "../shape.ts";
 import type { Link } from "./net.ts";

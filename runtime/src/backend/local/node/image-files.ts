@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { open, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { ImageConfig } from "#runtime/backend/local/image.ts";
 
 /** Raised when the way trees are prepared changes: older images are pulled or built anew. */

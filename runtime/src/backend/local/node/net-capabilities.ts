@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { planNetwork } from "#core/network.ts";
 import { findClash, linkOf, type NetConfig } from "../network.ts";
 import { baseRules, policyRules } from "../nft.ts";

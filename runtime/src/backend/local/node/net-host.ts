@@ -1,5 +1,5 @@
 import { access, readFile, readdir, writeFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import type { Log } from "#core/log.ts";
 import { parseRoutes } from "../host-routes.ts";
 import type { LinkOptions } from "../link-commands.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Log } from "#core/log.ts";
 import type { NetworkPlan } from "#core/network.ts";
 import { ProblemError } from "#core/problem-error.ts";
