@@ -19,7 +19,7 @@ import { agentEnv } from "./agent-image.ts";
 /** Host tasks (threads of the sandbox's kernel) per guest task, with room for the kernel's own. */
 const HOST_PIDS = 32_768;
 const FIRST_POLL_MS = 2;
-const LAST_POLL_MS = 25;
+const LAST_POLL_MS = 10;
 /** A request that reaches an agent as it dies may never be answered. */
 const PROBE_TIMEOUT_MS = 1000;
 /** Disk of the agent's own root on top of the journals. */

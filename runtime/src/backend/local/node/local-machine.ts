@@ -27,12 +27,17 @@ export interface LocalMachineDeps {
   readonly forgetAgent: (bootId: string) => void;
 }
 
+/** From a start to the making of what comes next. */
+const REFILL_DELAY_MS = 300;
+
 /** The machine port over runsc, one kernel a sandbox. */
 export class LocalMachine implements Machine {
   readonly shapeOf = shapeOf;
   private readonly deps: LocalMachineDeps;
   /** Containers known to have ended, by boot: the agent no longer lists them. */
   private readonly exited = new Map<string, Set<string>>();
+
+  private refill: ReturnType<typeof setTimeout> | undefined;
 
   constructor(deps: LocalMachineDeps) {
     this.deps = deps;
@@ -75,8 +80,12 @@ export class LocalMachine implements Machine {
   }
 
   refillPool(): void {
-    this.deps.pool.refill();
-    this.deps.links.refill();
+    // Making a kernel takes all of a small machine: the sandbox just started runs its first command before that.
+    this.refill ??= setTimeout(() => {
+      this.refill = undefined;
+      this.deps.pool.refill();
+      this.deps.links.refill();
+    }, REFILL_DELAY_MS);
   }
 
   async livingBoots(): Promise<ReadonlyMap<string, Boot>> {
@@ -109,6 +118,7 @@ export class LocalMachine implements Machine {
   }
 
   async close({ forGood }: { readonly forGood: boolean }): Promise<void> {
+    clearTimeout(this.refill);
     await this.deps.pool.close();
     await this.deps.images.close();
     await this.deps.links.close();
