@@ -45,7 +45,7 @@ export class BareRunsc {
   }
 
   dispose(): void {
-    spawnSync("umount", [join(this.dir, "root/null-netns")]);
+    while (spawnSync("umount", ["--lazy", join(this.dir, "root/null-netns")]).status === 0);
     rmSync(this.dir, { recursive: true, force: true });
   }
 

@@ -177,6 +177,6 @@ function sweep(home: string): void {
     // Nothing ran.
   }
   rmSync(home, { recursive: true, force: true });
-  execFileSync("sh", ["-c", 'umount "$1"/null-netns 2>/dev/null; true', "sh", root]);
+  execFileSync("sh", ["-c", 'while umount --lazy "$1"/null-netns 2>/dev/null; do :; done', "sh", root]);
   rmSync(runDirOf(home), { recursive: true, force: true });
 }

@@ -62,8 +62,7 @@ export function commandCases(bench: () => Bench): void {
     it("a killed command ends with -1 at once, keeps its output, and can be killed again", async () => {
       const { agent } = await bench().running();
       const id = await agent.spawn(["sh", "-c", "echo before; sleep 1000"]);
-      const first = await agent.send(`/v1/commands/${id}/stdout?offset=0`);
-      await first.body?.getReader().read();
+      while ((await agent.status(id, 0)).stdout.end < "before\n".length);
       expect(await agent.kill(id)).toBe(204);
       expect(await agent.status(id, 20_000)).toMatchObject({ state: "exited", exitCode: -1, endedBy: "kill" });
       expect(await agent.kill(id)).toBe(204);

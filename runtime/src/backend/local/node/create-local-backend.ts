@@ -105,9 +105,17 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   return createBackend({ machine, records, clock, log, maxSandboxes, startConcurrency, retentionMs });
 }
 
+/** Most mounts of gVisor's empty namespace on top of each other: two runsc at the same moment each make one. */
+const MAX_STACKED_MOUNTS = 256;
+
 /** gVisor keeps an empty network namespace mounted in its state folder. */
 async function removeRunDir(runDir: string, runscRoot: string): Promise<void> {
-  await promisify(execFile)("umount", [join(runscRoot, "null-netns")]).catch(() => {});
+  const unmount = (): Promise<boolean> =>
+    promisify(execFile)("umount", ["--lazy", join(runscRoot, "null-netns")]).then(
+      () => true,
+      () => false,
+    );
+  for (let left = MAX_STACKED_MOUNTS; left > 0 && (await unmount()); left--);
   await rm(runDir, { recursive: true, force: true });
 }
 
