@@ -6,7 +6,7 @@ export interface Clock {
 }
 
 /** Longest timer of JavaScript runtimes; a longer one fires at once. */
-const MAX_TIMER_MS = 2_000_000_000;
+export const MAX_TIMER_MS = 2_000_000_000;
 
 /** Real time. */
 export const systemClock: Clock = {

@@ -1,13 +1,10 @@
-import type { Clock } from "#core/clock.ts";
+import { MAX_TIMER_MS, type Clock } from "#core/clock.ts";
 import { decide, outcomeOf, type Decision, type Observed } from "#core/lifecycle.ts";
 import type { Log } from "#core/log.ts";
 import type { Sandbox } from "#core/sandbox.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import { StartError, type Boot, type Machine } from "./machine.ts";
 import { sandboxOf, type SandboxRecord } from "./record.ts";
-
-/** Longest timer of JavaScript runtimes; a later deadline is looked at again then. */
-const MAX_TIMER_MS = 2_000_000_000;
 
 export interface UnitDeps {
   readonly machine: Machine;
@@ -161,6 +158,7 @@ export class SandboxUnit {
     clearTimeout(this.timer);
     const { nextDeadlineMs } = this.decision;
     if (nextDeadlineMs === undefined || this.released) return;
+    // A deadline beyond the longest timer is looked at again then.
     const delayMs = Math.min(Math.max(nextDeadlineMs - nowMs, 1), MAX_TIMER_MS);
     this.timer = setTimeout(() => void this.update({}), delayMs);
   }
