@@ -9,6 +9,8 @@ import { AGENT_FILES } from "./src/manifest.ts";
 const run = promisify(execFile);
 const SIDECAR = dirname(fileURLToPath(import.meta.url));
 const WARNINGS = ["-O2", "-Wall", "-Wextra"];
+/** For a program without the C library and what it does before `main`. */
+const BARE = ["-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"];
 
 /** Builds the agent into a directory: `agent.js`, `libatoll.so` and `atoll-init`. Needs a C compiler, `cc`. */
 export async function buildAgent(outDir: string): Promise<void> {
@@ -16,19 +18,28 @@ export async function buildAgent(outDir: string): Promise<void> {
   const native = (name: string): string => join(SIDECAR, "native", name);
   await Promise.all([
     run("cc", [...WARNINGS, "-shared", "-fPIC", "-o", join(outDir, "libatoll.so"), native("atoll.c"), "-lpthread"]),
-    run("cc", [...WARNINGS, "-static", "-o", join(outDir, "atoll-init"), native("atoll-init.c")]),
-    build({
-      entryPoints: [join(SIDECAR, "src/entry/main.ts")],
-      outfile: join(outDir, "agent.js"),
-      bundle: true,
-      format: "esm",
-      platform: "node",
-      target: "es2024",
-      minify: true,
-      external: ["bun:ffi"],
-      logLevel: "error",
-    }),
+    run("cc", [...WARNINGS, ...BARE, "-o", join(outDir, "atoll-init"), native("atoll-init.c")]),
+    bundleAgent(join(outDir, "agent.js")),
   ]);
+}
+
+/** Bundles the agent's program into one file; gives the files and modules it is made of. */
+export async function bundleAgent(outFile: string): Promise<string[]> {
+  const { metafile } = await build({
+    entryPoints: [join(SIDECAR, "src/entry/main.ts")],
+    outfile: outFile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "es2024",
+    minify: true,
+    // Tells Bun that there is nothing left to translate: it need not parse the program before it runs it.
+    banner: { js: "// @bun" },
+    external: ["bun:ffi"],
+    metafile: true,
+    logLevel: "error",
+  });
+  return Object.entries(metafile.inputs).flatMap(([path, { imports }]) => [path, ...imports.map((used) => used.path)]);
 }
 
 /** Makes the agent's root file system: the built parts, the runtime at `bunPath`, and the libraries it loads. */

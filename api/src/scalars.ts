@@ -1,11 +1,5 @@
 import * as z from "zod";
-
-/** One DNS label: a container name. Source: the REST contract; RFC 1123. */
-export const LABEL_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
-/** One or more DNS labels joined by dots: a sandbox or snapshot name. Source: RFC 1123. */
-export const SUBDOMAIN_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-/** Lower-case UUID, as command ids are. */
-export const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+import { LABEL_PATTERN, SUBDOMAIN_PATTERN, UUID_PATTERN } from "./name-patterns.ts";
 
 export const ContainerName = z.string().min(1).max(63).regex(LABEL_PATTERN);
 /** Name of a sandbox; at most 47 characters so that names derived from it stay labels. */

@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES, FRAME_KIND, FRAME_MAX_PAYLOAD_BYTES } from "#api/agent.ts";
+import { FRAME_HEADER_BYTES, FRAME_KIND, FRAME_MAX_PAYLOAD_BYTES } from "#api/agent-protocol.ts";
 
 /** One frame of an output stream. A long DATA frame may arrive as several `data` pieces, in order. */
 export type Frame =

@@ -1,4 +1,5 @@
-import { PROBLEMS, problemType, type Problem, type ProblemFault, type ProblemSlug } from "#api/problem.ts";
+import type { Problem, ProblemFault } from "#api/problem.ts";
+import { PROBLEMS, problemType, type ProblemSlug } from "#api/problem-registry.ts";
 
 export interface ProblemOptions {
   readonly cause?: unknown;

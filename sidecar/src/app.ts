@@ -1,17 +1,12 @@
-import {
-  AGENT_MAX_WAIT_MS,
-  AGENT_PATHS,
-  AgentCreateCommand,
-  FILE_SIZE_HEADER,
-  FRAME_MEDIA_TYPE,
-  type AgentHealth,
-} from "#api/agent.ts";
-import { CommandId, ContainerName } from "#api/scalars.ts";
+import type { AgentCreateCommand, AgentHealth } from "#api/agent.ts";
+import { AGENT_MAX_WAIT_MS, AGENT_PATHS, FILE_SIZE_HEADER, FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { sha256 } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import { asProblemError, ProblemError } from "#core/problem-error.ts";
 import { readCount, readJson } from "./domain/body.ts";
 import { createGate } from "./domain/gate.ts";
+import { isCommandId, isContainerName } from "./domain/names.ts";
+import { readCommand } from "./domain/read-command.ts";
 import type { Commands, Containers, Files, StreamName } from "./ports.ts";
 
 const JSON_BODY_BYTES = 1 << 20;
@@ -193,12 +188,13 @@ function fileRoutes({ files, maxStreams }: AgentAppDeps): Route[] {
 }
 
 function parseCommand(value: unknown): AgentCreateCommand {
-  const parsed = AgentCreateCommand.safeParse(value);
-  if (!parsed.success) {
-    const errors = parsed.error.issues.slice(0, 16).map(({ message, path }) => ({ message, location: path.join(".") }));
-    throw new ProblemError("validation-failed", "The command does not have the right shape.", { errors });
+  const reading = readCommand(value);
+  if (reading.kind === "faults") {
+    throw new ProblemError("validation-failed", "The command does not have the right shape.", {
+      errors: reading.faults,
+    });
   }
-  const { args, env = {}, cwd = "" } = parsed.data;
+  const { args, env = {}, cwd = "" } = reading.command;
   if ([...args, ...Object.keys(env), ...Object.values(env), cwd].some((text) => text.includes("\0"))) {
     throw new ProblemError(
       "bad-request",
@@ -211,21 +207,20 @@ function parseCommand(value: unknown): AgentCreateCommand {
       "The command has an environment variable whose name is empty or has an equals sign.",
     );
   }
-  return parsed.data;
+  return reading.command;
 }
 
 function containerOf(query: URLSearchParams): string | undefined {
   const name = query.get("container");
   if (name === null) return undefined;
-  if (!ContainerName.safeParse(name).success)
-    throw new ProblemError("unknown-container", "The container's name is not a DNS label.");
+  if (!isContainerName(name)) throw new ProblemError("unknown-container", "The container's name is not a DNS label.");
   return name;
 }
 
 function commandId(params: readonly string[]): string {
-  const id = CommandId.safeParse(params[0]);
-  if (!id.success) throw new ProblemError("command-not-found", "The command's id is not a UUID.");
-  return id.data;
+  const id = params[0];
+  if (!isCommandId(id)) throw new ProblemError("command-not-found", "The command's id is not a UUID.");
+  return id;
 }
 
 function noContent(): Response {

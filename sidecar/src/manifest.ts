@@ -1,10 +1,12 @@
 import * as z from "zod";
 
+export { CONTAINER_MARK } from "./container-mark.ts";
+
 const MIB = 1 << 20;
 const count = (fallback: number, least: number, most: number) =>
   z.coerce.number().int().min(least).max(most).default(fallback);
 
-/** Environment of the agent. The program parses with it; what starts the program renders it. */
+/** Environment of the agent: what starts the program renders it; the program reads the same by `read-environment.ts`. */
 export const AgentEnvironment = z.object({
   /** What tokens must name: the sandbox this agent belongs to. */
   ATOLL_AGENT_ID: z.string().min(1).max(253),
@@ -28,9 +30,6 @@ export const AgentEnvironment = z.object({
 });
 
 export type AgentEnvironment = z.infer<typeof AgentEnvironment>;
-
-/** Mark in the environment of a container's main process; its value is the container's name. */
-export const CONTAINER_MARK = "ISOLA_CONTAINER_NAME";
 
 /** Where the parts lie in the agent's root file system; `sidecar/build.ts` puts them there. */
 export const AGENT_FILES = {

@@ -1,27 +1,25 @@
-import * as z from "zod";
-import { CommandId, ContainerName } from "#api/scalars.ts";
+import { isCommandId, isContainerName } from "./names.ts";
+import { isObject, isWhole } from "./json.ts";
 
 /**
  * What the agent writes down about commands, one JSON line each, so that after a restart it
  * knows every id, every result it has told, and what it cannot know.
  */
-const LogRecord = z.discriminatedUnion("kind", [
+export type LogRecord =
   /** Before the process is started: an id is never used twice, whatever happens next. */
-  z.object({ kind: z.literal("start"), id: CommandId, container: ContainerName, digest: z.string() }),
+  | { readonly kind: "start"; readonly id: string; readonly container: string; readonly digest: string }
   /** Before anybody is told of the result. */
-  z.object({
-    kind: z.literal("exit"),
-    id: CommandId,
-    exitCode: z.int(),
-    signal: z.int().nullable(),
-    endedBy: z.enum(["timeout", "kill"]).nullable(),
-  }),
+  | {
+      readonly kind: "exit";
+      readonly id: string;
+      readonly exitCode: number;
+      readonly signal: number | null;
+      readonly endedBy: "timeout" | "kill" | null;
+    }
   /** Before anybody is told that a stream is complete. */
-  z.object({ kind: z.literal("complete"), id: CommandId, streamIndex: z.literal([0, 1]), end: z.int().min(0) }),
+  | { readonly kind: "complete"; readonly id: string; readonly streamIndex: 0 | 1; readonly end: number }
   /** The command never started, or is forgotten. */
-  z.object({ kind: z.literal("gone"), id: CommandId }),
-]);
-export type LogRecord = z.infer<typeof LogRecord>;
+  | { readonly kind: "gone"; readonly id: string };
 
 /** A command as the log tells it. */
 export interface LoggedCommand {
@@ -68,10 +66,38 @@ export function compactLog(commands: Iterable<LoggedCommand>): string {
   return text;
 }
 
-function parseRecord(line: string): LogRecord | undefined {
+/** The record on a line; undefined when the line is anything else. */
+export function parseRecord(line: string): LogRecord | undefined {
   try {
-    return LogRecord.safeParse(JSON.parse(line)).data;
+    const record: unknown = JSON.parse(line);
+    return isObject(record) && isCommandId(record["id"]) ? readRecord(record, record["id"]) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function readRecord(record: Readonly<Record<string, unknown>>, id: string): LogRecord | undefined {
+  const { kind, container, digest, exitCode, signal, endedBy, streamIndex, end } = record;
+  switch (kind) {
+    case "start":
+      return isContainerName(container) && typeof digest === "string" ? { kind, id, container, digest } : undefined;
+    case "exit":
+      return isCode(exitCode) && (signal === null || isCode(signal)) && isReason(endedBy)
+        ? { kind, id, exitCode, signal, endedBy }
+        : undefined;
+    case "complete":
+      return (streamIndex === 0 || streamIndex === 1) && isWhole(end, 0) ? { kind, id, streamIndex, end } : undefined;
+    case "gone":
+      return { kind, id };
+    default:
+      return undefined;
+  }
+}
+
+function isCode(value: unknown): value is number {
+  return isWhole(value, Number.MIN_SAFE_INTEGER);
+}
+
+function isReason(value: unknown): value is "timeout" | "kill" | null {
+  return value === null || value === "timeout" || value === "kill";
 }

@@ -6,17 +6,33 @@ import { asProblemError, type ProblemError } from "#core/problem-error.ts";
 import { createAgentApp } from "../app.ts";
 import { createAdmission } from "../domain/admission.ts";
 import { segmentBytesFor } from "../domain/journal.ts";
-import { AgentEnvironment } from "../manifest.ts";
 import { CommandHost } from "../node/command-host.ts";
 import { createCommandStarter } from "../node/command-start.ts";
 import { createContainerFinder } from "../node/containers.ts";
 import { createFileHost } from "../node/file-host.ts";
 import { createJournalStore } from "../node/journal-store.ts";
 import { errorName, listenToPump, loadNative } from "../node/native.ts";
+import { readEnvironment } from "../read-environment.ts";
 
 const VERSION = "0.1.0";
+/** What the first command would have to wait for is got ready after the first requests have been answered. */
+const WARM_UP_MS = 20;
 
-const environment = AgentEnvironment.parse(process.env);
+const environment = readEnvironment(process.env);
+const listen = environment.ATOLL_AGENT_LISTEN;
+const socketPath = listen.startsWith("unix:") ? listen.slice(5) : undefined;
+if (socketPath !== undefined) rmSync(socketPath, { force: true });
+// First of all: who waits for the agent connects now and need not ask again. Nobody is answered before the rest is there.
+Bun.serve({
+  ...(socketPath === undefined ? tcpAddress(listen) : { unix: socketPath }),
+  fetch: (request) => app(request),
+  error: (error) => problemResponse(asProblemError(error)),
+  idleTimeout: 0,
+  // Files and standard input have no limit of their own; JSON bodies are bounded where they are read.
+  maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+});
+if (socketPath !== undefined) chmodSync(socketPath, 0o600);
+
 const clock = systemClock;
 const log = createLog(environment.ATOLL_LOG_LEVEL, (line) => writeSync(2, `${line}\n`), clock.now);
 const native = loadNative(environment.ATOLL_AGENT_LIBRARY);
@@ -25,20 +41,16 @@ const store = createJournalStore(
   segmentBytesFor(environment.ATOLL_JOURNAL_BUDGET_BYTES),
 );
 const containers = createContainerFinder(clock.now, environment.ATOLL_PIDS_LIMIT);
+const starter = createCommandStarter({ native, containers });
 const commands = new CommandHost({
   native,
-  prepare: createCommandStarter({ native, containers }),
+  prepare: starter.prepare,
   store,
   clock,
   log,
   budgetBytes: environment.ATOLL_JOURNAL_BUDGET_BYTES,
   maxCommands: environment.ATOLL_MAX_COMMANDS,
 });
-
-const pump = native.start(store.directory, store.segmentBytes);
-if (pump < 0) throw new Error(`Cannot start the output pump: ${errorName(pump)}`);
-await listenToPump(pump, (messages) => commands.onMessages(messages));
-
 const app = createAgentApp({
   commands,
   files: createFileHost({ native, containers, clock, ids: cryptoIds }),
@@ -54,19 +66,11 @@ const app = createAgentApp({
   maxStreams: environment.ATOLL_MAX_STREAMS,
 });
 
-const listen = environment.ATOLL_AGENT_LISTEN;
-const socketPath = listen.startsWith("unix:") ? listen.slice(5) : undefined;
-if (socketPath !== undefined) rmSync(socketPath, { force: true });
-Bun.serve({
-  ...(socketPath === undefined ? tcpAddress(listen) : { unix: socketPath }),
-  fetch: app,
-  error: (error) => problemResponse(asProblemError(error)),
-  idleTimeout: 0,
-  // Files and standard input have no limit of their own; JSON bodies are bounded where they are read.
-  maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-});
-if (socketPath !== undefined) chmodSync(socketPath, 0o600);
+const pump = native.start(store.directory, store.segmentBytes);
+if (pump < 0) throw new Error(`Cannot start the output pump: ${errorName(pump)}`);
+await listenToPump(pump, (messages) => commands.onMessages(messages));
 log.info("agent listens", { listen });
+setTimeout(starter.warmUp, WARM_UP_MS);
 
 function tcpAddress(address: string): { hostname: string; port: number } {
   const [hostname = "", port = ""] = address.split(":");

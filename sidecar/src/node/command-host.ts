@@ -327,7 +327,8 @@ export class CommandHost implements Commands {
 
   #restore(): void {
     const { store } = this.#deps;
-    const logged = replayLog(store.readLog());
+    const text = store.readLog();
+    const logged = replayLog(text);
     const extents = store.extents();
     for (const command of logged.values()) {
       const both = [extents.get(`${command.id}.0`), extents.get(`${command.id}.1`)] as const;
@@ -339,7 +340,7 @@ export class CommandHost implements Commands {
       const [id = "", streamIndex] = key.split(".");
       if (!logged.has(id)) store.drop(id, Number(streamIndex), { from: first, to: end, whole: true });
     }
-    store.replaceLog(compactLog(logged.values()));
+    if (text !== "") store.replaceLog(compactLog(logged.values()));
     this.#logLines = 4 * logged.size;
   }
 }

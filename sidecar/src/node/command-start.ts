@@ -5,8 +5,8 @@ import { encodeCStrings } from "../domain/c-strings.ts";
 import { programCandidates, shellFallback } from "../domain/candidates.ts";
 import { overlayEnvironment, readVariable } from "../domain/environment.ts";
 import { cleanPath } from "../domain/path.ts";
-import { differingLimits, parseLimits, parseStatus } from "../domain/proc.ts";
-import { CONTAINER_MARK } from "../manifest.ts";
+import { differingLimits, parseLimits, parseStatus, type ResourceLimit } from "../domain/proc.ts";
+import { CONTAINER_MARK } from "../container-mark.ts";
 import { PATH_ONLY, type ContainerFinder, type Target } from "./containers.ts";
 import { errorName, type Native, type SpawnRequest, type SpawnResult } from "./native.ts";
 
@@ -26,8 +26,16 @@ export interface PreparedCommand {
 
 /** Finds what a command needs in its container. Throws before anything has been started. */
 export function createCommandStarter({ native, containers }: CommandStarterDeps) {
-  const ownLimits = parseLimits(readFileSync("/proc/self/limits", "utf8"));
-  const ownBounding = parseStatus(readFileSync("/proc/self/status", "latin1"))?.bounding ?? 0n;
+  let known: { readonly limits: readonly ResourceLimit[]; readonly bounding: bigint } | undefined;
+
+  /** The agent's own limits and capabilities. Not read at once: at start-up it would delay the first answer. */
+  function own(): NonNullable<typeof known> {
+    known ??= {
+      limits: parseLimits(readFileSync("/proc/self/limits", "utf8")),
+      bounding: parseStatus(readFileSync("/proc/self/status", "latin1"))?.bounding ?? 0n,
+    };
+    return known;
+  }
 
   function openWorkingDirectory(
     target: Target,
@@ -45,7 +53,7 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
     return { fd, path };
   }
 
-  return (request: AgentCreateCommand, container: string | undefined): PreparedCommand => {
+  function prepare(request: AgentCreateCommand, container: string | undefined): PreparedCommand {
     const target = containers.find(container);
     const directory = openWorkingDirectory(target, request.cwd);
     const environment = overlayEnvironment(containers.environment(target), { PWD: directory.path, ...request.env }, [
@@ -59,10 +67,10 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
       environment,
       candidates: encodeCStrings(programCandidates(request.args[0] ?? "", readVariable(environment, "PATH"))),
       shellArgv: encodeCStrings(shellFallback(request.args)),
-      bounding: target.status.bounding & ownBounding,
+      bounding: target.status.bounding & own().bounding,
       inheritable: target.status.inheritable,
       noNewPrivileges: target.status.noNewPrivileges,
-      limits: differingLimits(target.limits, ownLimits),
+      limits: differingLimits(target.limits, own().limits),
       name: request.id,
     } satisfies Omit<SpawnRequest, "slot" | "limitBytes">;
     return {
@@ -74,7 +82,9 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
       },
       close: () => closeSync(directory.fd),
     };
-  };
+  }
+
+  return { prepare, warmUp: () => void own() };
 }
 
 function cleanWorkingDirectory(cwd: string, inherited: string): string {

@@ -11,7 +11,7 @@ import {
   type ProcessStatus,
   type ResourceLimit,
 } from "../domain/proc.ts";
-import { CONTAINER_MARK } from "../manifest.ts";
+import { CONTAINER_MARK } from "../container-mark.ts";
 import type { Containers } from "../ports.ts";
 
 /** O_PATH | O_DIRECTORY | O_CLOEXEC: a name for a directory, no right to read it. Node has no constant for O_PATH. */

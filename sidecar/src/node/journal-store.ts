@@ -11,7 +11,6 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
 
 const LOG_NAME = "commands.log";
 const SEGMENT_NAME = /^([0-9a-f-]{36})\.([01])\.(\d+)$/;
@@ -32,9 +31,9 @@ export interface SegmentReader {
 export function createJournalStore(directory: string, segmentBytes: number) {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   let logFd: number | undefined;
-  const logPath = join(directory, LOG_NAME);
+  const logPath = `${directory}/${LOG_NAME}`;
   const segmentPath = (id: string, streamIndex: number, segment: number): string =>
-    join(directory, `${id}.${streamIndex}.${segment}`);
+    `${directory}/${id}.${streamIndex}.${segment}`;
   return {
     directory,
     segmentBytes,
@@ -64,7 +63,7 @@ export function createJournalStore(directory: string, segmentBytes: number) {
         const [, id, streamIndex, segment] = SEGMENT_NAME.exec(file) ?? [];
         if (id === undefined) continue;
         const start = Number(segment) * segmentBytes;
-        const end = start + statSync(join(directory, file)).size;
+        const end = start + statSync(`${directory}/${file}`).size;
         const key = `${id}.${streamIndex}`;
         const before = extents.get(key);
         extents.set(key, { first: Math.min(start, before?.first ?? start), end: Math.max(end, before?.end ?? end) });

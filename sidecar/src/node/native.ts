@@ -1,5 +1,4 @@
 import { dlopen, ptr } from "bun:ffi";
-import { constants } from "node:os";
 import { encodeCStrings, startsOf, type CStrings } from "../domain/c-strings.ts";
 import type { ResourceLimit } from "../domain/proc.ts";
 
@@ -46,16 +45,11 @@ export type SpawnResult =
   /** `step`: 0 pipes or process, 1 root and working directory, 2 descriptors and limits, 3 dropping power, 4 executing, 5 joining the container's group. */
   | { readonly kind: "failed"; readonly error: string; readonly step: number };
 
-/** Where a number has two names, the first is the usual one. */
-const ERROR_NAMES = new Map<number, string>(
-  Object.entries(constants.errno)
-    .toReversed()
-    .map(([name, number]) => [number, name]),
-);
-
-/** Name of an errno, such as `ENOENT`. */
+/** Name of an errno, such as `ENOENT`; where a number has two, the usual one. */
 export function errorName(number: number): string {
-  return ERROR_NAMES.get(Math.abs(number)) ?? `errno ${Math.abs(number)}`;
+  // Asked for when there is an error, not imported: each module costs the agent's start-up milliseconds.
+  const { errno } = process.getBuiltinModule("node:os").constants;
+  return Object.entries(errno).find(([, value]) => value === Math.abs(number))?.[0] ?? `errno ${Math.abs(number)}`;
 }
 
 /** The native library: process start, output pump and confined file calls. Calls give 0 or more, or a negative errno. */

@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES, FRAME_IDLE_MS, FRAME_KIND } from "#api/agent.ts";
+import { FRAME_HEADER_BYTES, FRAME_IDLE_MS, FRAME_KIND } from "#api/agent-protocol.ts";
 import type { Clock } from "#core/clock.ts";
 import { encodeEndFrame, encodeLostFrame, IDLE_FRAME, writeFrameHeader } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";

@@ -1,0 +1,6 @@
+/** One DNS label: a container name. Source: the REST contract; RFC 1123. */
+export const LABEL_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+/** One or more DNS labels joined by dots: a sandbox or snapshot name. Source: RFC 1123. */
+export const SUBDOMAIN_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+/** Lower-case UUID, as command ids are. */
+export const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
