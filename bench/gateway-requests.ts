@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Atoll } from "#sdk";
 import { freePort, RUNTIMES, startGateway, type RuntimeName } from "../test/harness/gateway-process.ts";
@@ -8,6 +8,11 @@ import { inTurn, type Series } from "./harness/samples.ts";
 const ROUNDS = Number(process.env["ATOLL_BENCH_ROUNDS"] ?? 5);
 const SECONDS = 3;
 const NAMES: readonly RuntimeName[] = ["bun", "node", "deno"];
+
+if (spawnSync("wrk", ["--version"]).error !== undefined) {
+  console.error("The load comes from wrk, which this machine lacks; on Debian: apt-get install wrk");
+  process.exit(1);
+}
 
 /** Requests a second that `wrk` on the other core gets from a server held to the first. */
 function load(pid: number, url: string): number {

@@ -1,9 +1,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Gateway, GatewayDeps, GatewayEnv, RouteDeps } from "./gateway.ts";
-import { requireKey } from "./middleware/auth.ts";
-import { refuseForeign } from "./middleware/origin.ts";
+import { createFrontDoor } from "./middleware/front-door.ts";
 import { createNotFound, onError } from "./middleware/problem.ts";
-import { requestContext } from "./middleware/request-context.ts";
 import { createStreamLimits } from "./middleware/stream-limits.ts";
 import { createAllowedMethods } from "./routes/allowed-methods.ts";
 import { documentRoutes } from "./routes/documents.ts";
@@ -16,16 +14,9 @@ import { PUBLIC_PATHS, systemRoutes } from "./routes/isola/system.ts";
 
 /** The gateway over one backend. Reads no environment and keeps no state outside of what it makes here. */
 export function createApp(deps: GatewayDeps): Gateway {
-  const { config } = deps;
   const app: Gateway = new OpenAPIHono<GatewayEnv>();
   app.onError(onError);
-  app.use("*", requestContext(deps));
-  app.use(
-    "*",
-    config.apiKeyHashes.length > 0 ? requireKey(config.apiKeyHashes, PUBLIC_PATHS) : refuseForeign(config.allowedHosts),
-  );
-
-  const routeDeps: RouteDeps = { ...deps, streams: createStreamLimits(config) };
+  const routeDeps: RouteDeps = { ...deps, streams: createStreamLimits(deps.config) };
   systemRoutes(app, routeDeps);
   sandboxRoutes(app, routeDeps);
   commandRoutes(app, routeDeps);
@@ -34,5 +25,6 @@ export function createApp(deps: GatewayDeps): Gateway {
   fileRoutes(app, routeDeps);
   documentRoutes(app, deps.version.gitVersion);
   app.notFound(createNotFound(createAllowedMethods(app)));
+  app.fetch = createFrontDoor(deps, PUBLIC_PATHS, app.fetch);
   return app;
 }

@@ -23,25 +23,20 @@ export interface RouteDeps extends GatewayDeps {
   readonly streams: StreamLimits;
 }
 
+/** One request on its way, as everything behind the front door knows it. */
+export interface RequestContext extends Call {
+  readonly requestId: string;
+  readonly request: Request;
+}
+
 export interface GatewayEnv {
-  Variables: {
-    readonly requestId: string;
-    /** A log that names the request; made when it is asked for, as most requests log nothing. */
-    readonly log: () => Log;
-  };
+  Bindings: RequestContext;
 }
 
 export type Gateway = OpenAPIHono<GatewayEnv>;
 export type GatewayContext = Context<GatewayEnv>;
 
-/** What a backend call carries on behalf of a request: it ends when the caller goes away. Made only as far as it is used. */
+/** What a backend call carries on behalf of a request: it ends when the caller goes away. */
 export function callOf(c: GatewayContext): Call {
-  return {
-    get signal() {
-      return c.req.raw.signal;
-    },
-    get log() {
-      return c.get("log")();
-    },
-  };
+  return c.env;
 }

@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { ProblemFault } from "#api/problem.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import type { Gateway, GatewayContext } from "../gateway.ts";
+import { plainTextTest } from "./plain-text.ts";
 import { readJson } from "./read-json.ts";
 import { toFaults, type RequestPart } from "./validation-faults.ts";
 
@@ -42,7 +43,7 @@ export function bind<const R extends RouteConfig>(
   const query = reader(route.request?.query, "query");
   const headers = reader(route.request?.headers, "header");
   const body = jsonSchemaOf(route);
-  app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ":$1"), async (c) => {
+  app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ":$1"), (c): Response | Promise<Response> => {
     const faults: ProblemFault[] = [];
     const input = {
       params: params((name) => c.req.param(name), faults),
@@ -51,9 +52,12 @@ export function bind<const R extends RouteConfig>(
       body: undefined as unknown,
     };
     if (faults.length > 0) throw invalid(faults);
-    if (body !== undefined) input.body = parse(body, await readJson(c.req.raw, options.maxJsonBytes), "body", faults);
-    if (faults.length > 0) throw invalid(faults);
-    return handler(c, input as RouteInput<R>);
+    if (body === undefined) return handler(c, input as RouteInput<R>);
+    return readJson(c.req.raw, options.maxJsonBytes).then((value) => {
+      input.body = parse(body, value, "body", faults);
+      if (faults.length > 0) throw invalid(faults);
+      return handler(c, input as RouteInput<R>);
+    });
   });
 }
 
@@ -66,21 +70,37 @@ export function invalid(faults: readonly ProblemFault[]): ProblemError {
 
 type Read = (name: string) => string | undefined;
 
+/** One value of a request's part and what its schema makes of it. */
+interface Member {
+  readonly name: string;
+  readonly isInteger: boolean;
+  /** True for text that needs no parsing. */
+  readonly isPlain: (text: string | undefined) => boolean;
+}
+
 /** Collects the values that a part's schema names and parses them; text becomes a number where the schema has one. */
 function reader(schema: unknown, part: RequestPart): (read: Read, faults: ProblemFault[]) => unknown {
   if (!(schema instanceof z.ZodObject)) return () => ({});
-  const names = Object.keys(schema.shape);
-  const integers = new Set(
-    names.filter((name) => z.toJSONSchema(schema.shape[name] as z.ZodType, { io: "input" }).type === "integer"),
-  );
+  const members = Object.entries<z.ZodType>(schema.shape).map(([name, member]): Member => ({
+    name,
+    isInteger: z.toJSONSchema(member, { io: "input" }).type === "integer",
+    isPlain: plainTextTest(member) ?? (() => false),
+  }));
+  const isWholePlain = (schema.def.checks ?? []).length === 0;
   return (read, faults) => {
     const values: Record<string, unknown> = {};
-    for (const name of names) {
-      const text = read(name);
-      if (text !== undefined) values[name] = integers.has(name) && /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+    let isPlain = isWholePlain;
+    for (const member of members) {
+      const text = read(member.name);
+      isPlain &&= member.isPlain(text);
+      if (text !== undefined) values[member.name] = member.isInteger ? toInteger(text) : text;
     }
-    return parse(schema, values, part, faults);
+    return isPlain ? values : parse(schema, values, part, faults);
   };
+}
+
+function toInteger(text: string): number | string {
+  return /^-?\d{1,15}$/.test(text) ? Number(text) : text;
 }
 
 function parse(schema: z.ZodType, value: unknown, part: RequestPart, faults: ProblemFault[]): unknown {

@@ -18,22 +18,22 @@ export function toSpec(request: CreateSandboxRequest): SandboxSpec {
   };
 }
 
+/** Member by member: it is the whole work of the most frequent request. */
 export function toResponse(sandbox: Sandbox): SandboxResponse {
   const { id, phase, spec, reason, message } = sandbox;
-  return {
+  const response: SandboxResponse = {
     id,
     podTemplate: { containers: spec.containers.map(toContainerResponse) },
     status: phase,
     creationTimestamp: timestamp(sandbox.createdAtMs),
     startupTimeoutSeconds: spec.startupTimeoutSeconds,
-    ...defined({
-      reason,
-      message,
-      timeoutSeconds: spec.timeoutSeconds,
-      network: spec.network as Network | undefined,
-      terminationPolicy: spec.terminationPolicy,
-    }),
   };
+  if (reason !== undefined) response.reason = reason;
+  if (message !== undefined) response.message = message;
+  if (spec.timeoutSeconds !== undefined) response.timeoutSeconds = spec.timeoutSeconds;
+  if (spec.network !== undefined) response.network = spec.network as Network;
+  if (spec.terminationPolicy !== undefined) response.terminationPolicy = spec.terminationPolicy;
+  return response;
 }
 
 export function toSummary({ id, phase, createdAtMs }: Sandbox): SandboxSummary {
@@ -74,12 +74,10 @@ function badQuantity(what: string, container: string, quantity: Quantity | undef
 }
 
 function toContainerResponse({ name, image, command, resources }: ContainerSpec): ContainerResponse {
-  return {
-    name,
-    image,
-    ...(command === undefined ? {} : { command: [...command] }),
-    ...(resources === undefined ? {} : { resources }),
-  };
+  const response: ContainerResponse = { name, image };
+  if (command !== undefined) response.command = [...command];
+  if (resources !== undefined) response.resources = resources;
+  return response;
 }
 
 /** UTC with whole seconds. */

@@ -2,13 +2,14 @@ import { createRoute } from "@hono/zod-openapi";
 import * as z from "zod";
 import { CreateSandboxRequest, SandboxList, SandboxResponse } from "#api/sandbox.ts";
 import { SandboxId } from "#api/scalars.ts";
-import { answer, answerJson } from "../../answer.ts";
+import { answer, answerJson, answerJsonText } from "../../answer.ts";
 import { callOf, type Gateway, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
-import { toResponse, toSummary } from "./convert.ts";
+import { toSummary } from "./convert.ts";
 import { createSandbox } from "./create-sandbox.ts";
 import { IdempotencyKey } from "./parameters.ts";
 import { problems } from "./responses.ts";
+import { createSandboxWriter } from "./sandbox-text.ts";
 
 const Params = z.object({ id: SandboxId });
 const json = <S extends z.ZodType>(schema: S) => ({ "application/json": { schema } });
@@ -16,12 +17,13 @@ const json = <S extends z.ZodType>(schema: S) => ({ "application/json": { schema
 /** Create, list, get and delete. */
 export function sandboxRoutes(app: Gateway, deps: RouteDeps): void {
   const { backend, config } = deps;
+  const write = createSandboxWriter();
   bind(
     app,
     createRouteConfig,
     async (c, { body, headers }) => {
       const sandbox = await createSandbox(body, headers["Idempotency-Key"], { ...deps, call: callOf(c) });
-      return answerJson(c, 201, toResponse(sandbox));
+      return answerJsonText(c, 201, write(sandbox));
     },
     config,
   );
@@ -37,7 +39,7 @@ export function sandboxRoutes(app: Gateway, deps: RouteDeps): void {
   bind(
     app,
     getRoute,
-    async (c, { params }) => answerJson(c, 200, toResponse(await backend.get(params.id, callOf(c)))),
+    (c, { params }) => backend.get(params.id, callOf(c)).then((sandbox) => answerJsonText(c, 200, write(sandbox))),
     config,
   );
   bind(

@@ -1,0 +1,71 @@
+import type { Log } from "#core/log.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import type { Gateway, GatewayDeps, RequestContext } from "../gateway.ts";
+import { requireKey } from "./auth.ts";
+import { refuseForeign } from "./origin.ts";
+import { refuse } from "./problem.ts";
+import { readHead, readMeasuredHead, type RequestHead } from "./request-head.ts";
+
+const REQUEST_ID = /^[\w.-]{1,128}$/;
+
+/**
+ * Stands before the router: names each request, bounds its headers, and lets in who may come in.
+ * Plain calls rather than layers of the router: a request that waits for nothing is answered in
+ * one go, which the runtimes reward.
+ */
+export function createFrontDoor(
+  { ids, log, config }: GatewayDeps,
+  publicPaths: ReadonlySet<string>,
+  route: Gateway["fetch"],
+): Gateway["fetch"] {
+  const isMeasured = config.maxHeaderBytes !== Infinity;
+  const refuseUnknown =
+    config.apiKeyHashes.length > 0 ? requireKey(config.apiKeyHashes, publicPaths) : refuseForeign(config.allowedHosts);
+  return (request) => {
+    const head = isMeasured ? readMeasuredHead(request) : readHead(request);
+    const given = head.requestId;
+    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : ids.commandId();
+    const context = new Context(request, requestId, log);
+    const turnAway = (error: unknown): Response => {
+      const answer = refuse(error, context);
+      return request.method === "HEAD" ? new Response(null, answer) : answer;
+    };
+    try {
+      checkSize(head, config.maxHeaderBytes);
+      const checking = refuseUnknown(request, head);
+      return checking === undefined ? route(request, context) : checking.then(() => route(request, context), turnAway);
+    } catch (error) {
+      return turnAway(error);
+    }
+  };
+}
+
+/** Makes only what is asked for: most requests neither log nor wait. */
+class Context implements RequestContext {
+  readonly request: Request;
+  readonly requestId: string;
+  readonly #base: Log;
+  #log: Log | undefined;
+
+  constructor(request: Request, requestId: string, base: Log) {
+    this.request = request;
+    this.requestId = requestId;
+    this.#base = base;
+  }
+
+  get signal(): AbortSignal {
+    return this.request.signal;
+  }
+
+  get log(): Log {
+    return (this.#log ??= this.#base.child({ request_id: this.requestId }));
+  }
+}
+
+function checkSize({ sizeBytes = 0 }: RequestHead, maxBytes: number): void {
+  if (sizeBytes <= maxBytes) return;
+  throw new ProblemError(
+    "headers-too-large",
+    `The request's target and headers have ${sizeBytes} bytes; at most ${maxBytes} are taken.`,
+  );
+}
