@@ -19,6 +19,12 @@ const VERSION = "0.1.0";
 const WARM_UP_MS = 20;
 
 const environment = readEnvironment(process.env);
+const clock = systemClock;
+const admit = createAdmission({
+  agentId: environment.ATOLL_AGENT_ID,
+  publicKey: environment.ATOLL_GATEWAY_PUBLIC_KEY,
+  now: clock.now,
+});
 const listen = environment.ATOLL_AGENT_LISTEN;
 const socketPath = listen.startsWith("unix:") ? listen.slice(5) : undefined;
 if (socketPath !== undefined) rmSync(socketPath, { force: true });
@@ -33,7 +39,6 @@ Bun.serve({
 });
 if (socketPath !== undefined) chmodSync(socketPath, 0o600);
 
-const clock = systemClock;
 const log = createLog(environment.ATOLL_LOG_LEVEL, (line) => writeSync(2, `${line}\n`), clock.now);
 const native = loadNative(environment.ATOLL_AGENT_LIBRARY);
 const store = createJournalStore(
@@ -55,11 +60,7 @@ const app = createAgentApp({
   commands,
   files: createFileHost({ native, containers, clock, ids: cryptoIds }),
   containers,
-  admit: createAdmission({
-    agentId: environment.ATOLL_AGENT_ID,
-    publicKey: environment.ATOLL_GATEWAY_PUBLIC_KEY,
-    now: clock.now,
-  }),
+  admit,
   log,
   version: VERSION,
   instance: cryptoIds.commandId(),
