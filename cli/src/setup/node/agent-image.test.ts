@@ -35,7 +35,7 @@ const builder =
   (library: string) =>
   async (outDir: string): Promise<void> => {
     await writeFile(join(outDir, "agent.js"), "");
-    await writeFile(join(outDir, "atoll-init"), "");
+    for (const name of ["atoll-init", "atoll-hold", "sentry-prewarmer"]) await writeFile(join(outDir, name), "");
     await writeFile(join(outDir, "library.c"), library);
     await run("cc", ["-shared", "-fPIC", "-o", join(outDir, "libatoll.so"), join(outDir, "library.c")]);
   };

@@ -1,5 +1,18 @@
 import { createHash } from "node:crypto";
-import { chmod, copyFile, cp, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BASE_RECIPE_ID } from "../base-image-recipe.ts";
 import type { SetupContext, SetupStep } from "../step.ts";
@@ -10,7 +23,7 @@ import { AGENT_FILES } from "#sidecar/manifest.ts";
 import { prepareImageTree } from "#runtime/backend/local/node/image-tree.ts";
 
 export interface AgentImageOptions {
-  /** Compiles the agent: leaves `agent.js`, `libatoll.so` and `atoll-init` in the folder. */
+  /** Compiles the agent: leaves `agent.js`, `libatoll.so`, `atoll-init`, `atoll-hold` and `sentry-prewarmer` in the folder. */
   readonly buildAgent: (outDir: string) => Promise<unknown>;
 }
 
@@ -27,7 +40,7 @@ const LOADERS: Readonly<Record<string, string>> = {
 /** Folders of the checkout that the agent is made of. */
 const SOURCES = ["sidecar", "api/src", "core/src"] as const;
 /** Raised when this file puts the image together in another way. */
-const LAYOUT = 2;
+const LAYOUT = 3;
 
 /** Builds the agent's own small root file system: Bun, the base image's C library and the agent. */
 export function agentImageStep(options: AgentImageOptions): SetupStep {
@@ -53,6 +66,7 @@ export function agentImageStep(options: AgentImageOptions): SetupStep {
       context.progress({ fraction: 0.8, detail: "packing" });
       await runStepTool(packErofsCommand(root, file), { signal, failure: "The agent image cannot be packed" });
       await mkdir(join(home, "agent"), { recursive: true });
+      await placeHostParts(home, join(work, "built"));
       await placeDurably(file, imagePath(home));
       await writeFile(stampPath(home), inputs);
       await rm(work, { recursive: true });
@@ -81,6 +95,22 @@ async function place(from: string, to: string, mode: number): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await copyFile(from, to);
   await chmod(to, mode);
+}
+
+/** Puts down the programs that the host runs, and not the agent's container. */
+async function placeHostParts(home: string, built: string): Promise<void> {
+  const sidecars = join(home, "bin/gvisor-bin");
+  await mkdir(sidecars, { recursive: true });
+  for (const [name, target] of [
+    ["atoll-hold", join(home, "agent/atoll-hold")],
+    ["sentry-prewarmer", join(sidecars, "gvisor-sentry-prewarmer")],
+  ] as const) {
+    await chmod(join(built, name), 0o755);
+    await placeDurably(join(built, name), target);
+  }
+  // The prewarmer cannot start "itself", which is how runsc names the kernel's program unless it finds one here.
+  await rm(join(sidecars, "gvisor_sentry"), { force: true });
+  await symlink("../runsc", join(sidecars, "gvisor_sentry"));
 }
 
 /** The native parts are compiled against this machine's C library and run with the base image's: a mismatch shall show here. */

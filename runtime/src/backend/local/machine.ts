@@ -1,15 +1,18 @@
 import type { SandboxReason, SandboxSpec } from "#core/sandbox.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
+import type { HeldContainer } from "./held.ts";
 import type { Shape } from "./shape.ts";
 
 /**
- * One booted sandbox kernel with its agent, before or after it got a sandbox's containers.
+ * One booted sandbox kernel with its agent, before or after it became somebody's sandbox.
  * Its id names everything of it on the host: link, cgroup, sockets, folders.
  */
 export interface Boot {
   readonly id: string;
   readonly shape: Shape;
-  /** Container names added so far. */
+  /** Its containers that wait for their program, or have got it. */
+  readonly held: readonly HeldContainer[];
+  /** Names of the containers that have got their program. */
   readonly containers: readonly string[];
 }
 
@@ -31,13 +34,12 @@ export class StartError extends Error {
 
 /** What the backend does to the machine. Each effect is safe to repeat; the caller may be killed at any line. */
 export interface Machine {
-  /** Processors and memory this sandbox needs of its boot. */
-  shapeOf(spec: SandboxSpec): Shape;
-  /** A booted sandbox of this shape, from the pool or new; it reaches nothing yet. */
-  takeBoot(shape: Shape, call: Call): Promise<Boot>;
-  /** Applies network policy and limits, brings the images and starts every container. Throws StartError. */
-  startContainers(boot: Boot, spec: SandboxSpec, call: Call): Promise<Boot>;
-  /** Resolves when the agent answers and sees each container that still runs. */
+  /**
+   * Brings the images, takes a booted sandbox that reaches nothing yet from the pool or makes one,
+   * hands it to `own`, then applies network policy and starts every container. Throws StartError.
+   */
+  start(spec: SandboxSpec, own: (boot: Boot) => Promise<void>, call: Call): Promise<Boot>;
+  /** Resolves when the agent answers. */
   agentReady(boot: Boot, call: Call): Promise<void>;
   /** Waits for the end of a container's main process. */
   waitContainer(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd>;

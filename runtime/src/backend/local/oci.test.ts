@@ -29,7 +29,7 @@ describe("siblingMarks()", () => {
 });
 
 describe("userSpec()", () => {
-  const spec = userSpec(paths, { ...plan, rootId: "b-r", index: 0 });
+  const spec = userSpec(paths, { ...plan, rootId: "b-r", index: 0, holdFile: "/h/atoll-hold" });
 
   it("never lets a container trace, mount or open raw sockets", () => {
     for (const set of Object.values(spec.process.capabilities)) {
@@ -56,7 +56,8 @@ describe("agentSpec()", () => {
     const limits = { cgroupsPath: "/atoll/b", resources: {} };
     const agent = agentSpec(paths, plan, limits).process.capabilities.bounding;
     for (let index = 0; index < 16; index++) {
-      const user = userSpec(paths, { ...plan, rootId: "b-r", index }).process.capabilities.bounding;
+      const user = userSpec(paths, { ...plan, rootId: "b-r", index, holdFile: "/h/atoll-hold" }).process.capabilities
+        .bounding;
       expect(agent).toEqual(expect.arrayContaining([...user]));
     }
   });

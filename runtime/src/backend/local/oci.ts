@@ -1,4 +1,5 @@
 import { AGENT_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
+import { HOLD_PATH } from "./hold.ts";
 
 /** The parts of an OCI runtime configuration that Atoll writes. Source: OCI runtime specification 1.2. */
 export interface OciSpec {
@@ -115,20 +116,37 @@ export function agentSpec(
   };
 }
 
-/** Configuration of one of the user's containers; it joins the boot's network and process ids. */
+/**
+ * Configuration of one of the user's containers, which waits for its program; it joins the boot's
+ * network and process ids.
+ */
 export function userSpec(
   paths: BootPaths,
-  plan: ContainerPlan & { readonly rootId: string; readonly index: number },
+  plan: Omit<ContainerPlan, "args" | "env"> & {
+    readonly rootId: string;
+    readonly index: number;
+    /** The waiting program on the host. */
+    readonly holdFile: string;
+  },
 ): OciSpec {
   const annotations = {
     "io.kubernetes.cri.container-type": "container",
     "io.kubernetes.cri.sandbox-id": plan.rootId,
     ...plan.annotations,
   };
-  const spec = containerSpec(paths, { ...plan, annotations }, [...USER_CAPABILITIES, ...siblingMarks(plan.index)]);
+  const spec = containerSpec(paths, { ...plan, args: [HOLD_PATH], env: [], annotations }, [
+    ...USER_CAPABILITIES,
+    ...siblingMarks(plan.index),
+  ]);
+  const hold = {
+    destination: HOLD_PATH,
+    type: "bind",
+    source: plan.holdFile,
+    options: ["bind", "ro", "nosuid", "nodev"],
+  };
   return {
     ...spec,
-    mounts: [...spec.mounts, cgroupMount("ro")],
+    mounts: [...spec.mounts, cgroupMount("ro"), hold],
     linux: { ...spec.linux, namespaces: [...spec.linux.namespaces, { type: "cgroup" }] },
   };
 }

@@ -199,11 +199,8 @@ export class SandboxUnit {
     const call: Call = { signal: this.work.signal, log: this.deps.log };
     const { machine } = this.deps;
     try {
-      const boot = await this.deps.startSlot(async () => {
-        const taken = await machine.takeBoot(machine.shapeOf(this.record.spec), call);
-        await this.own(taken);
-        return machine.startContainers(taken, this.record.spec, call);
-      }, call.signal);
+      const own = (boot: Boot): Promise<void> => this.own(boot);
+      const boot = await this.deps.startSlot(() => machine.start(this.record.spec, own, call), call.signal);
       this.boot = boot;
       this.watchContainers(boot);
       await machine.agentReady(boot, call);

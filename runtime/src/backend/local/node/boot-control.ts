@@ -18,6 +18,8 @@ export function containerIdOf(bootId: string, index: number): string {
 
 export interface BootControl {
   wait(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd>;
+  /** Resolves when the boot's kernel, or its root container, is gone; rejects when the signal aborts. */
+  ended(bootId: string, signal: AbortSignal): Promise<void>;
   postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }>;
   /** Whether the boot's kernel process is there. */
   alive(note: BootNote): Promise<boolean>;
@@ -38,11 +40,23 @@ export function createBootControl(runscRoot: string, files: BootFiles, cgroup: C
     return { reason: "SandboxLost", message };
   }
 
+  function callWait(bootId: string, containerId: string, signal: AbortSignal): Promise<unknown> {
+    const socketPath = join(runscRoot, `runsc-${rootIdOf(bootId)}.sock`);
+    return callControl(socketPath, "containerManager.Wait", containerId, signal);
+  }
+
+  async function ended(bootId: string, signal: AbortSignal): Promise<void> {
+    try {
+      await callWait(bootId, rootIdOf(bootId), signal);
+    } catch (error) {
+      if (!(error instanceof ControlLostError)) throw error;
+    }
+  }
+
   async function wait(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd> {
-    const socketPath = join(runscRoot, `runsc-${rootIdOf(boot.id)}.sock`);
     try {
       const id = containerIdOf(boot.id, boot.containers.indexOf(container));
-      const status = await callControl(socketPath, "containerManager.Wait", id, signal);
+      const status = await callWait(boot.id, id, signal);
       return { kind: "exited", exitCode: exitCodeOf(Number(status)) };
     } catch (error) {
       if (!(error instanceof ControlLostError)) throw error;
@@ -57,7 +71,7 @@ export function createBootControl(runscRoot: string, files: BootFiles, cgroup: C
     return cmdline.split("\0").includes(rootIdOf(note.id));
   }
 
-  return { wait, postMortem, alive };
+  return { wait, ended, postMortem, alive };
 }
 
 /** Exit code in a wait status; 128 + signal number when a signal ended the process. */

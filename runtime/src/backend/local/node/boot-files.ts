@@ -1,11 +1,16 @@
+import { execFile } from "node:child_process";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import * as z from "zod";
+import type { NetworkPlan } from "#core/network.ts";
+import type { HeldContainer } from "../held.ts";
+import type { Boot } from "../machine.ts";
 import { HOSTNAME, type BootPaths, type OciSpec } from "../oci.ts";
 import type { Shape } from "../shape.ts";
 import type { Link } from "./net.ts";
 
-export const BOOT_VERSION = 1;
+export const BOOT_VERSION = 2;
 
 /** What a restarted process must know of a boot. */
 export interface BootNote {
@@ -15,10 +20,14 @@ export interface BootNote {
   readonly link: Link;
   /** Process id of the sandbox's kernel on the host; absent until it runs. */
   readonly pid?: number;
-  /** Containers that were about to be started, or were. */
+  /** Containers that wait for their program, or have got it, in order. */
+  readonly held: readonly HeldContainer[];
+  /** The policy that is in force; absent = none yet, the boot reaches nothing. */
+  readonly network?: NetworkPlan;
+  /** True from when all of it is made until it is told what to become. */
+  readonly waiting: boolean;
+  /** Names of the containers that were about to get their program, or have it. */
   readonly containers: readonly string[];
-  /** Digests of the images that the containers use. */
-  readonly images: readonly string[];
 }
 
 const Envelope = z.looseObject({
@@ -27,9 +36,16 @@ const Envelope = z.looseObject({
   shape: z.looseObject({}),
   link: z.looseObject({}),
   pid: z.int().optional(),
+  network: z.looseObject({}).optional(),
+  held: z.array(z.looseObject({ digest: z.string(), storageBytes: z.number() })),
+  waiting: z.boolean(),
   containers: z.array(z.string()),
-  images: z.array(z.string()),
 });
+
+/** What the machine port shows of a boot. */
+export function bootOf({ id, shape, held, containers }: BootNote): Boot {
+  return { id, shape, held, containers };
+}
 
 export type BootFiles = ReturnType<typeof createBootFiles>;
 
@@ -74,6 +90,17 @@ export function createBootFiles(bootsDir: string, agentsDir: string) {
     }
   }
 
+  /** Names of the pipes by which a waiting container gets its order and reports. */
+  function pipesOf(id: string, index: number): { readonly order: string; readonly report: string } {
+    const base = join(dirOf(id), `held-${index}`);
+    return { order: `${base}.order`, report: `${base}.report` };
+  }
+
+  async function makePipes(id: string, index: number): Promise<void> {
+    const { order, report } = pipesOf(id, index);
+    await promisify(execFile)("mkfifo", ["--mode=0600", order, report]);
+  }
+
   async function writeBundle(id: string, containerId: string, spec: OciSpec): Promise<string> {
     const dir = join(dirOf(id), "bundles", containerId);
     await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -87,6 +114,8 @@ export function createBootFiles(bootsDir: string, agentsDir: string) {
     make,
     readNote,
     writeNote,
+    pipesOf,
+    makePipes,
     writeBundle,
     pidFileOf: (id: string, containerId: string): string => join(dirOf(id), "bundles", containerId, "pid"),
     socketOf: (id: string): string => join(agentsDir, id, "agent.sock"),

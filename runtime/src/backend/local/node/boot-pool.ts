@@ -2,12 +2,10 @@ import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import type { Boot } from "../machine.ts";
-import { shapeKey, type Shape } from "../shape.ts";
+import { fits, type Need } from "../need.ts";
 import type { BootMaker } from "./boot-maker.ts";
 
-/** Time a pooled agent has to show that it lives; a healthy one answers within a few milliseconds. */
-const PROBE_TIMEOUT_MS = 1000;
-/** Time a fresh agent has for its first answer, on a loaded machine. */
+/** Time an agent has for its first answer, on a loaded machine. */
 const FIRST_ANSWER_TIMEOUT_MS = 30_000;
 /** Pause after a boot for the pool failed, so that a broken machine is not driven hot. */
 const RETRY_PAUSE_MS = 5000;
@@ -17,46 +15,54 @@ export interface BootPoolDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly size: number;
+  /** Resolves when the boot's kernel is gone; rejects when the signal aborts. */
+  readonly death: (boot: Boot, signal: AbortSignal) => Promise<void>;
+}
+
+interface Idle {
+  readonly boot: Boot;
+  /** Ends the watch over it. */
+  readonly unwatch: AbortController;
 }
 
 /**
- * A few booted sandboxes that hold only the agent. They have the shape asked for last, since
- * the next request most often looks like it. A taken one is probed first: a dead one is replaced.
+ * A few booted sandboxes. The next request most often looks like the last one: all but one of
+ * them hold that one's containers, which wait for their program; the other holds the agent alone
+ * and serves any image. Each is watched: one that dies is replaced.
  */
 export class BootPool {
   private readonly deps: BootPoolDeps;
   private readonly stop = new AbortController();
-  private idle: Boot[] = [];
-  private shape: Shape = {};
+  private idle: Idle[] = [];
+  private need: Need = { shape: {}, held: [] };
   private filling: Promise<void> | undefined;
 
   constructor(deps: BootPoolDeps) {
     this.deps = deps;
   }
 
-  /** A pooled boot of this shape that answers, or a new one. */
-  async take(shape: Shape, call: Call): Promise<Boot> {
-    this.shape = shape;
-    for (let boot = this.pop(shape); boot !== undefined; boot = this.pop(shape)) {
-      if (await this.answers(boot.id, call.signal)) return boot;
-      call.log.warn("Pooled boot does not answer, removed", { boot: boot.id });
-      void this.discard(boot.id);
-    }
-    return this.deps.maker.make(shape, call);
+  /** A boot of this shape that holds these containers: ready, made ready, or new. */
+  async take(need: Need, call: Call): Promise<Boot> {
+    this.need = need;
+    const ready = this.pop(need);
+    if (ready !== undefined) return ready;
+    const bare = this.pop({ ...need, held: [] });
+    return bare === undefined ? this.deps.maker.make(need, call) : this.deps.maker.hold(bare, need.held, call);
   }
 
   /** Takes up a boot that an earlier process left. */
   async adopt(boot: Boot): Promise<void> {
-    const fits = this.idle.length < this.deps.size && shapeKey(boot.shape) === shapeKey(this.shape);
-    if (fits && (await this.answers(boot.id, this.stop.signal))) this.idle.push(boot);
-    else await this.deps.maker.remove(boot.id);
+    if (this.idle.length >= this.deps.size || !(await this.answers(boot, FIRST_ANSWER_TIMEOUT_MS)))
+      return this.discard(boot);
+    this.put(boot);
+    if (boot.held.length > 0) this.need = boot;
   }
 
   refill(): void {
-    if (this.stop.signal.aborted || this.filling !== undefined || this.full()) return;
+    if (this.stop.signal.aborted || this.filling !== undefined || this.next() === undefined) return;
     this.filling = this.fill().finally(() => {
       this.filling = undefined;
-      if (!this.full()) this.refill();
+      this.refill();
     });
   }
 
@@ -64,25 +70,55 @@ export class BootPool {
   async close(): Promise<void> {
     this.stop.abort(new Error("the gateway stops"));
     await this.filling;
-    await Promise.all(this.idle.splice(0).map((boot) => this.discard(boot.id)));
+    const boots = this.idle.splice(0);
+    for (const { unwatch } of boots) unwatch.abort();
+    await Promise.all(boots.map(({ boot }) => this.discard(boot)));
   }
 
-  private full(): boolean {
-    return this.idle.filter((boot) => shapeKey(boot.shape) === shapeKey(this.shape)).length >= this.deps.size;
+  /** What the pool lacks, if anything: first boots for the same request again, then one for any other. */
+  private next(): Need | undefined {
+    const { size } = this.deps;
+    const bare: Need = { shape: this.need.shape, held: [] };
+    const wantedReady = this.need.held.length === 0 ? 0 : Math.max(Math.min(size, 1), size - 1);
+    if (this.count(this.need) < wantedReady) return this.need;
+    return this.count(bare) < size - wantedReady ? bare : undefined;
   }
 
-  private pop(shape: Shape): Boot | undefined {
-    const index = this.idle.findIndex((boot) => shapeKey(boot.shape) === shapeKey(shape));
-    return index < 0 ? undefined : this.idle.splice(index, 1)[0];
+  private count(need: Need): number {
+    return this.idle.filter(({ boot }) => fits(boot, need)).length;
+  }
+
+  private pop(need: Need): Boot | undefined {
+    const index = this.idle.findIndex(({ boot }) => fits(boot, need));
+    const [taken] = index < 0 ? [] : this.idle.splice(index, 1);
+    taken?.unwatch.abort();
+    return taken?.boot;
+  }
+
+  private put(boot: Boot): void {
+    const unwatch = new AbortController();
+    const entry = { boot, unwatch };
+    this.idle.push(entry);
+    const lost = (): void => {
+      if (!this.idle.includes(entry)) return;
+      this.idle.splice(this.idle.indexOf(entry), 1);
+      this.deps.log.warn("Pooled boot died, removed", { boot: boot.id });
+      void this.discard(boot).then(() => this.refill());
+    };
+    this.deps.death(boot, unwatch.signal).then(lost, () => undefined);
   }
 
   private async fill(): Promise<void> {
-    const call: Call = { signal: this.stop.signal, log: this.deps.log };
+    const need = this.next();
+    if (need === undefined) return;
     try {
-      const boot = await this.deps.maker.make(this.shape, call);
-      await this.untilAnswers(boot);
-      this.idle.push(boot);
-      for (const old of this.idle.splice(0, Math.max(0, this.idle.length - this.deps.size))) void this.discard(old.id);
+      const boot = await this.deps.maker.make(need, { signal: this.stop.signal, log: this.deps.log });
+      if (!(await this.answers(boot, FIRST_ANSWER_TIMEOUT_MS))) {
+        await this.discard(boot);
+        throw new Error("The agent of a boot for the pool does not answer");
+      }
+      this.put(boot);
+      this.trim();
     } catch (error) {
       if (this.stop.signal.aborted) return;
       this.deps.log.error("Pool not filled", { error });
@@ -90,27 +126,26 @@ export class BootPool {
     }
   }
 
-  private async untilAnswers(boot: Boot): Promise<void> {
-    const limit = AbortSignal.any([this.stop.signal, AbortSignal.timeout(FIRST_ANSWER_TIMEOUT_MS)]);
-    try {
-      await this.deps.maker.agentAnswers(boot.id, limit, () => true);
-    } catch (error) {
-      await this.discard(boot.id);
-      throw error;
+  /** Removes what is too much, first of all what the last request has no use for. */
+  private trim(): void {
+    const use = ({ boot }: Idle): number => (fits(boot, this.need) || fits(boot, { ...this.need, held: [] }) ? 1 : 0);
+    const kept = this.idle.toSorted((a, b) => use(b) - use(a)).slice(0, this.deps.size);
+    for (const entry of this.idle.filter((each) => !kept.includes(each))) {
+      entry.unwatch.abort();
+      void this.discard(entry.boot);
     }
+    this.idle = this.idle.filter((each) => kept.includes(each));
   }
 
-  private async answers(id: string, signal: AbortSignal): Promise<boolean> {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
-    return this.deps.maker
-      .agentAnswers(id, limit, () => true)
-      .then(
-        () => true,
-        () => false,
-      );
+  private async answers(boot: Boot, timeoutMs: number): Promise<boolean> {
+    const limit = AbortSignal.any([this.stop.signal, AbortSignal.timeout(timeoutMs)]);
+    return this.deps.maker.agentAnswers(boot.id, limit).then(
+      () => true,
+      () => false,
+    );
   }
 
-  private async discard(id: string): Promise<void> {
+  private async discard({ id }: Boot): Promise<void> {
     await this.deps.maker
       .remove(id)
       .catch((error: unknown) => this.deps.log.error("Boot not removed", { boot: id, error }));

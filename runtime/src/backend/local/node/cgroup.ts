@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { readFile, rmdir, writeFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Control groups of one sandbox, on hosts with version 1, version 2 or both mounted. */
 export interface Cgroup {
@@ -20,6 +21,9 @@ export interface Cgroup {
 }
 
 const ROOT = "/sys/fs/cgroup";
+/** A killed process leaves its group within milliseconds, on a loaded machine within a second. */
+const REMOVE_ATTEMPTS = 250;
+const REMOVE_PAUSE_MS = 20;
 /** Controllers in which runsc makes a group on version 1 hosts. */
 const V1_CONTROLLERS = [
   "blkio",
@@ -65,7 +69,7 @@ export function createCgroup(parent: string): Cgroup {
 
   async function remove(bootId: string): Promise<void> {
     const dirs = v2 ? [dirOf("", bootId)] : V1_CONTROLLERS.map((controller) => dirOf(controller, bootId));
-    await Promise.all(dirs.map((dir) => rmdir(dir).catch(ignoreMissing)));
+    await Promise.all(dirs.map((dir) => removeGroup(dir)));
   }
 
   return {
@@ -80,6 +84,28 @@ export function createCgroup(parent: string): Cgroup {
     remove,
     removeParent: () => remove(""),
   };
+}
+
+/** Kills what is still in the group, as a call that was cut may have left it there, and removes the group. */
+async function removeGroup(dir: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await rmdir(dir).catch(ignoreMissing);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EBUSY" || attempt === REMOVE_ATTEMPTS) throw error;
+    }
+    const members = await readFile(join(dir, "cgroup.procs"), "utf8").catch(() => "");
+    for (const pid of members.split("\n").filter((line) => line !== "")) killIfThere(Number(pid));
+    await sleep(REMOVE_PAUSE_MS);
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 async function set(file: string, value: number | string): Promise<void> {

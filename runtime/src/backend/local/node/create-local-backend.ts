@@ -18,6 +18,7 @@ import { createBootFiles, type BootFiles } from "./boot-files.ts";
 import { createBootMaker } from "./boot-maker.ts";
 import { BootPool } from "./boot-pool.ts";
 import { createCgroup } from "./cgroup.ts";
+import { createHeldContainers } from "./held-containers.ts";
 import { createImageStore } from "./image-store.ts";
 import { LinkStock } from "./link-stock.ts";
 import { LocalMachine } from "./local-machine.ts";
@@ -47,6 +48,7 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const links = new LinkStock(net, log, config.startConcurrency);
   const images = await createImageStore({ ...config.images, dir: join(config.homeDir, "images") }, { log, clock });
   const runsc = createRunsc({ path: config.runscPath, rootDir: runscRoot, platform: config.platform });
+  await runsc.settle();
   const control = createBootControl(runscRoot, files, cgroup);
   const agents = createAgents(files, keys, clock);
   const agentImage = {
@@ -54,8 +56,20 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
     emptyRootDir: join(config.homeDir, "agent/root"),
   };
   await mkdir(agentImage.emptyRootDir, { recursive: true });
+  const held = createHeldContainers({ files, runsc, clock, holdFile: join(config.homeDir, "agent/atoll-hold") });
   const maker = createBootMaker({
     config,
+    held,
+    holdImage: (digest, bootId) => void images.hold(digest, bootId),
+    explain: async (bootId, cause) => {
+      const { reason } = await control.postMortem(bootId);
+      if (reason !== "OutOfMemory") return cause;
+      return new StartError("OutOfMemory", "The sandbox ran out of memory while it started.", { cause });
+    },
+    onRemoved: (bootId) => {
+      images.releaseAll(bootId);
+      agents.forget(bootId);
+    },
     clock,
     ids,
     files,
@@ -75,30 +89,30 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
     links,
     images,
     agentFetch: agents.fetchOf,
-    forgetAgent: agents.forget,
+    ids,
+    defaultStorageBytes: config.defaultStorageBytes,
     removeShared: async () => {
       await cgroup.removeParent();
       await removeRunDir(config.runDir, runscRoot);
     },
-    pool: new BootPool({ maker, clock, log, size: config.poolSize }),
-    containers: {
-      config,
-      files,
-      net,
-      runsc,
+    pool: new BootPool({
       maker,
-      control,
-      clusterResolvers: await hostResolvers(),
-      acquireImage: (reference, bootId, call) =>
-        images
-          .acquire(config.imageAliases[reference] ?? reference, { signal: call.signal, log: call.log, holder: bootId })
-          .catch((error: unknown) => {
-            // A malformed reference names no image; the sandbox says so as it does for an unknown one.
-            throw error instanceof ProblemError
-              ? new StartError("ImageNotFound", error.message, { cause: error })
-              : error;
-          }),
-    },
+      clock,
+      log,
+      size: config.poolSize,
+      death: (boot, signal) => control.ended(boot.id, signal),
+    }),
+    containers: { files, net, held, control },
+    clusterResolvers: await hostResolvers(),
+    acquireImage: (reference, holder, call) =>
+      images
+        .acquire(config.imageAliases[reference] ?? reference, { signal: call.signal, log: call.log, holder })
+        .catch((error: unknown) => {
+          // A malformed reference names no image; the sandbox says so as it does for an unknown one.
+          throw error instanceof ProblemError
+            ? new StartError("ImageNotFound", error.message, { cause: error })
+            : error;
+        }),
   });
   const records = await createRecordStore(join(config.homeDir, "sandboxes"), log);
   const { maxSandboxes, startConcurrency, retentionMs } = config;

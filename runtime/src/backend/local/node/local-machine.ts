@@ -1,9 +1,13 @@
+import type { Ids } from "#core/ids.ts";
 import type { SandboxSpec } from "#core/sandbox.ts";
+import { planNetwork } from "#core/network.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
 import type { Boot, ContainerEnd, Machine } from "../machine.ts";
+import { planContainer, type ContainerPlan } from "../container-plan.ts";
+import type { Image } from "../image.ts";
 import { shapeOf } from "../shape.ts";
 import type { BootControl } from "./boot-control.ts";
-import type { BootFiles } from "./boot-files.ts";
+import { bootOf, type BootFiles } from "./boot-files.ts";
 import type { BootMaker } from "./boot-maker.ts";
 import type { BootPool } from "./boot-pool.ts";
 import { startContainers, type ContainersDeps } from "./containers.ts";
@@ -21,10 +25,13 @@ export interface LocalMachineDeps {
   readonly containers: ContainersDeps;
   readonly agentFetch: (bootId: string) => AgentFetch;
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
+  /** The image behind a reference, held for `holder` until released; throws StartError. */
+  readonly acquireImage: (reference: string, holder: string, call: Call) => Promise<Image>;
+  readonly ids: Ids;
+  readonly defaultStorageBytes: number;
+  readonly clusterResolvers: readonly string[];
   /** Removes the folders and control groups that sandboxes share. */
   readonly removeShared: () => Promise<void>;
-  /** Drops the connections to a boot's agent. */
-  readonly forgetAgent: (bootId: string) => void;
 }
 
 /** From a start to the making of what comes next. */
@@ -32,10 +39,9 @@ const REFILL_DELAY_MS = 300;
 
 /** The machine port over runsc, one kernel a sandbox. */
 export class LocalMachine implements Machine {
-  readonly shapeOf = shapeOf;
   private readonly deps: LocalMachineDeps;
-  /** Containers known to have ended, by boot: the agent no longer lists them. */
-  private readonly exited = new Map<string, Set<string>>();
+  /** Agents asked to answer while their containers start, by boot. */
+  private readonly asked = new Map<string, Promise<void>>();
 
   private refill: ReturnType<typeof setTimeout> | undefined;
 
@@ -43,29 +49,37 @@ export class LocalMachine implements Machine {
     this.deps = deps;
   }
 
-  takeBoot(shape: Boot["shape"], call: Call): Promise<Boot> {
-    return this.deps.pool.take(shape, call);
-  }
-
-  startContainers(boot: Boot, spec: SandboxSpec, call: Call): Promise<Boot> {
-    return startContainers(this.deps.containers, boot, spec, call);
+  async start(spec: SandboxSpec, own: (boot: Boot) => Promise<void>, call: Call): Promise<Boot> {
+    // A boot that waits for the program keeps its image itself; until there is one, the start does.
+    const holder = `start-${this.deps.ids.sandboxId()}`;
+    try {
+      const plans = await Promise.all(
+        spec.containers.map(async (container): Promise<ContainerPlan> => {
+          const image = await this.deps.acquireImage(container.image, holder, call);
+          return planContainer(container, image, this.deps.defaultStorageBytes);
+        }),
+      );
+      const network = planNetwork(spec.network ?? {}, { clusterResolvers: this.deps.clusterResolvers });
+      const need = { shape: shapeOf(spec), held: plans.map(({ held }) => held), network };
+      const boot = await this.deps.pool.take(need, call);
+      await own(boot);
+      const answers = this.deps.maker.agentAnswers(boot.id, call.signal);
+      answers.catch(() => undefined);
+      this.asked.set(boot.id, answers);
+      return await startContainers(this.deps.containers, boot, { network, plans }, call);
+    } finally {
+      this.deps.images.releaseAll(holder);
+    }
   }
 
   agentReady(boot: Boot, call: Call): Promise<void> {
-    return this.deps.maker.agentAnswers(boot.id, call.signal, (health) => {
-      const seen = new Set([
-        ...health.containers.map((container) => container.name),
-        ...(this.exited.get(boot.id) ?? []),
-      ]);
-      return boot.containers.every((name) => seen.has(name));
-    });
+    const asked = this.asked.get(boot.id);
+    this.asked.delete(boot.id);
+    return asked ?? this.deps.maker.agentAnswers(boot.id, call.signal);
   }
 
-  async waitContainer(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd> {
-    const end = await this.deps.control.wait(boot, container, signal);
-    const exited = this.exited.get(boot.id) ?? new Set();
-    this.exited.set(boot.id, exited.add(container));
-    return end;
+  waitContainer(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd> {
+    return this.deps.control.wait(boot, container, signal);
   }
 
   agentFetch(boot: Boot): AgentFetch {
@@ -73,10 +87,8 @@ export class LocalMachine implements Machine {
   }
 
   async destroy(bootId: string): Promise<void> {
+    this.asked.delete(bootId);
     await this.deps.maker.remove(bootId);
-    this.deps.images.releaseAll(bootId);
-    this.deps.forgetAgent(bootId);
-    this.exited.delete(bootId);
   }
 
   refillPool(): void {
@@ -93,8 +105,8 @@ export class LocalMachine implements Machine {
     for (const id of await this.deps.files.list()) {
       const note = await this.deps.files.readNote(id);
       if (note !== undefined && (await this.deps.control.alive(note))) {
-        living.set(id, { id, shape: note.shape, containers: note.containers });
-        for (const digest of note.images) this.deps.images.hold(digest, id);
+        living.set(id, bootOf(note));
+        for (const { digest } of note.held) this.deps.images.hold(digest, id);
       }
     }
     return living;
@@ -104,13 +116,18 @@ export class LocalMachine implements Machine {
     const known = new Set(await this.deps.files.list());
     const living = new Set(unowned.map((boot) => boot.id));
     const dead = [...known].filter((id) => !owned.has(id) && !living.has(id));
-    const used = unowned.filter((boot) => boot.containers.length > 0).map((boot) => boot.id);
     // Every link is named in its boot's folder once the boot has it: those without one are left-overs.
     const notes = await Promise.all([...known].map((id) => this.deps.files.readNote(id)));
     const kept = new Set(notes.map((note) => note?.link.ifname));
     for (const link of await this.deps.net.list()) if (!kept.has(link.ifname)) await this.deps.net.detach(link);
-    await Promise.all([...dead, ...used].map((id) => this.destroy(id)));
-    for (const boot of unowned) if (boot.containers.length === 0) await this.deps.pool.adopt(boot);
+    const waiting = notes.flatMap((note) => (note?.waiting && living.has(note.id) ? [note] : []));
+    const unusable = [...living].filter((id) => !waiting.some((note) => note.id === id));
+    await Promise.all([...dead, ...unusable].map((id) => this.destroy(id)));
+    for (const { network: _, ...note } of waiting) {
+      // The earlier process may have lost its rules with the policy among them.
+      await this.deps.files.writeNote(note);
+      await this.deps.pool.adopt(bootOf(note));
+    }
   }
 
   postMortem(bootId: string): ReturnType<Machine["postMortem"]> {

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { open, readFile, rm } from "node:fs/promises";
+import { open, readFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface RunscConfig {
   readonly path: string;
@@ -15,6 +16,9 @@ export interface RunscCall {
   readonly bootDir: string;
   /** Folder of the boot's writable layers. */
   readonly upperDir: string;
+  /** Descriptors for the container's standard streams; absent = nothing. */
+  readonly stdin?: number;
+  readonly stdout?: number;
 }
 
 /** runsc said no: `message` is its own words, for mapping to a cause and for the log. */
@@ -28,6 +32,9 @@ export class RunscError extends Error {
   }
 }
 
+/** An orphaned call ends by itself in this time; later it counts as hung, and its boot is removed all the same. */
+const SETTLE_MS = 5000;
+const SETTLE_PAUSE_MS = 10;
 /** Longest one runsc call may take before it counts as hung; a boot on a loaded machine takes seconds. */
 const CALL_TIMEOUT_MS = 60_000;
 const MAX_SAID_BYTES = 4096;
@@ -52,7 +59,12 @@ export function createRunsc(config: RunscConfig) {
     // A file, not a pipe: the sandbox inherits standard error and would hold a pipe open.
     const said = await open(log, "w", 0o600);
     try {
-      const exitCode = await run(config.path, [...flags, verb, ...args], said.fd, where.signal);
+      const exitCode = await run(
+        config.path,
+        [...flags, verb, ...args],
+        [where.stdin ?? "ignore", where.stdout ?? "ignore", said.fd],
+        where.signal,
+      );
       if (exitCode === 0) return;
       throw new RunscError(
         verb,
@@ -64,18 +76,42 @@ export function createRunsc(config: RunscConfig) {
       await rm(log, { force: true });
     }
   }
+  /** Waits for calls that an earlier process made and did not see the end of. */
+  async function settle(): Promise<void> {
+    for (let leftMs = SETTLE_MS; leftMs > 0; leftMs -= SETTLE_PAUSE_MS) {
+      if (!(await anyCall(config))) return;
+      await sleep(SETTLE_PAUSE_MS);
+    }
+  }
+
+  async function remove(ids: readonly string[], where: RunscCall): Promise<void> {
+    const files = await readdir(config.rootDir);
+    const traces = files.filter((name) => ids.some((id) => name.includes(`:${id}.`) || name === `runsc-${id}.sock`));
+    // runsc stops at the first container that it does not know, and leaves the others.
+    const known = ids.filter((id) => traces.some((name) => name.endsWith(`:${id}.state`)));
+    if (known.length > 0) await call("delete", ["--force", ...known], where);
+    // A call that was cut leaves files of a container that never came to be.
+    await Promise.all(traces.map((name) => rm(join(config.rootDir, name), { force: true })));
+  }
+
   return {
+    settle,
     create: (id: string, bundleDir: string, pidFile: string, where: RunscCall) =>
       call("create", [`--bundle=${bundleDir}`, `--pid-file=${pidFile}`, id], where),
     start: (id: string, where: RunscCall) => call("start", [id], where),
     /** Kills and removes containers; absent ones are no fault. The root container takes the kernel with it. */
-    remove: (ids: readonly string[], where: RunscCall) => call("delete", ["--force", ...ids], where),
+    remove,
   };
 }
 
-function run(file: string, args: readonly string[], stderrFd: number, signal?: AbortSignal): Promise<number | null> {
+function run(
+  file: string,
+  args: readonly string[],
+  stdio: (number | "ignore")[],
+  signal?: AbortSignal,
+): Promise<number | null> {
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: ["ignore", "ignore", stderrFd], cwd: "/", env: {} });
+    const child = spawn(file, args, { stdio, cwd: "/", env: {} });
     // An aborted call is let finish: half a create is harder to remove than a whole one.
     const timer = setTimeout(() => child.kill("SIGKILL"), CALL_TIMEOUT_MS);
     child.once("error", (error) => {
@@ -88,4 +124,13 @@ function run(file: string, args: readonly string[], stderrFd: number, signal?: A
       else resolve(code);
     });
   });
+}
+
+/** Whether a call of this program in this state folder runs; kernels and gofers have other names. */
+async function anyCall({ path, rootDir }: RunscConfig): Promise<boolean> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const [program, ...args] = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    if (program === path && args.includes(`--root=${rootDir}`)) return true;
+  }
+  return false;
 }

@@ -1,0 +1,19 @@
+import type { ImageUser } from "./image.ts";
+import type { RootImage } from "./oci.ts";
+
+/**
+ * A container that waits in a booted sandbox: all of it but the program, which is named when
+ * somebody asks for a sandbox (`hold.ts`). Containers made of the same stand in for each other.
+ */
+export interface HeldContainer {
+  readonly digest: string;
+  readonly image: RootImage;
+  readonly user: Pick<ImageUser, "uid" | "gid" | "additionalGids">;
+  readonly cwd: string;
+  readonly storageBytes: number;
+}
+
+/** Equal for containers that stand in for each other; the digest stands for user and directory, which the image names. */
+export function heldKey(containers: readonly HeldContainer[]): string {
+  return containers.map(({ digest, storageBytes }) => `${digest}/${storageBytes}`).join(" ");
+}
