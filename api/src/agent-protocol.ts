@@ -5,7 +5,7 @@
  * hostile input to the gateway: it parses with the schemas of `agent.ts` and bounds sizes.
  *
  *   GET    /v1/health                                     AgentHealth
- *   POST   /v1/commands?container=                        AgentCreateCommand -> 202 AgentCommand
+ *   POST   /v1/commands?container=                        AgentCreateCommand -> 202 AgentCommand, or its run (`agent-run.ts`)
  *   GET    /v1/commands/{id}?waitMs=                      AgentCommand (long poll until it ends)
  *   DELETE /v1/commands/{id}                              204, kills the process group
  *   GET    /v1/commands/{id}/{stdout|stderr}?offset=      frames (below), follows until the end

@@ -3,10 +3,11 @@ import { Command } from "./command.ts";
 import { openScope, withDeadline } from "./deadline.ts";
 import { ConflictError } from "./errors.ts";
 import { readOutput } from "./output.ts";
-import { collectText, DEFAULT_MAX_OUTPUT_BYTES } from "./output-text.ts";
+import { collect, DEFAULT_MAX_OUTPUT_BYTES } from "./output-text.ts";
 import type { CallOptions } from "./options.ts";
 import { parseCommandId } from "./parse.ts";
-import type { Transport } from "./transport.ts";
+import { createRun, readRun, RUN_ACCEPT, type Run } from "./run.ts";
+import type { HttpRequest, Transport } from "./transport.ts";
 import type { Uploadable } from "./upload.ts";
 import type { CreateCommandBody } from "./wire.ts";
 
@@ -60,14 +61,16 @@ export class Commands {
    */
   run(args: readonly string[], options: RunOptions = {}, call: CallOptions = {}): Promise<CommandResult> {
     return withDeadline({ ...options, ...call }, "The command", async (signal) => {
-      const command = await this.#start(args, options, signal);
+      const run = createRun(options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
       // One failing part ends the others.
       const scope = openScope(signal);
       try {
-        return await this.#collect(command, options, scope.signal);
+        await this.#begin(run, args, options, scope.signal);
+        const exitCode = run.exitCode ?? (await this.#finish(run, options, scope.signal));
+        return { id: run.id ?? "", exitCode, stdout: run.stdout.text(), stderr: run.stderr.text() };
       } catch (error) {
         scope.abort(error);
-        command.kill({ timeoutMs: KILL_TIMEOUT_MS }).catch(() => undefined);
+        if (run.id !== undefined) this.#kill(run.id);
         throw error;
       } finally {
         scope.close();
@@ -75,37 +78,57 @@ export class Commands {
     });
   }
 
-  async #collect(command: Command, options: RunOptions, signal: AbortSignal): Promise<CommandResult> {
-    const limit = options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
-    const path = `${this.#path}/${encodeURIComponent(command.id)}`;
-    const [exitCode, stdout, stderr] = await Promise.all([
+  /** Starts the command; when the server takes part, all of its run comes with the answer. */
+  #begin(run: Run, args: readonly string[], options: RunOptions, signal: AbortSignal): Promise<void> {
+    const request = this.#startRequest(args, options, signal);
+    // Input is sent beside the run: its answer need not be waited for then.
+    const accept = options.input === undefined ? RUN_ACCEPT : "application/json";
+    const headers = { ...request.headers, accept };
+    return this.#transport.send({ ...request, headers }, readRun(run, this.#path, signal));
+  }
+
+  /** What is left of a run: all of it, or what was cut off. */
+  async #finish(run: Run, options: RunOptions, signal: AbortSignal): Promise<number> {
+    const command = new Command(this.#transport, this.#path, run.id ?? "");
+    const rest = (name: "stdout" | "stderr"): Promise<void> => {
+      const path = `${this.#path}/${encodeURIComponent(command.id)}/${name}`;
+      return collect(readOutput(this.#transport, path, signal, run[name].sizeBytes), run[name]);
+    };
+    const [exitCode] = await Promise.all([
       command.wait({ signal }),
-      collectText(readOutput(this.#transport, `${path}/stdout`, signal), limit),
-      collectText(readOutput(this.#transport, `${path}/stderr`, signal), limit),
+      rest("stdout"),
+      rest("stderr"),
       options.input === undefined ? undefined : feed(command, options.input, signal),
     ]);
-    return { id: command.id, exitCode, stdout, stderr };
+    return exitCode;
+  }
+
+  #kill(id: string): void {
+    new Command(this.#transport, this.#path, id).kill({ timeoutMs: KILL_TIMEOUT_MS }).catch(() => undefined);
   }
 
   async #start(args: readonly string[], options: SpawnOptions, signal: AbortSignal | undefined): Promise<Command> {
+    const id = await this.#transport.send(this.#startRequest(args, options, signal), readJson(parseCommandId));
+    return new Command(this.#transport, this.#path, id);
+  }
+
+  #startRequest(args: readonly string[], options: SpawnOptions, signal: AbortSignal | undefined): StartRequest {
     if (args.length === 0) throw new TypeError("A command needs at least one argument, the program.");
     const { env, cwd, timeoutSeconds, container, idempotencyKey = crypto.randomUUID() } = options;
     const body: CreateCommandBody = { args: [...args], env: env && { ...env }, cwd, timeoutSeconds };
-    const id = await this.#transport.send(
-      {
-        method: "POST",
-        path: this.#path,
-        query: { container },
-        headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
-        body: { kind: "bytes", bytes: JSON.stringify(body) },
-        repeatable: true,
-        signal,
-      },
-      readJson(parseCommandId),
-    );
-    return new Command(this.#transport, this.#path, id);
+    return {
+      method: "POST",
+      path: this.#path,
+      query: { container },
+      headers: { "content-type": "application/json", "idempotency-key": idempotencyKey },
+      body: { kind: "bytes", bytes: JSON.stringify(body) },
+      repeatable: true,
+      signal,
+    };
   }
 }
+
+type StartRequest = HttpRequest & { readonly headers: Readonly<Record<string, string>> };
 
 /** Writes the input and closes it. A program that ends before it has read everything is no fault. */
 async function feed(command: Command, input: Uploadable, signal: AbortSignal): Promise<void> {

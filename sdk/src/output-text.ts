@@ -35,30 +35,47 @@ export class OutputText implements AsyncIterable<string> {
   async read(
     options: { readonly signal?: AbortSignal | undefined; readonly maxOutputBytes?: number | undefined } = {},
   ): Promise<string> {
-    return collectText(this.#open(options.signal), options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
+    const collector = createTextCollector(options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES);
+    await collect(this.#open(options.signal), collector);
+    return collector.text();
   }
 }
 
 /** Below the longest string of every runtime. */
 export const DEFAULT_MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 
-/** The whole stream as text, decoded once: joining strings a piece costs many times more. */
-export async function collectText(
-  stream: AsyncIterable<Uint8Array<ArrayBuffer>>,
-  maxOutputBytes: number,
-): Promise<string> {
+/** Output as it is collected. */
+export interface TextCollector {
+  readonly sizeBytes: number;
+  /** Throws OutputTooLargeError beyond the limit. */
+  add(piece: Uint8Array<ArrayBuffer>): void;
+  text(): string;
+}
+
+/** Keeps pieces and decodes them once, at the end: joining strings a piece costs many times more. */
+export function createTextCollector(maxOutputBytes: number): TextCollector {
   const pieces: Uint8Array<ArrayBuffer>[] = [];
   let sizeBytes = 0;
-  for await (const piece of stream) {
-    sizeBytes += piece.length;
-    if (sizeBytes > maxOutputBytes) {
-      throw new OutputTooLargeError(
-        `The command wrote more than ${maxOutputBytes} bytes; spawn it and read its output as a stream.`,
-      );
-    }
-    pieces.push(piece);
-  }
-  return sizeBytes === 0 ? "" : newDecoder().decode(concat(pieces, sizeBytes));
+  return {
+    get sizeBytes() {
+      return sizeBytes;
+    },
+    add(piece) {
+      sizeBytes += piece.length;
+      if (sizeBytes > maxOutputBytes) {
+        throw new OutputTooLargeError(
+          `The command wrote more than ${maxOutputBytes} bytes; spawn it and read its output as a stream.`,
+        );
+      }
+      pieces.push(piece);
+    },
+    text: () => (sizeBytes === 0 ? "" : newDecoder().decode(concat(pieces, sizeBytes))),
+  };
+}
+
+/** Adds the whole stream. */
+export async function collect(stream: AsyncIterable<Uint8Array<ArrayBuffer>>, into: TextCollector): Promise<void> {
+  for await (const piece of stream) into.add(piece);
 }
 
 /** The stream's bytes, one piece for each the consumer asks for; cancelling ends the connection at once. */

@@ -1,7 +1,8 @@
 import { readPieces } from "./body.ts";
 import { sleep } from "./deadline.ts";
 import { ConnectionError, InvalidResponseError, OutcomeUnknownError } from "./errors.ts";
-import { createFrameDecoder, FRAMES_MEDIA_TYPE } from "./frames.ts";
+import { FRAMES_MEDIA_TYPE } from "./frame-splitter.ts";
+import { createFrameDecoder } from "./frames.ts";
 import type { OutputDecoder, OutputEvent } from "./output-decoder.ts";
 import { isTransient, retryDelayMs } from "./retry.ts";
 import { createSseDecoder, SSE_MEDIA_TYPE } from "./sse.ts";
@@ -10,7 +11,7 @@ import type { OpenResponse, Transport } from "./transport.ts";
 const ACCEPT = `${FRAMES_MEDIA_TYPE}, ${SSE_MEDIA_TYPE};q=0.5`;
 
 /**
- * The bytes of one output stream from the first to the last, each exactly once. Nothing is
+ * The bytes of one output stream from `fromOffset` to the last, each exactly once. Nothing is
  * read ahead of the consumer. A broken or silent connection is opened again at the offset
  * reached; only the server's own end mark ends the stream.
  */
@@ -18,8 +19,9 @@ export async function* readOutput(
   transport: Transport,
   path: string,
   signal?: AbortSignal,
+  fromOffset = 0,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
-  let offset = 0;
+  let offset = fromOffset;
   let resumable = true;
   let failures = 0;
   for (;;) {
@@ -78,7 +80,7 @@ async function* readConnection(
 }
 
 function decoderFor(path: string, response: Response): OutputDecoder {
-  const mediaType = response.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  const mediaType = mediaTypeOf(response);
   if (mediaType === FRAMES_MEDIA_TYPE) return createFrameDecoder();
   if (mediaType === SSE_MEDIA_TYPE) return createSseDecoder();
   throw new InvalidResponseError(
@@ -86,12 +88,18 @@ function decoderFor(path: string, response: Response): OutputDecoder {
   );
 }
 
+/** The media type of an answer, without parameters. */
+export function mediaTypeOf(response: Response): string | undefined {
+  return response.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+}
+
 function checkLength(path: string, totalBytes: number | undefined, offset: number): void {
   if (totalBytes === undefined || totalBytes === offset) return;
   throw new InvalidResponseError(`GET ${path} ended after ${offset} bytes, but has ${totalBytes}.`);
 }
 
-function outcomeUnknown(path: string, reason: string): OutcomeUnknownError {
+/** The error for what nobody knows. */
+export function outcomeUnknown(path: string, reason: string): OutcomeUnknownError {
   const message = reason === "" ? "The rest of the output was lost, nobody saw the command end." : reason;
   return new OutcomeUnknownError(message, { status: 409, method: "GET", path, slug: "outcome-unknown" });
 }

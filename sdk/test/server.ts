@@ -97,6 +97,13 @@ export function endFrame(totalBytes: number): Buffer {
   payload.writeBigUInt64BE(BigInt(totalBytes));
   return frame(3, payload);
 }
+export function exitedFrame(exitCode: number, stdoutBytes: number, stderrBytes: number): Buffer {
+  const payload = Buffer.alloc(20);
+  payload.writeInt32BE(exitCode, 0);
+  payload.writeBigUint64BE(BigInt(stdoutBytes), 4);
+  payload.writeBigUint64BE(BigInt(stderrBytes), 12);
+  return frame(7, payload);
+}
 export const lostFrame = (reason: string): Buffer => frame(4, Buffer.from(reason));
 
 export const FRAMES = { "content-type": "application/vnd.atoll.frames" };

@@ -88,7 +88,18 @@ function commandRoutes({ commands, maxStreams }: AgentAppDeps): Route[] {
         const { text, value } = await readJson(request, JSON_BODY_BYTES);
         const command = parseCommand(value);
         const digest = toHex(await sha256(`${container ?? ""}\n${text}`));
-        return Response.json(commands.start(command, { container, digest }), { status: 202 });
+        if (!wantsFrames(request))
+          return Response.json(commands.start(command, { container, digest }), { status: 202 });
+        // The place comes first: a command that cannot be followed is not started.
+        const free = takePlace();
+        try {
+          const { id } = commands.start(command, { container, digest });
+          const body = await commands.follow(id, { signal: request.signal, onClosed: free });
+          return new Response(body, { headers: { "content-type": FRAME_MEDIA_TYPE } });
+        } catch (error) {
+          free();
+          throw error;
+        }
       },
     },
     {
@@ -221,6 +232,10 @@ function commandId(params: readonly string[]): string {
   const id = params[0];
   if (!isCommandId(id)) throw new ProblemError("command-not-found", "The command's id is not a UUID.");
   return id;
+}
+
+function wantsFrames(request: Request): boolean {
+  return (request.headers.get("accept") ?? "").includes(FRAME_MEDIA_TYPE);
 }
 
 function noContent(): Response {

@@ -3,13 +3,16 @@ import type { AgentCommand, AgentCreateCommand, AgentHealth } from "#api/agent.t
 /** Which of a command's two outputs. */
 export type StreamName = "stdout" | "stderr";
 
-export interface OutputOptions {
-  /** First byte wanted. */
-  readonly offset: number;
+export interface FollowOptions {
   /** Aborts when the peer has gone. */
   readonly signal: AbortSignal;
-  /** Called once when the stream has ended or was given up; not when opening it throws. */
+  /** Called when the stream has ended or was given up. */
   readonly onClosed: () => void;
+}
+
+export interface OutputOptions extends FollowOptions {
+  /** First byte wanted. */
+  readonly offset: number;
 }
 
 /** Commands in the sandbox's containers. Throws ProblemError only. */
@@ -26,6 +29,14 @@ export interface Commands {
   kill(id: string): void;
   /** Frames from `offset`; `output-gone` when that byte is no longer kept. */
   output(id: string, stream: StreamName, options: OutputOptions): ReadableStream<Uint8Array<ArrayBuffer>>;
+  /**
+   * Frames of the command's whole run, from the first bytes of both streams to its end: as one
+   * array when it ends soon. `output-gone`, or `outcome-unknown` when nobody saw it end.
+   */
+  follow(
+    id: string,
+    options: FollowOptions,
+  ): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>>;
   /** Appends a body to standard input; bodies of several callers never mix. */
   write(id: string, body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<void>;
   closeInput(id: string): Promise<void>;

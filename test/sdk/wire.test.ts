@@ -4,10 +4,14 @@ import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import type { CreateCommandRequest } from "#api/command.ts";
 import { PROBLEMS, type ProblemFault, type ProblemSlug } from "#api/problem.ts";
 import { CreateSandboxRequest, type SandboxResponse, type SandboxSummary } from "#api/sandbox.ts";
+import { RUN_FRAME_KIND } from "#api/agent-run.ts";
 import { encodeEndFrame, encodeFrameHeader, encodeLostFrame, IDLE_FRAME } from "#core/frames.ts";
+import { encodeExitedFrame } from "#core/run-frames.ts";
 import { createSandboxBody, type SandboxSpec } from "../../sdk/src/create-options.ts";
 import { ApiError, errorForRefusal } from "../../sdk/src/errors.ts";
-import { createFrameDecoder, FRAMES_MEDIA_TYPE } from "../../sdk/src/frames.ts";
+import { FRAMES_MEDIA_TYPE } from "../../sdk/src/frame-splitter.ts";
+import { createFrameDecoder } from "../../sdk/src/frames.ts";
+import { createRunDecoder } from "../../sdk/src/run-frames.ts";
 import type * as wire from "../../sdk/src/wire.ts";
 
 /** All members, whatever is optional or read-only, so that one that is missing on either side shows. */
@@ -98,4 +102,25 @@ test("createFrameDecoder: reads what the server's encoder writes", () => {
     { kind: "end", totalBytes: 3 },
   ]);
   expect(decode(encodeLostFrame("gone"))).toEqual([{ kind: "lost", reason: "gone" }]);
+});
+
+test("createRunDecoder: reads what the server's encoder writes", () => {
+  const decode = (...pieces: Uint8Array<ArrayBuffer>[]): unknown[] => {
+    const decoder = createRunDecoder();
+    return pieces.flatMap((piece) => [...decoder(piece)]);
+  };
+  const bytes = Uint8Array.of(1, 2, 3);
+  const end = { exitCode: -1, stdoutBytes: 3, stderrBytes: 2 ** 40 };
+  expect(
+    decode(
+      encodeFrameHeader(RUN_FRAME_KIND.stdout, 3),
+      bytes,
+      Uint8Array.from(IDLE_FRAME),
+      encodeFrameHeader(RUN_FRAME_KIND.stderr, 3),
+      bytes,
+      encodeExitedFrame(end),
+    ),
+  ).toEqual([{ kind: "stdout", bytes }, { kind: "idle" }, { kind: "stderr", bytes }, { kind: "exited", ...end }]);
+  expect(decode(encodeLostFrame("gone"))).toEqual([{ kind: "lost", reason: "gone" }]);
+  expect(() => decode(encodeEndFrame(3))).toThrow("malformed frame (kind 3");
 });

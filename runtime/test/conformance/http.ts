@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { commandCases } from "./http/commands.ts";
 import { fileCases } from "./http/files.ts";
 import { outputCases } from "./http/output.ts";
+import { runCases } from "./http/runs.ts";
 import { sandboxCases } from "./http/sandboxes.ts";
 import { systemCases } from "./http/system.ts";
 import { httpClient, type HttpClient } from "./http-client.ts";
@@ -27,6 +28,7 @@ export function describeHttp(runtime: RuntimeName, start: () => Promise<RunningG
     sandboxCases(get, { outlivesRequests: runtime !== "workerd" });
     commandCases(get);
     outputCases(get);
+    runCases(get);
     fileCases(get);
   });
 }

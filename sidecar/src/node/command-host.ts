@@ -13,13 +13,14 @@ import {
   wakeAll,
   type ExecSession,
 } from "../domain/exec-session.ts";
-import type { Commands, OutputOptions, StreamName } from "../ports.ts";
+import type { Commands, FollowOptions, OutputOptions, StreamName } from "../ports.ts";
 import type { PreparedCommand } from "./command-start.ts";
 import { killFamily } from "./family.ts";
 import { JournalBudget } from "./journal-budget.ts";
 import type { JournalStore } from "./journal-store.ts";
 import { errorName, SLOTS, type Native, type PumpMessage } from "./native.ts";
 import { openOutputStream } from "./output-stream.ts";
+import { followRun } from "./run-stream.ts";
 import { StandardInput } from "./standard-input.ts";
 
 /** A full disk is tried again after this long. */
@@ -128,6 +129,17 @@ export class CommandHost implements Commands {
     return openOutputStream(session.streams[streamIndex], options, {
       clock: this.#deps.clock,
       segments: this.#deps.store.openReader(id, streamIndex),
+      onProgress: () => this.#budget.retry(),
+    });
+  }
+
+  async follow(
+    id: string,
+    options: FollowOptions,
+  ): Promise<Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>> {
+    return followRun(this.#session(id), options, {
+      clock: this.#deps.clock,
+      openReader: (streamIndex) => this.#deps.store.openReader(id, streamIndex),
       onProgress: () => this.#budget.retry(),
     });
   }

@@ -3,20 +3,18 @@ import * as z from "zod";
 import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { decodeFrames } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";
-import { answer } from "../../answer.ts";
 import { callOf, type Gateway, type GatewayContext, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { callAgent, type AgentAnswer } from "./agent-call.ts";
 import { commandRequest } from "./command-requests.ts";
 import { outcomeUnknown } from "./commands.ts";
 import { createEventStream, type FrameSource } from "./event-stream.ts";
+import { answerStream, wantsFrames } from "./frames-answer.ts";
 import { guardBody } from "./guarded-body.ts";
 import { CommandParams, LastEventId } from "./parameters.ts";
 import { problems } from "./responses.ts";
 
 type Stream = "stdout" | "stderr";
-
-const STREAM_HEADERS = { "Cache-Control": "no-cache, private", "X-Accel-Buffering": "no" };
 
 /** Standard output and error of a command as a stream that can be resumed at any byte. */
 export function commandOutputRoutes(app: Gateway, deps: RouteDeps): void {
@@ -64,11 +62,11 @@ async function openOutput(c: GatewayContext, { backend, clock, config }: RouteDe
   const { stallMs, heartbeatMs } = config;
   const body = answer.response.body ?? new ReadableStream<Uint8Array<ArrayBuffer>>();
   if (wantsFrames(c)) {
-    return streamResponse(c, FRAME_MEDIA_TYPE, guardBody(body, { clock, stallMs, onClose }));
+    return answerStream(c, FRAME_MEDIA_TYPE, guardBody(body, { clock, stallMs, onClose }));
   }
   const source = await openFrames(body, answer, { clock, config, id: output.id });
   const events = createEventStream(source, { offset: output.offset, clock, heartbeatMs, stallMs, onClose });
-  return streamResponse(c, "text/event-stream", events);
+  return answerStream(c, "text/event-stream", events);
 }
 
 /**
@@ -97,14 +95,6 @@ async function openFrames(
   } finally {
     timer.abort();
   }
-}
-
-function streamResponse(c: GatewayContext, mediaType: string, body: ReadableStream<Uint8Array>): Response {
-  return answer(c, 200, body, { ...STREAM_HEADERS, "Content-Type": mediaType });
-}
-
-function wantsFrames(c: GatewayContext): boolean {
-  return (c.req.header("accept") ?? "").includes(FRAME_MEDIA_TYPE);
 }
 
 /** Absent or empty is the beginning; anything but a whole number is a 400. */

@@ -1,6 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import * as z from "zod";
-import { AGENT_PATHS } from "#api/agent.ts";
+import { AGENT_PATHS, FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { CommandStatus, CreateCommandRequest, CreateCommandResponse } from "#api/command.ts";
 import { commandIdOfKey } from "#core/derived-id.ts";
 import { ProblemError } from "#core/problem-error.ts";
@@ -9,13 +9,16 @@ import { callOf, type Gateway, type RouteDeps } from "../../gateway.ts";
 import { bind } from "../bind.ts";
 import { callAgent, readCommand, type AgentRequest } from "./agent-call.ts";
 import { commandRequest, toAgentCommand } from "./command-requests.ts";
+import { answerRun } from "./command-run.ts";
+import { wantsFrames } from "./frames-answer.ts";
 import { CommandParams, ContainerQuery, IdempotencyKey, SandboxParams, WaitQuery } from "./parameters.ts";
 import { problems } from "./responses.ts";
 
 const json = <S extends z.ZodType>(schema: S) => ({ "application/json": { schema } });
 
 /** Create, status and kill of commands. */
-export function commandRoutes(app: Gateway, { backend, clock, ids, config }: RouteDeps): void {
+export function commandRoutes(app: Gateway, deps: RouteDeps): void {
+  const { backend, clock, ids, config } = deps;
   const { agentAnswerMs } = config;
   bind(
     app,
@@ -32,6 +35,7 @@ export function commandRoutes(app: Gateway, { backend, clock, ids, config }: Rou
         repeatable: key !== undefined,
         answerMs: agentAnswerMs,
       };
+      if (wantsFrames(c)) return answerRun(c, deps, { sandboxId: params.sandboxId, id, request });
       const agent = await backend.agent(params.sandboxId, call);
       await readCommand(request, await callAgent(agent, request, { signal: call.signal, clock }), clock);
       return answerJson(c, 202, { id });
@@ -86,6 +90,13 @@ const createCommandRoute = createRoute({
   path: "/v1/sandboxes/{sandboxId}/commands",
   operationId: "createSandboxCommand",
   summary: "Start a command",
+  description:
+    `With \`Accept: ${FRAME_MEDIA_TYPE}\` the answer is 200 and follows the whole run: the id is in the header ` +
+    "`X-Command-Id`, the body has both outputs in frames like those of an output stream, of the kinds 5 (standard " +
+    "output), 6 (standard error), 2 (idle), 4 (lost) and 7 (exited). An exited frame is the last, and the only sign " +
+    "that the run is complete: the exit code as signed 32 bits, -1 when a signal ended the command, and the total " +
+    "lengths of standard output and standard error as 64 bits each, big-endian. A body that ends without it was cut: " +
+    "the command goes on, and its status and outputs tell the rest. Closing the connection does not end the command.",
   tags: ["Commands"],
   request: {
     params: SandboxParams,
@@ -94,8 +105,13 @@ const createCommandRoute = createRoute({
     body: { required: true, content: json(CreateCommandRequest) },
   },
   responses: {
+    200: {
+      description: "Started; its run follows",
+      headers: z.object({ "X-Command-Id": z.string().describe("The command's id") }),
+      content: { [FRAME_MEDIA_TYPE]: { schema: { type: "string", format: "binary" } } },
+    },
     202: { description: "Started", content: json(CreateCommandResponse) },
-    ...problems(400, 404, 409, 413, 415, 429, 502),
+    ...problems(400, 404, 409, 410, 413, 415, 429, 502),
   },
 });
 

@@ -36,7 +36,7 @@ export function frameStream(
         const bytes = reader.take(PAYLOAD_BYTES) ?? (await nextBytes());
         if (cut.aborted) return;
         if (bytes === "idle") return controller.enqueue(IDLE_FRAME);
-        if (bytes !== "end") return controller.enqueue(dataFrame(bytes));
+        if (bytes !== "end") return controller.enqueue(payloadFrame(FRAME_KIND.data, bytes));
         controller.enqueue(
           journal.lost === undefined ? encodeEndFrame(journal.state.end) : encodeLostFrame(journal.lost),
         );
@@ -66,8 +66,9 @@ export function frameStream(
   }
 }
 
-function dataFrame(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const header = encodeFrameHeader(FRAME_KIND.data, bytes.length);
+/** A frame with its payload. */
+export function payloadFrame(kind: number, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const header = encodeFrameHeader(kind, bytes.length);
   const frame = new Uint8Array(header.length + bytes.length);
   frame.set(header);
   frame.set(bytes, header.length);

@@ -4,6 +4,7 @@ import { startCommand, type CommandRun, type CommandWorld, type SimulatedContain
 import { frameStream } from "./frame-stream.ts";
 import type { AgentFaults } from "../process/program.ts";
 import { readBody } from "./read-body.ts";
+import { runStream } from "./run-stream.ts";
 
 /** The agent's protocol over simulated containers, and what can happen to a real agent. */
 export interface MemoryAgent extends AgentFaults {
@@ -57,7 +58,22 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
     }
     const command = known ?? startCommand(body, container, { ...world, agent: faults });
     commands.set(body.id, command);
-    return Response.json(command.view(), { status: 202 });
+    if (!(request.headers.get("accept") ?? "").includes(FRAME_MEDIA_TYPE)) {
+      return Response.json(command.view(), { status: 202 });
+    }
+    return follow(command, request.signal);
+  }
+
+  /** The whole run, which only a command of which all is kept has. */
+  function follow(command: CommandRun, caller: AbortSignal): Response {
+    const { id, state, stdout, stderr } = command.view();
+    if (state === "unknown") {
+      throw new ProblemError("outcome-unknown", `The agent restarted while the command "${id}" ran.`);
+    }
+    for (const { first } of [stdout, stderr]) if (first > 0) throw outputGone(first);
+    const signal = AbortSignal.any([caller, streams.signal]);
+    const body = runStream(command, { clock: world.clock, signal });
+    return new Response(body, { headers: { "Content-Type": FRAME_MEDIA_TYPE } });
   }
 
   async function status(command: CommandRun, url: URL, signal: AbortSignal): Promise<Response> {
@@ -76,9 +92,7 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
   function output(command: CommandRun, stream: "stdout" | "stderr", url: URL, caller: AbortSignal): Response {
     const offset = Number(url.searchParams.get("offset") ?? 0);
     const { first } = command[stream].state;
-    if (offset < first) {
-      throw new ProblemError("output-gone", `The output before byte ${first} is no longer kept.`, { firstByte: first });
-    }
+    if (offset < first) throw outputGone(first);
     const signal = AbortSignal.any([caller, streams.signal]);
     const body = frameStream(command[stream], { offset, clock: world.clock, signal });
     return new Response(body, { headers: { "Content-Type": FRAME_MEDIA_TYPE } });
@@ -146,6 +160,10 @@ export function createMemoryAgent(containers: readonly SimulatedContainer[], wor
       for (const running of commands.values()) running.kill("kill");
     },
   };
+}
+
+function outputGone(first: number): ProblemError {
+  return new ProblemError("output-gone", `The output before byte ${first} is no longer kept.`, { firstByte: first });
 }
 
 function requireOpenStdin(command: CommandRun): void {

@@ -1,0 +1,48 @@
+import { FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
+import { COMMAND_ID_HEADER } from "#api/agent-run.ts";
+import { answerJson } from "../../answer.ts";
+import { callOf, type GatewayContext, type RouteDeps } from "../../gateway.ts";
+import { callAgent, readCommand, type AgentRequest } from "./agent-call.ts";
+import { answerStream } from "./frames-answer.ts";
+import { guardBody } from "./guarded-body.ts";
+
+export interface Run {
+  readonly sandboxId: string;
+  readonly id: string;
+  readonly request: AgentRequest;
+}
+
+/**
+ * Starts a command and passes its run on as the agent frames it. The id is the gateway's own
+ * word, in a header: what the agent sends cannot make a client act on another command.
+ */
+export async function answerRun(
+  c: GatewayContext,
+  deps: RouteDeps,
+  { sandboxId, id, request }: Run,
+): Promise<Response> {
+  const { backend, clock, config } = deps;
+  const call = callOf(c);
+  const release = deps.streams.acquire(sandboxId);
+  try {
+    const agent = await backend.agent(sandboxId, call);
+    const run = await callAgent(agent, { ...request, accept: FRAME_MEDIA_TYPE }, { signal: call.signal, clock });
+    if (run.response.headers.get("content-type") !== FRAME_MEDIA_TYPE) {
+      // An agent of before frames of a run, in a sandbox of before this gateway: it has only started the command.
+      await readCommand(request, run, clock);
+      release();
+      return answerJson(c, 202, { id });
+    }
+    const onClose = (error?: Error): void => {
+      release();
+      run.abort();
+      if (error !== undefined) call.log.warn("run broken", { sandbox_id: sandboxId, cause: error });
+    };
+    const body = run.response.body ?? new ReadableStream<Uint8Array<ArrayBuffer>>();
+    const guarded = guardBody(body, { clock, stallMs: config.stallMs, onClose });
+    return answerStream(c, FRAME_MEDIA_TYPE, guarded, { [COMMAND_ID_HEADER]: id });
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
