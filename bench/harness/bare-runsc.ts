@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,8 @@ const HOME = process.env["ATOLL_HOME"] ?? "/var/lib/atoll";
 export class BareRunsc {
   private readonly dir = mkdtempSync(join(tmpdir(), "atoll-bare-"));
   private readonly erofsPath: string;
+  /** A copy on its own: gVisor looks for programs beside itself, and Atoll puts some there. */
+  private readonly runscPath = join(this.dir, "runsc");
   private count = 0;
 
   constructor() {
@@ -19,6 +21,7 @@ export class BareRunsc {
     this.erofsPath = join(HOME, "images", erofs);
     for (const name of ["root", "upper", "empty", "bundles"]) mkdirSync(join(this.dir, name));
     writeFileSync(join(this.dir, "resolv.conf"), "");
+    copyFileSync(join(HOME, "bin/runsc"), this.runscPath);
   }
 
   /** `runsc run` of a program from nothing to its end. */
@@ -92,7 +95,7 @@ export class BareRunsc {
       "--network=none",
       "--ignore-cgroups",
     ];
-    const child = spawn(join(HOME, "bin/runsc"), [...flags, ...args], {
+    const child = spawn(this.runscPath, [...flags, ...args], {
       stdio: ["ignore", read ? "pipe" : "ignore", "ignore"],
     });
     let bytes = 0;
