@@ -23,6 +23,7 @@ import { agentEnv } from "./agent-image.ts";
 const HOST_PIDS = 32_768;
 const FIRST_POLL_MS = 2;
 const LAST_POLL_MS = 10;
+const PID_POLL_MS = 1;
 /** A request that reaches an agent as it dies may never be answered. */
 const PROBE_TIMEOUT_MS = 1000;
 /** Disk of the agent's own root on top of the journals. */
@@ -55,22 +56,30 @@ export type BootMaker = ReturnType<typeof createBootMaker>;
 export function createBootMaker(deps: BootMakerDeps) {
   const { config, files, cgroup, net, runsc } = deps;
 
-  /** `held` may be empty; `hold` adds containers later. */
+  /** A boot that holds what is needed, and has the policy if one is named. */
   async function make(need: Need, call: Call): Promise<Boot> {
-    const { held } = need;
     const id = bootId(deps.ids);
-    return orRemoved(id, call, async () => {
-      const note = await makeRoot(id, need, call);
-      const where = runscCall(id, call.signal);
-      // The root container starts first, or another would be process 1; all may be made meanwhile.
-      await allDone([
-        runsc.start(rootIdOf(id), where),
-        inOrder(held, (container, index) => deps.held.create(note, index, container, where)),
-      ]);
-      await inOrder(held, (_, index) => deps.held.start(id, index, where));
-      await files.writeNote({ ...note, waiting: true });
-      return bootOf(note);
-    });
+    return orRemoved(id, call, () => cgroup.whileJoining(() => makeNamed(id, need, call)));
+  }
+
+  async function makeNamed(id: string, { shape, held, network }: Need, call: Call): Promise<Boot> {
+    for (const { digest } of held) deps.holdImage(digest, id);
+    const [link] = await Promise.all([deps.links.take(), files.make(id)]);
+    const asked: BootNote = { version: BOOT_VERSION, id, shape, link, held, waiting: false, containers: [] };
+    await files.writeNote(asked);
+    const bundle = await files.writeBundle(id, rootIdOf(id), rootSpec(asked));
+    const where = runscCall(id, call.signal);
+    const root = runsc.run(rootIdOf(id), bundle, files.pidFileOf(id, rootIdOf(id)), where);
+    // While the root container starts the others are made; none may start before it, or would be process 1.
+    const others = async (): Promise<BootNote> => {
+      const note = await noteKernel(asked, root);
+      await inOrder(held, (container, index) => deps.held.create(note, index, container, where));
+      return note;
+    };
+    const [note] = await allDone([others(), root, applyNetwork(deps, asked, network)]);
+    await inOrder(held, (_, index) => deps.held.start(id, index, where));
+    await files.writeNote({ ...note, ...(network === undefined ? {} : { network }) });
+    return bootOf(note);
   }
 
   /** Adds waiting containers to a boot that has none. */
@@ -82,10 +91,12 @@ export function createBootMaker(deps: BootMakerDeps) {
       for (const { digest } of held) deps.holdImage(digest, boot.id);
       await files.writeNote(note);
       const where = runscCall(boot.id, call.signal);
-      await inOrder(held, async (container, index) => {
-        await deps.held.create(note, index, container, where);
-        await deps.held.start(boot.id, index, where);
-      });
+      await cgroup.whileJoining(() =>
+        inOrder(held, async (container, index) => {
+          await deps.held.create(note, index, container, where);
+          await deps.held.start(boot.id, index, where);
+        }),
+      );
       return bootOf(note);
     });
   }
@@ -102,27 +113,33 @@ export function createBootMaker(deps: BootMakerDeps) {
     }
   }
 
-  /** A created root container, not started. */
-  async function makeRoot(id: string, { shape, held, network }: Need, call: Call): Promise<BootNote> {
-    for (const { digest } of held) deps.holdImage(digest, id);
-    const [link] = await Promise.all([deps.links.take(), files.make(id)]);
-    const note: BootNote = { version: BOOT_VERSION, id, shape, link, held, waiting: false, containers: [] };
-    await files.writeNote(note);
-    const root = rootIdOf(id);
-    const bundle = await files.writeBundle(id, root, rootSpec(note));
-    await allDone([
-      runsc.create(root, bundle, files.pidFileOf(id, root), runscCall(id, call.signal)),
-      applyNetwork(deps, note, network),
-    ]);
-    const pid = Number(await readFile(files.pidFileOf(id, root), "utf8"));
-    const living: BootNote = { ...note, pid, ...(network === undefined ? {} : { network }) };
+  /** Waits until the kernel's process is there, notes it, and gives it the memory that is its own. */
+  async function noteKernel(note: BootNote, root: Promise<void>): Promise<BootNote> {
+    const pid = await pidOf(files.pidFileOf(note.id, rootIdOf(note.id)), root);
     // The guest's own view is fixed by now: the group may grow by what agent and kernel need.
-    const memoryBytes = shape.memoryBytes === undefined ? undefined : shape.memoryBytes + config.overheadMemoryBytes;
-    await Promise.all([
-      memoryBytes === undefined ? undefined : cgroup.setMemoryLimit(id, memoryBytes),
-      files.writeNote(living),
-    ]);
-    return living;
+    const { memoryBytes } = note.shape;
+    if (memoryBytes !== undefined) await cgroup.setMemoryLimit(note.id, memoryBytes + config.overheadMemoryBytes);
+    await files.writeNote({ ...note, pid });
+    return { ...note, pid };
+  }
+
+  /** The number in a pid file that a call is about to write; rejects when the call does. */
+  async function pidOf(file: string, call: Promise<void>): Promise<number> {
+    let over = false;
+    const end = call.then(() => (over = true));
+    for (;;) {
+      const text = await readFile(file, "utf8").catch(() => "");
+      if (text !== "") return Number(text);
+      if (over) throw new Error(`${file} was not written`);
+      await Promise.race([end, deps.clock.sleep(PID_POLL_MS)]);
+    }
+  }
+
+  /** Notes that all of the boot is made and nobody has it: the next process may take it up. */
+  async function markWaiting({ id }: Boot): Promise<void> {
+    const note = await files.readNote(id);
+    if (note === undefined) throw new Error(`The note of boot ${id} is gone`);
+    await files.writeNote({ ...note, waiting: true });
   }
 
   function rootSpec({ id, shape, link }: BootNote): OciSpec {
@@ -166,7 +183,7 @@ export function createBootMaker(deps: BootMakerDeps) {
     deps.onRemoved(id);
   }
 
-  return { make, hold, remove, agentAnswers, runscCall };
+  return { make, hold, markWaiting, remove, agentAnswers, runscCall };
 }
 
 async function probe(fetchAgent: AgentFetch, signal: AbortSignal): Promise<boolean> {
@@ -195,6 +212,7 @@ async function inOrder<T>(items: readonly T[], work: (item: T, index: number) =>
 }
 
 /** Waits for all, also when one fails: what still runs would hinder the removal. */
-async function allDone(works: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(works)) if (result.status === "rejected") throw result.reason;
+async function allDone<T extends readonly unknown[]>(works: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  await Promise.allSettled(works);
+  return Promise.all(works) as Promise<unknown> as Promise<T>;
 }

@@ -52,8 +52,7 @@ export class BootPool {
 
   /** Takes up a boot that an earlier process left. */
   async adopt(boot: Boot): Promise<void> {
-    if (this.idle.length >= this.deps.size || !(await this.answers(boot, FIRST_ANSWER_TIMEOUT_MS)))
-      return this.discard(boot);
+    if (this.idle.length >= this.deps.size || !(await this.answers(boot))) return this.discard(boot);
     this.put(boot);
     if (boot.held.length > 0) this.need = boot;
   }
@@ -113,10 +112,11 @@ export class BootPool {
     if (need === undefined) return;
     try {
       const boot = await this.deps.maker.make(need, { signal: this.stop.signal, log: this.deps.log });
-      if (!(await this.answers(boot, FIRST_ANSWER_TIMEOUT_MS))) {
+      if (!(await this.answers(boot))) {
         await this.discard(boot);
         throw new Error("The agent of a boot for the pool does not answer");
       }
+      await this.deps.maker.markWaiting(boot);
       this.put(boot);
       this.trim();
     } catch (error) {
@@ -137,12 +137,22 @@ export class BootPool {
     this.idle = this.idle.filter((each) => kept.includes(each));
   }
 
-  private async answers(boot: Boot, timeoutMs: number): Promise<boolean> {
-    const limit = AbortSignal.any([this.stop.signal, AbortSignal.timeout(timeoutMs)]);
-    return this.deps.maker.agentAnswers(boot.id, limit).then(
-      () => true,
-      () => false,
+  /** False when the agent is late with its first answer, or its kernel dies first. */
+  private async answers(boot: Boot): Promise<boolean> {
+    const over = new AbortController();
+    const limit = AbortSignal.any([this.stop.signal, over.signal, AbortSignal.timeout(FIRST_ANSWER_TIMEOUT_MS)]);
+    this.deps.death(boot, limit).then(
+      () => over.abort(),
+      () => undefined,
     );
+    try {
+      await this.deps.maker.agentAnswers(boot.id, limit);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      over.abort();
+    }
   }
 
   private async discard({ id }: Boot): Promise<void> {

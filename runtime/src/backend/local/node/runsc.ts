@@ -96,6 +96,9 @@ export function createRunsc(config: RunscConfig) {
 
   return {
     settle,
+    /** Creates and starts a container, which saves a process; the pid file appears in between. */
+    run: (id: string, bundleDir: string, pidFile: string, where: RunscCall) =>
+      call("run", ["--detach", `--bundle=${bundleDir}`, `--pid-file=${pidFile}`, id], where),
     create: (id: string, bundleDir: string, pidFile: string, where: RunscCall) =>
       call("create", [`--bundle=${bundleDir}`, `--pid-file=${pidFile}`, id], where),
     start: (id: string, where: RunscCall) => call("start", [id], where),
