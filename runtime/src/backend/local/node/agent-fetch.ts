@@ -1,7 +1,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Readable } from "node:stream";
 import { ProblemError } from "#core/problem-error.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
+import { sendBody, streamOf } from "./agent-bodies.ts";
 
 export interface AgentTarget {
   readonly socketPath: string;
@@ -38,24 +38,10 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
       outgoing.once("error", (cause) => reject(unreachable(cause, request.signal)));
       outgoing.once("response", (incoming) => resolve(toResponse(incoming)));
       if (request.body === null) outgoing.end();
-      else sendBody(request.body, outgoing, reject);
+      else sendBody(request.body, outgoing).catch(reject);
     });
   };
   return { fetch, close: () => pool.destroy() };
-}
-
-function sendBody(
-  body: ReadableStream<Uint8Array>,
-  outgoing: NodeJS.WritableStream & { destroy(error: Error): void },
-  reject: (reason: unknown) => void,
-): void {
-  const source = Readable.fromWeb(body as never);
-  // A body that breaks must break the agent's request too, so that nothing half is taken for whole.
-  source.once("error", (error) => {
-    outgoing.destroy(error);
-    reject(error);
-  });
-  source.pipe(outgoing);
 }
 
 function toResponse(incoming: IncomingMessage): Response {
@@ -66,10 +52,7 @@ function toResponse(incoming: IncomingMessage): Response {
   const status = incoming.statusCode ?? 502;
   const empty = status === 204 || status === 304;
   if (empty) incoming.resume();
-  return new Response(empty ? null : (Readable.toWeb(incoming) as unknown as ReadableStream<Uint8Array>), {
-    status,
-    headers,
-  });
+  return new Response(empty ? null : streamOf(incoming), { status, headers });
 }
 
 /** Errors of a connection that never came about: the agent has seen nothing of the request. */
