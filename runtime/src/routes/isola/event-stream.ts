@@ -1,5 +1,6 @@
 import type { Clock } from "#core/clock.ts";
 import type { Frame } from "#core/frames.ts";
+import { createAlarm, LATE } from "./alarm.ts";
 import { createSseEncoder, KEEPALIVE } from "./sse.ts";
 
 export interface EventStreamOptions {
@@ -28,35 +29,35 @@ export function createEventStream(
   { frames, first }: FrameSource,
   options: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
-  const { clock, heartbeatMs, stallMs, onClose } = options;
+  const { clock, heartbeatMs, stallMs } = options;
   const encoder = createSseEncoder(options.offset);
+  const alarm = createAlarm(clock);
   let position = options.offset;
   let pending: Promise<IteratorResult<Frame, void>> | undefined = first;
   let dataAtMs = clock.now();
   let frameAtMs = dataAtMs;
 
-  async function next(): Promise<IteratorResult<Frame, void> | "silence"> {
+  let isOver = false;
+  const onClose = (error?: Error): void => {
+    if (isOver) return;
+    isOver = true;
+    alarm.stop();
+    options.onClose(error);
+  };
+
+  async function next(): Promise<IteratorResult<Frame, void> | typeof LATE> {
     pending ??= frames.next();
-    const turn = new AbortController();
-    const untilMs = Math.min(dataAtMs + heartbeatMs, frameAtMs + stallMs);
-    const silence = clock.sleep(Math.max(untilMs - clock.now(), 0), turn.signal).then(() => "silence" as const);
-    silence.catch(() => undefined);
-    try {
-      const result = await Promise.race([pending, silence]);
-      if (result !== "silence") {
-        pending = undefined;
-        frameAtMs = clock.now();
-      }
-      return result;
-    } finally {
-      turn.abort();
-    }
+    const result = await alarm.within(pending, Math.min(dataAtMs + heartbeatMs, frameAtMs + stallMs));
+    if (result === LATE) return result;
+    pending = undefined;
+    frameAtMs = clock.now();
+    return result;
   }
 
   /** What to send now; undefined when a frame brings nothing to send, "end" after the last. */
   async function step(): Promise<Uint8Array | "end" | undefined> {
     const result = await next();
-    if (result === "silence") {
+    if (result === LATE) {
       if (clock.now() - frameAtMs >= stallMs) throw new Error("The agent fell silent in the middle of a stream");
       dataAtMs = clock.now();
       return KEEPALIVE;

@@ -1,4 +1,5 @@
 import type { Clock } from "#core/clock.ts";
+import { createAlarm, LATE } from "./alarm.ts";
 
 export interface GuardOptions {
   readonly clock: Clock;
@@ -15,12 +16,26 @@ export interface GuardOptions {
  * silent peer nor a length that differs from the promised one.
  */
 export function guardBody(body: ReadableStream<Uint8Array>, options: GuardOptions): ReadableStream<Uint8Array> {
-  const { clock, stallMs, expectedBytes, onClose } = options;
+  const { clock, stallMs, expectedBytes } = options;
   const reader = body.getReader();
+  const alarm = createAlarm(clock);
   let seenBytes = 0;
+  let isOver = false;
 
-  async function read(): Promise<Uint8Array | undefined> {
-    const { done, value } = await withinStall(reader.read(), clock, stallMs);
+  const onClose = (error?: Error): void => {
+    if (isOver) return;
+    isOver = true;
+    alarm.stop();
+    options.onClose(error);
+  };
+  const next = async (): ReturnType<typeof reader.read> => {
+    if (stallMs === undefined) return reader.read();
+    const result = await alarm.within(reader.read(), clock.now() + stallMs);
+    if (result === LATE) throw new Error(`The body was silent for ${stallMs} ms`);
+    return result;
+  };
+  const read = async (): Promise<Uint8Array | undefined> => {
+    const { done, value } = await next();
     seenBytes += value?.length ?? 0;
     const wrong = expectedBytes !== undefined && (done ? seenBytes !== expectedBytes : seenBytes > expectedBytes);
     if (wrong)
@@ -28,7 +43,7 @@ export function guardBody(body: ReadableStream<Uint8Array>, options: GuardOption
         `The body has ${done ? "" : "more than "}${seenBytes} bytes where ${expectedBytes} were promised`,
       );
     return done ? undefined : value;
-  }
+  };
 
   return new ReadableStream<Uint8Array>(
     {
@@ -52,18 +67,4 @@ export function guardBody(body: ReadableStream<Uint8Array>, options: GuardOption
     },
     { highWaterMark: 0 },
   );
-}
-
-async function withinStall<T>(work: Promise<T>, clock: Clock, stallMs: number | undefined): Promise<T> {
-  if (stallMs === undefined) return work;
-  const turn = new AbortController();
-  const stall = clock.sleep(stallMs, turn.signal).then(() => {
-    throw new Error(`The body was silent for ${stallMs} ms`);
-  });
-  stall.catch(() => undefined);
-  try {
-    return await Promise.race([work, stall]);
-  } finally {
-    turn.abort();
-  }
 }
