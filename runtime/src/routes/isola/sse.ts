@@ -7,6 +7,9 @@ export const EVENT_MAX_BYTES = 32 * 1024;
 export const KEEPALIVE: Uint8Array<ArrayBuffer> = ascii(": keepalive\n\n");
 
 const DATA = ascii("data: ");
+/** How much of an event is looked at to choose the way, and how many line breaks in it are many. */
+const SAMPLE_BYTES = 256;
+const MANY_BREAKS = 16;
 /** `\ndata: ` for one LF is the largest growth of a byte. */
 const MAX_GROWTH = 7;
 const MAX_FRAMING_BYTES = 64;
@@ -28,7 +31,11 @@ export interface SseEncoder {
 export function createSseEncoder(offset: number): SseEncoder {
   let position = offset;
   let held = new Uint8Array(0);
-  const scratch: Scratch = { bytes: new Uint8Array(0) };
+  const scratch: Scratch = {
+    bytes: new Uint8Array(0),
+    decoder: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }),
+    encoder: new TextEncoder(),
+  };
 
   const encode = (bytes: Uint8Array, complete: boolean): Uint8Array<ArrayBuffer> => {
     let used = 0;
@@ -51,9 +58,11 @@ export function createSseEncoder(offset: number): SseEncoder {
   };
 }
 
-/** Grows to what one call needs and is used again by the next. */
 interface Scratch {
+  /** Grows to what one call needs and is used again by the next. */
   bytes: Uint8Array<ArrayBuffer>;
+  readonly decoder: TextDecoder;
+  readonly encoder: TextEncoder;
 }
 
 interface Event {
@@ -67,13 +76,42 @@ function writeEvent(scratch: Scratch, used: number, event: Event): number {
   reserve(scratch, used, (event.end - event.at) * MAX_GROWTH + MAX_FRAMING_BYTES);
   const out = scratch.bytes;
   out.set(DATA, used);
-  let to = writeText(out, used + DATA.length, event);
+  const start = used + DATA.length;
+  let to = writeLines(scratch, start, event) ?? writeText(out, start, event);
   const tail = `\nid: ${event.id}\n\n`;
   for (let i = 0; i < tail.length; i += 1) out[to++] = tail.charCodeAt(i);
   return to;
 }
 
-/** Copies text, with line breaks and invalid bytes rewritten; answers where it stopped writing. Hot: one pass, no call for plain bytes. */
+/**
+ * Copies text by the platform's own means: several times as fast as a loop over its bytes where
+ * that text is ASCII and its lines are not very short. Answers where it stopped writing, or
+ * undefined, with nothing written, when it is not the way.
+ */
+function writeLines({ bytes: out, decoder, encoder }: Scratch, start: number, event: Event): number | undefined {
+  if (!looksPlain(event)) return undefined;
+  let text;
+  try {
+    text = decoder.decode(event.bytes.subarray(event.at, event.end));
+  } catch {
+    return undefined;
+  }
+  if (text.includes("\r")) text = text.replaceAll(/\r\n?/g, "\n");
+  return start + encoder.encodeInto(text.replaceAll("\n", "\ndata: "), out.subarray(start)).written;
+}
+
+function looksPlain({ bytes, at, end }: Event): boolean {
+  const until = Math.min(end, at + SAMPLE_BYTES);
+  let breaks = 0;
+  for (let i = at; i < until; i += 1) {
+    const byte = bytes[i] ?? 0;
+    if (byte >= 0x80) return false;
+    if (byte === LF) breaks += 1;
+  }
+  return breaks <= MANY_BREAKS;
+}
+
+/** Copies any bytes, with line breaks and invalid ones rewritten; answers where it stopped writing. Hot: one pass, no call for plain bytes. */
 function writeText(out: Uint8Array, start: number, { bytes, at, end }: Event): number {
   let to = start;
   let from = at;
