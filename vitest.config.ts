@@ -20,12 +20,20 @@ export const PROJECTS = {
   local: ["test/local/**/*.test.ts"],
 } as const;
 
+/** Modules that run before and after all tests of a suite. */
+const AROUND: Partial<Record<string, string>> = { agent: "test/harness/sweep-agent-strays.ts" };
+
 export default defineConfig({
   test: {
     testTimeout: 20_000,
     projects: Object.entries(PROJECTS).map(([name, include]) => ({
       extends: true as const,
-      test: { name, include: [...include], exclude: ["**/node_modules/**", ".atoll/**"] },
+      test: {
+        name,
+        include: [...include],
+        exclude: ["**/node_modules/**", ".atoll/**"],
+        ...(AROUND[name] === undefined ? {} : { globalSetup: AROUND[name] }),
+      },
     })),
   },
 });

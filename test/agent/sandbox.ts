@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { generateAgentKeys, signAgentToken } from "#core/agent-token.ts";
 import { AGENT_CAPABILITIES, AGENT_COMMAND } from "#sidecar/manifest.ts";
 import { assembleAgentRoot, buildAgent } from "../../sidecar/build.ts";
+import { claim, endSandboxes, sandboxProcesses } from "../harness/strays.ts";
 import { testRootfs } from "../harness/test-rootfs.ts";
 
 const run = promisify(execFile);
@@ -55,6 +56,7 @@ export interface FetchInit {
 
 export async function startSandbox(options: SandboxOptions): Promise<AgentSandbox> {
   const directory = await mkdtemp(join(tmpdir(), "atoll-agent-"));
+  claim(directory);
   const keys = await generateAgentKeys();
   const socketDirectory = join(directory, "socket");
   const agentRoot = join(directory, "agent-root");
@@ -81,7 +83,9 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
       env: { ...process.env, LOG: logPath },
     });
   }
+  const made: string[] = [];
   async function create(id: string, config: object): Promise<void> {
+    made.unshift(id);
     const bundle = join(directory, "bundles", id);
     await mkdir(bundle, { recursive: true });
     await writeFile(join(bundle, "config.json"), JSON.stringify(config));
@@ -89,7 +93,9 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
     await detached("start", id);
   }
 
-  const sandboxId = `atoll-test-${process.pid}-${directory.slice(-6)}`;
+  // runsc takes the beginning of a name for the name, so none may be the beginning of another.
+  const name = `atoll-test-${process.pid}-${directory.slice(-6)}`;
+  const sandboxId = `${name}-root`;
   const env = {
     ATOLL_AGENT_ID: AGENT_ID,
     ATOLL_GATEWAY_PUBLIC_KEY: keys.publicKey,
@@ -118,17 +124,19 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
     fetch: (path, init = {}) => send(socketPath, path, init, init.token === undefined ? usual : init.token),
     async addTarget(target) {
       const rootfs = testRootfs();
-      await create(`${sandboxId}-${target.name}`, await targetSpec(rootfs, target, { sandboxId, directory }));
+      await create(`${name}-c-${target.name}`, await targetSpec(rootfs, target, { sandboxId, directory }));
     },
     runsc: async (...args) => (await run(runscPath, [...flags, ...args])).stdout,
     logs: async () => (await run("cat", [logPath])).stdout,
     async [Symbol.asyncDispose]() {
-      for (const { name } of options.targets)
-        await detached("delete", "--force", `${sandboxId}-${name}`).catch(() => undefined);
-      await detached("delete", "--force", sandboxId).catch(() => undefined);
-      // runsc keeps a namespace mounted in its state directory.
-      await run("umount", ["-l", join(directory, "state/null-netns")]).catch(() => undefined);
-      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+      const state = join(directory, "state");
+      try {
+        for (const id of made) await detached("delete", "--force", id).catch(() => undefined);
+        if (sandboxProcesses(state).length > 0) throw new Error(`Left behind: ${await sandbox.logs()}`);
+      } finally {
+        endSandboxes(state);
+        await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+      }
     },
   };
   try {

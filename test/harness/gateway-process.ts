@@ -72,7 +72,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       sweep(home);
     },
   };
-  await untilReady(url, child, read);
+  try {
+    await untilReady(url, child, read);
+  } catch (error) {
+    if (options.home === undefined) sweep(home);
+    throw error;
+  }
   return gateway;
 }
 
@@ -101,16 +106,16 @@ function environment(home: string, port: number): Record<string, string> {
 }
 
 /** Names and addresses of a home's own, so that tests do not meet. */
-function networkOf(home: string): {
+export function networkOf(home: string): {
   ATOLL_NETWORK_NAME: string;
   ATOLL_NETWORK_POOL: string;
   ATOLL_NETWORK_POOL_IPV6: string;
 } {
   const word = home.slice(-6).toLowerCase();
-  const part = 210 + ([...word].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 40);
+  const part = [...word].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 640, 7);
   return {
     ATOLL_NETWORK_NAME: `t${word.slice(-5).replaceAll(/[^a-z0-9]/g, "x")}`,
-    ATOLL_NETWORK_POOL: `10.${part}.0.0/16`,
+    ATOLL_NETWORK_POOL: `10.${210 + Math.floor(part / 16)}.${(part % 16) * 16}.0/20`,
     ATOLL_NETWORK_POOL_IPV6: `fd61:746f:${part.toString(16)}::/64`,
   };
 }

@@ -6,7 +6,7 @@ import type { LocalConfig } from "#runtime/backend/local/config.ts";
 import { DEFAULT_NET } from "#runtime/backend/local/network.ts";
 import { createLocalBackend } from "#runtime/backend/local/node/create-local-backend.ts";
 import type { SandboxBackend } from "#runtime/backend/port.ts";
-import { makeHome, runDirOf } from "../harness/gateway-process.ts";
+import { makeHome, networkOf, runDirOf } from "../harness/gateway-process.ts";
 
 export const BASE_IMAGE = "atoll/debian";
 
@@ -19,10 +19,7 @@ export interface LocalUnderTest {
 /** The local backend in this process, on a home of its own. */
 export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<LocalUnderTest> {
   const homeDir = makeHome();
-  const name = `t${homeDir
-    .slice(-5)
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]/g, "x")}`;
+  const network = networkOf(homeDir);
   const config: LocalConfig = {
     homeDir,
     runDir: runDirOf(homeDir),
@@ -37,7 +34,12 @@ export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<Loca
     pidsLimit: 512,
     retentionMs: 600_000,
     imageAliases: {},
-    net: { ...DEFAULT_NET, name, pool4: "10.203.0.0/16", pool6: "fd61:746f:6c6d::/64" },
+    net: {
+      ...DEFAULT_NET,
+      name: network.ATOLL_NETWORK_NAME,
+      pool4: network.ATOLL_NETWORK_POOL,
+      pool6: network.ATOLL_NETWORK_POOL_IPV6,
+    },
     images: { maxBytes: 20 * 2 ** 30, env: { PATH: process.env["PATH"] ?? "" } },
     ...change,
   };

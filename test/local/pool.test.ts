@@ -97,7 +97,7 @@ describe("sandboxes made ahead", { timeout: 120_000 }, () => {
     ] as const) {
       const [waiting] = await ahead(gateway);
       await expect(client.sandboxes.create({ image, command: [...command] })).rejects.toThrow(message);
-      const [failed] = (await client.sandboxes.list()).filter(({ status }) => status === "Failed");
+      const failed = (await client.sandboxes.list()).find(({ status }) => status === "Failed");
       const sandbox = await client.sandboxes.get(failed?.id ?? "");
       expect(sandbox.reason).toBe("CommandNotFound");
       expect(bootOf(gateway.home, sandbox)).toBe(waiting?.id);
