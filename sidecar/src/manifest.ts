@@ -61,11 +61,8 @@ export const SIBLING_MARKS: readonly string[] = [
   "CAP_WAKE_ALARM",
 ];
 
-/**
- * Capabilities of the agent's container: what containers have by default, so that a command
- * can be given exactly its container's, and SYS_PTRACE to enter their roots.
- */
-export const AGENT_CAPABILITIES: readonly string[] = [
+/** What container engines give by default. A container may have fewer, never others: its commands get theirs from the agent. */
+export const CONTAINER_CAPABILITIES: readonly string[] = [
   "CAP_AUDIT_WRITE",
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
@@ -80,6 +77,10 @@ export const AGENT_CAPABILITIES: readonly string[] = [
   "CAP_SETPCAP",
   "CAP_SETUID",
   "CAP_SYS_CHROOT",
-  "CAP_SYS_PTRACE",
-  ...SIBLING_MARKS,
 ];
+
+/**
+ * Capabilities of the agent's container: all that a container may have, so that a command
+ * can be given exactly its container's, and SYS_PTRACE to enter their roots.
+ */
+export const AGENT_CAPABILITIES: readonly string[] = [...CONTAINER_CAPABILITIES, "CAP_SYS_PTRACE", ...SIBLING_MARKS];

@@ -1,4 +1,4 @@
-import { AGENT_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
+import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
 import { HOLD_PATH } from "./hold.ts";
 
 /** The parts of an OCI runtime configuration that Atoll writes. Source: OCI runtime specification 1.2. */
@@ -75,21 +75,9 @@ export const AGENT_JOURNAL_DIR = "/var/lib/atoll/journal";
 /** Period of the processor quota, in microseconds: the kernel's usual one. */
 const CPU_PERIOD_US = 100_000;
 
-/** What container engines give by default, less raw sockets and the audit log. */
-const USER_CAPABILITIES = [
-  "CAP_CHOWN",
-  "CAP_DAC_OVERRIDE",
-  "CAP_FOWNER",
-  "CAP_FSETID",
-  "CAP_KILL",
-  "CAP_MKNOD",
-  "CAP_NET_BIND_SERVICE",
-  "CAP_SETFCAP",
-  "CAP_SETGID",
-  "CAP_SETPCAP",
-  "CAP_SETUID",
-  "CAP_SYS_CHROOT",
-] as const;
+/** Raw sockets and the audit log are for nobody. */
+const WITHHELD: ReadonlySet<string> = new Set(["CAP_AUDIT_WRITE", "CAP_NET_RAW"]);
+const USER_CAPABILITIES = CONTAINER_CAPABILITIES.filter((capability) => !WITHHELD.has(capability));
 
 /** Configuration of the sandbox's root container, which holds the agent alone. */
 export function agentSpec(
