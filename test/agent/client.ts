@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { AgentCommand, type AgentCreateCommand } from "#api/agent.ts";
+import { AgentCommand, AgentHealth, type AgentCreateCommand } from "#api/agent.ts";
 import { decodeFrames } from "#core/frames.ts";
 import { Problem, problemSlug } from "#api/problem.ts";
 import type { AgentSandbox } from "./sandbox.ts";
@@ -89,4 +89,28 @@ export async function until<T>(ask: () => Promise<T>, pleases: (answer: T) => bo
     if (Date.now() > deadline) throw new Error(`Waited too long, last answer: ${JSON.stringify(answer)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** A request that reaches the socket of an agent just killed may get no answer at all, hence the deadline. */
+async function health(sandbox: AgentSandbox): Promise<AgentHealth | undefined> {
+  try {
+    return AgentHealth.parse(await (await sandbox.fetch("/v1/health", { signal: AbortSignal.timeout(1000) })).json());
+  } catch {
+    return undefined;
+  }
+}
+
+/** Kills the agent as root in a user's container can, and waits for the next one. */
+export async function killAgent(sandbox: AgentSandbox): Promise<void> {
+  const before = await health(sandbox);
+  const killer =
+    'for f in /proc/[0-9]*/comm; do if [ "$(cat $f)" = bun ]; then p=${f%/comm}; kill -9 ${p#/proc/}; fi; done';
+  await sandbox.fetch("/v1/commands?container=main", {
+    method: "POST",
+    body: JSON.stringify({ id: randomUUID(), args: ["sh", "-c", `sleep 0.2; ${killer}`] }),
+  });
+  await until(
+    () => health(sandbox),
+    (now) => now !== undefined && now.instance !== before?.instance,
+  );
 }

@@ -1,7 +1,5 @@
-import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { AgentHealth } from "#api/agent.ts";
-import { collect, ended, exec, problemOf, shell, start, until } from "./client.ts";
+import { collect, ended, exec, killAgent, problemOf, shell, start } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 let sandbox: AgentSandbox;
@@ -10,27 +8,6 @@ beforeAll(async () => {
   sandbox = await startSandbox({ targets: [{ name: "main" }] });
 }, 60_000);
 afterAll(async () => sandbox?.[Symbol.asyncDispose]());
-
-/** A request that reaches the socket of an agent just killed may get no answer at all, hence the deadline. */
-async function health(): Promise<AgentHealth | undefined> {
-  try {
-    return AgentHealth.parse(await (await sandbox.fetch("/v1/health", { signal: AbortSignal.timeout(1000) })).json());
-  } catch {
-    return undefined;
-  }
-}
-
-/** Kills the agent as root in a user's container can, and waits for the next one. */
-async function killAgent(): Promise<void> {
-  const before = await health();
-  const killer =
-    'for f in /proc/[0-9]*/comm; do if [ "$(cat $f)" = bun ]; then p=${f%/comm}; kill -9 ${p#/proc/}; fi; done';
-  await sandbox.fetch("/v1/commands?container=main", {
-    method: "POST",
-    body: JSON.stringify({ id: randomUUID(), args: ["sh", "-c", `sleep 0.2; ${killer}`] }),
-  });
-  await until(health, (now) => now !== undefined && now.instance !== before?.instance);
-}
 
 describe("after a kill -9, the next agent", () => {
   test("knows results and output, and says what it cannot know", async () => {
@@ -44,7 +21,7 @@ describe("after a kill -9, the next agent", () => {
       method: "POST",
       body: JSON.stringify({ id: running, args: ["sh", "-c", "echo partial; sleep 1000"] }),
     };
-    await killAgent();
+    await killAgent(sandbox);
 
     expect(await ended(sandbox, done.id)).toEqual(done.command);
     const stdout = await collect(sandbox, done.id, "stdout");
@@ -79,7 +56,7 @@ describe("after a kill -9, the next agent", () => {
       ({ ended: end }) => end,
       () => undefined,
     );
-    await killAgent();
+    await killAgent(sandbox);
     expect(await reading).toBeUndefined();
   }, 60_000);
 });

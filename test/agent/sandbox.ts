@@ -31,6 +31,8 @@ export interface TargetSpec {
 export interface SandboxOptions {
   readonly targets: readonly TargetSpec[];
   readonly agentEnv?: Readonly<Record<string, string>>;
+  /** Disk of the agent's journals, apart from the rest of its root; absent = as much as there is. */
+  readonly journalDiskBytes?: number;
 }
 
 /** A real gVisor sandbox with the real agent in it, reached over its socket. */
@@ -109,7 +111,10 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
       [...AGENT_COMMAND],
       [PATH, ...Object.entries(env).map(([key, value]) => `${key}=${value}`)],
       AGENT_CAPABILITIES,
-      [{ destination: "/run/atoll", type: "bind", source: socketDirectory, options: ["bind", "rw"] }],
+      [
+        { destination: "/run/atoll", type: "bind", source: socketDirectory, options: ["bind", "rw"] },
+        ...(options.journalDiskBytes === undefined ? [] : [journalDisk(options.journalDiskBytes)]),
+      ],
     ),
     annotations: { "io.kubernetes.cri.container-type": "sandbox" },
   });
@@ -189,6 +194,15 @@ async function targetSpec(
       "io.kubernetes.cri.container-type": "container",
       "io.kubernetes.cri.sandbox-id": sandboxId,
     },
+  };
+}
+
+function journalDisk(bytes: number): object {
+  return {
+    destination: "/var/lib/atoll/journal",
+    type: "tmpfs",
+    source: "tmpfs",
+    options: [`size=${bytes}`, "mode=0700"],
   };
 }
 

@@ -2,7 +2,7 @@ import type { AgentCommand, AgentCreateCommand } from "#api/agent.ts";
 import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
-import { compactLog, formatRecord, replayLog, type LogRecord } from "../domain/command-log.ts";
+import { compactLog, formatRecord, replayLog, type LoggedCommand, type LogRecord } from "../domain/command-log.ts";
 import {
   createSession,
   endSession,
@@ -259,10 +259,11 @@ export class CommandHost implements Commands {
 
   /** The disk refused output: it stays in the pipe, so the command waits and nothing is lost. */
   #onJournalFault({ session, slot }: Running, streamIndex: 0 | 1, error: string): void {
-    const { clock, log, native } = this.#deps;
+    const { clock, log } = this.#deps;
+    if (error === "ENOSPC" && this.#budget.relieve(session, streamIndex)) return;
     log.warn("output cannot be journalled", { command_id: session.id, error });
     const retry = (): void => {
-      if (this.#slots[slot]?.session === session) native.grant(slot, streamIndex, session.streams[streamIndex].limit);
+      if (this.#slots[slot]?.session === session) this.#grant(session, streamIndex);
     };
     void clock.sleep(JOURNAL_RETRY_MS).then(retry);
   }
@@ -314,18 +315,31 @@ export class CommandHost implements Commands {
   }
 
   #record(records: readonly LogRecord[]): void {
-    const { store, maxCommands } = this.#deps;
+    this.#append(records.map(formatRecord).join(""));
+    this.#logLines += records.length;
+    if (this.#logLines < 16 * this.#deps.maxCommands) return;
+    this.#compact([...this.#sessions.values()].map(toLogged));
+  }
+
+  #append(text: string): void {
     try {
-      store.appendLog(records.map(formatRecord).join(""));
+      this.#deps.store.appendLog(text);
     } catch (cause) {
+      if (isDiskFull(cause) && this.#budget.makeRoom()) return this.#append(text);
       throw new ProblemError("disk-full", "The agent cannot write down the command: its disk takes no more.", {
         cause,
       });
     }
-    this.#logLines += records.length;
-    if (this.#logLines < 16 * maxCommands) return;
-    store.replaceLog(compactLog([...this.#sessions.values()].map(toLogged)));
-    this.#logLines = 4 * this.#sessions.size;
+  }
+
+  /** The long log stays where there is no room for the short one beside it. */
+  #compact(commands: readonly LoggedCommand[]): void {
+    try {
+      this.#deps.store.replaceLog(compactLog(commands));
+    } catch (error) {
+      this.#deps.log.warn("the log of commands cannot be shortened", { error });
+    }
+    this.#logLines = 4 * commands.length;
   }
 
   /** A result that cannot be written down is still told: only a restart would forget it, and then says so. */
@@ -352,7 +366,10 @@ export class CommandHost implements Commands {
       const [id = "", streamIndex] = key.split(".");
       if (!logged.has(id)) store.drop(id, Number(streamIndex), { from: first, to: end, whole: true });
     }
-    if (text !== "") store.replaceLog(compactLog(logged.values()));
-    this.#logLines = 4 * logged.size;
+    if (text !== "") this.#compact([...logged.values()]);
   }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOSPC";
 }

@@ -52,6 +52,30 @@ export class JournalBudget {
     return true;
   }
 
+  /**
+   * The disk took no more before the budget was used up: drops old output for the stream, at once
+   * or when some may go.
+   */
+  relieve(session: ExecSession, streamIndex: 0 | 1): boolean {
+    const stream = session.streams[streamIndex];
+    if (stream.complete) return true;
+    if (!this.makeRoom()) {
+      this.#waiting.set(stream, () => this.relieve(session, streamIndex));
+      return false;
+    }
+    this.#deps.grant(session, streamIndex);
+    return true;
+  }
+
+  /** Drops about a segment of old output, whatever the budget says; false when all of it is wanted. */
+  makeRoom(): boolean {
+    const { store, sessions } = this.#deps;
+    const all = [...sessions()];
+    const drops = planDrops(all, store.segmentBytes, store.segmentBytes) ?? planDrops(all, 1, store.segmentBytes);
+    for (const { command, streamIndex, stream, first } of drops ?? []) this.#drop(command, streamIndex, stream, first);
+    return drops !== undefined;
+  }
+
   /** Room may have become free: a reader got on or left, a stream is complete. */
   retry(): void {
     // Those that must go on waiting come back into the map while this runs.

@@ -1,11 +1,14 @@
 import {
   closeSync,
+  fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -45,13 +48,26 @@ export function createJournalStore(directory: string, segmentBytes: number) {
         throw error;
       }
     },
+    /** All of the text or, when it throws, nothing: half a line would spoil the next one. */
     appendLog(text: string): void {
       logFd ??= openSync(logPath, "a", 0o600);
-      writeSync(logFd, text);
+      const bytes = Buffer.from(text);
+      let written = 0;
+      try {
+        while (written < bytes.length) written += writeSync(logFd, bytes, written);
+      } catch (error) {
+        if (written > 0) ftruncateSync(logFd, fstatSync(logFd).size - written);
+        throw error;
+      }
     },
     /** Either the old log or the new one is there at every moment. */
     replaceLog(text: string): void {
-      writeFileSync(`${logPath}.new`, text, { mode: 0o600 });
+      try {
+        writeFileSync(`${logPath}.new`, text, { mode: 0o600 });
+      } catch (error) {
+        rmSync(`${logPath}.new`, { force: true });
+        throw error;
+      }
       renameSync(`${logPath}.new`, logPath);
       if (logFd !== undefined) closeSync(logFd);
       logFd = undefined;
