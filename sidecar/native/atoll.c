@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, BUSY_BYTES = 1 << 16, REST_MS = 2, TELL_BYTES = 1 << 20, ROUND_BYTES = 1 << 20, LIMITS = 16, EVENTS = 64, OUTBOX = 1024 };
+enum { SLOTS = 1024, NAME_BYTES = 40, PIPE_BYTES = 1 << 20, PIPE_GROWS_AT = 1 << 15, BUSY_BYTES = 1 << 12, BUSY_ROUNDS = 4, REST_MS = 2, TELL_BYTES = 1 << 20, TELL_MS = 10, ROUND_BYTES = 1 << 20, LIMITS = 16, EVENTS = 64, OUTBOX = 1024 };
 
 /* What a message says; `slot` is command * 2 + stream for the first five, the command otherwise. */
 enum { DATA = 1, PAUSED, FAILED, COMPLETE, CLOSED, EXITED, STDIN_READY };
@@ -52,7 +52,8 @@ struct spawn {
 
 struct stream {
   int fd, segment_fd, resting, complete;
-  int64_t segment, end, told, final; /* final: -1 until the command has exited */
+  int busy; /* rounds without bytes until it counts as calm again; 0 = calm */
+  int64_t segment, end, told, told_at_ms, final; /* final: -1 until the command has exited */
   _Atomic int64_t limit;
 };
 struct command {
@@ -93,6 +94,12 @@ static void tell(uint32_t kind, uint32_t slot, int64_t value) {
   outbox[outbox_count++] = (struct message){kind, slot, value};
 }
 
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* ---- output ------------------------------------------------------------------------- */
 
 static int open_segment(struct command *command, int stream_index) {
@@ -121,11 +128,14 @@ static enum outcome move(struct command *command, int stream_index) {
     if (moved >= ROUND_BYTES) return YIELDED;
     if (open_segment(command, stream_index)) return BROKEN;
     loff_t at = stream->end % segment_bytes;
-    ssize_t count = splice(stream->fd, NULL, stream->segment_fd, &at, smaller(room, ROUND_BYTES), SPLICE_F_NONBLOCK);
+    int64_t wanted = smaller(room, ROUND_BYTES);
+    ssize_t count = splice(stream->fd, NULL, stream->segment_fd, &at, (size_t)wanted, SPLICE_F_NONBLOCK);
     if (count > 0) {
       if (stream->end < PIPE_GROWS_AT && stream->end + count >= PIPE_GROWS_AT) fcntl(stream->fd, F_SETPIPE_SZ, PIPE_BYTES);
       stream->end += count;
       moved += count;
+      /* The pipe had no more: what was written meanwhile is another round's. */
+      if (count < wanted) return EMPTY;
     } else if (count == 0) {
       return ENDED;
     } else if (errno == EAGAIN) {
@@ -166,6 +176,16 @@ static int drop_rest(struct stream *stream) {
 
 static uint32_t resting[SLOTS * 2];
 static int resting_count;
+static int hurried; /* a pipe was full: its writer waits, so nobody rests */
+
+/* Of a busy stream only whole pieces are told, as each costs its reader a wake-up; what has waited long is told anyway. */
+static void tell_growth(struct stream *stream, uint32_t report, int busy) {
+  int64_t now = now_ms(), whole = stream->end - stream->end % TELL_BYTES;
+  int64_t end = !busy || now - stream->told_at_ms >= TELL_MS ? stream->end : whole;
+  if (end <= stream->told) return;
+  tell(DATA, report, stream->told = end);
+  stream->told_at_ms = now;
+}
 
 static void on_output(struct command *command, int stream_index, uint32_t events) {
   struct stream *stream = &command->streams[stream_index];
@@ -180,10 +200,11 @@ static void on_output(struct command *command, int stream_index, uint32_t events
   /* A hang-up without input is the end; asking the pipe would create a journal file for nothing. */
   enum outcome outcome = events & EPOLLIN ? move(command, stream_index) : events & EPOLLHUP ? ENDED : EMPTY;
   int error = errno;
-  int busy = outcome == YIELDED || (outcome == EMPTY && stream->end - before >= BUSY_BYTES);
-  if (stream->end > stream->told && (!busy || stream->end - stream->told >= TELL_BYTES)) {
-    tell(DATA, report, stream->told = stream->end);
-  }
+  int64_t moved = stream->end - before;
+  if (outcome == YIELDED || moved >= (stream->busy ? 1 : BUSY_BYTES)) stream->busy = BUSY_ROUNDS;
+  else if (moved == 0 && stream->busy > 0) stream->busy--;
+  int busy = stream->busy > 0 && (outcome == YIELDED || outcome == EMPTY);
+  tell_growth(stream, report, busy);
   if (outcome == ENDED || (stream->final >= 0 && stream->end >= stream->final)) {
     complete_stream(command, stream_index);
     stream->final = stream->end;
@@ -194,6 +215,7 @@ static void on_output(struct command *command, int stream_index, uint32_t events
     /* A busy writer fills its pipe meanwhile: few large pieces, and few wake-ups, cost less than many small ones. */
     if (!stream->resting) resting[resting_count++] = report;
     stream->resting = 1;
+    hurried |= outcome == YIELDED;
   } else if (outcome == EMPTY) {
     watch(EPOLL_CTL_MOD, stream->fd, EPOLLIN | EPOLLONESHOT, slot, (uint32_t)stream_index);
   } else {
@@ -235,24 +257,19 @@ static void wake_resting(void) {
   }
 }
 
-static int64_t now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void *pump(void *unused) {
   (void)unused;
   struct epoll_event events[EVENTS];
   for (int64_t rested = 0;;) {
-    int count = epoll_wait(epoll_fd, events, EVENTS, resting_count ? REST_MS : -1);
+    int count = epoll_wait(epoll_fd, events, EVENTS, resting_count == 0 ? -1 : hurried ? 0 : REST_MS);
     for (int i = 0; i < count; i++) {
       uint32_t slot = (uint32_t)(events[i].data.u64 >> 2), part = events[i].data.u64 & 3;
       if (part < 2) on_output(&commands[slot], (int)part, events[i].events);
       else if (part == 2) tell(STDIN_READY, slot, 0);
       else on_exit_of(&commands[slot]);
     }
-    if (resting_count && (count == 0 || now_ms() > rested)) {
+    if (resting_count && (count == 0 || hurried || now_ms() > rested)) {
+      hurried = 0;
       wake_resting();
       rested = now_ms();
     }
