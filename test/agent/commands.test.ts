@@ -126,6 +126,23 @@ describe("end", () => {
     expect(left.stdout).toBe("");
   });
 
+  test("a kill leaves a daemon alone: what left the session and whose parents have ended", async () => {
+    const daemon =
+      "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(1004)";
+    const script = `python3 -c "$DAEMON"; echo started; sleep 1005`;
+    const id = await start(sandbox, ["sh", "-c", script], { env: { DAEMON: daemon } });
+    await collect(sandbox, id, "stdout", { most: 8 });
+    await sandbox.fetch(`/v1/commands/${id}`, { method: "DELETE" });
+    expect(await ended(sandbox, id)).toMatchObject({ exitCode: -1, signal: 9, endedBy: "kill" });
+    expect((await collect(sandbox, id, "stdout")).ended).toEqual({ kind: "end", totalBytes: 8 });
+    const alive = await shell(
+      sandbox,
+      "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o 'sleep(100[45])\\|sleep 100[45]'",
+    );
+    expect(alive.stdout).toBe("sleep(1004)\n");
+    await shell(sandbox, "pkill -9 -f 'sleep.1004'");
+  });
+
   test("a kill is idempotent, and does nothing to an ended command", async () => {
     const id = await start(sandbox, ["sleep", "1000"]);
     for (let repeat = 0; repeat < 2; repeat += 1)

@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FILE_SIZE_HEADER } from "#api/agent.ts";
-import { problemOf, shell, until } from "./client.ts";
+import { killAgent, problemOf, shell, until } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 const MIB = 1 << 20;
@@ -188,3 +188,33 @@ describe("PUT", () => {
     expect(received.digest("hex")).toBe(digest);
   }, 90_000);
 });
+
+test("an upload in the middle of which the agent is killed leaves nothing", async () => {
+  await shell(sandbox, "mkdir -p /srv/killed /data; chmod 777 /data; echo before > /srv/killed/file");
+  const uploads = [put("/srv/killed/file", endless()), put("/data/side-file", endless(), "side")].map((each) =>
+    each.catch(() => undefined),
+  );
+  const list = "ls -A /srv/killed; ls -A /data | grep atoll-upload";
+  const half = await until(
+    async () => `${(await shell(sandbox, list)).stdout}${(await shell(sandbox, list, { container: "side" })).stdout}`,
+    (names) => names.match(/atoll-upload/g)?.length === 2,
+  );
+  expect(half).toContain("file\n");
+  await killAgent(sandbox);
+  await Promise.all(uploads);
+  const left = await until(
+    async () => `${(await shell(sandbox, list)).stdout}${(await shell(sandbox, list, { container: "side" })).stdout}`,
+    (names) => !names.includes("atoll-upload"),
+  );
+  expect(left).toBe("file\n");
+  expect(await text("/srv/killed/file")).toBe("before\n");
+  expect((await put("/srv/killed/file", "after")).status).toBe(204);
+  expect(await text("/srv/killed/file")).toBe("after");
+}, 60_000);
+
+/** A body that begins and never ends. */
+function endless(): Readable {
+  const body = new Readable({ read: () => undefined });
+  body.push(Buffer.alloc(100_000));
+  return body;
+}

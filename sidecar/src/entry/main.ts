@@ -12,6 +12,7 @@ import { createContainerFinder } from "../node/containers.ts";
 import { createFileHost } from "../node/file-host.ts";
 import { createJournalStore } from "../node/journal-store.ts";
 import { errorName, listenToPump, loadNative } from "../node/native.ts";
+import { createUploadLog } from "../node/upload-log.ts";
 import { readEnvironment } from "../read-environment.ts";
 
 const VERSION = "0.1.0";
@@ -56,9 +57,10 @@ const commands = new CommandHost({
   budgetBytes: environment.ATOLL_JOURNAL_BUDGET_BYTES,
   maxCommands: environment.ATOLL_MAX_COMMANDS,
 });
+const uploads = createUploadLog(`${environment.ATOLL_JOURNAL_DIR}/uploads.log`, cryptoIds);
 const app = createAgentApp({
   commands,
-  files: createFileHost({ native, containers, clock, ids: cryptoIds }),
+  files: createFileHost({ native, containers, clock, uploads }),
   containers,
   admit,
   log,
@@ -71,7 +73,10 @@ const pump = native.start(store.directory, store.segmentBytes);
 if (pump < 0) throw new Error(`Cannot start the output pump: ${errorName(pump)}`);
 await listenToPump(pump, (messages) => commands.onMessages(messages));
 log.info("agent listens", { listen });
-setTimeout(starter.warmUp, WARM_UP_MS);
+setTimeout(() => {
+  starter.warmUp();
+  uploads.sweep(native, containers);
+}, WARM_UP_MS);
 
 function tcpAddress(address: string): { hostname: string; port: number } {
   const [hostname = "", port = ""] = address.split(":");

@@ -10,13 +10,13 @@ import {
   writeSync,
 } from "node:fs";
 import type { Clock } from "#core/clock.ts";
-import type { Ids } from "#core/ids.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { cleanPath } from "../domain/path.ts";
 import type { Files, OpenFile } from "../ports.ts";
 import { PATH_ONLY, type ContainerFinder, type Target } from "./containers.ts";
 import { pathProblem, placeFor } from "./file-path.ts";
 import { errorName, type Native } from "./native.ts";
+import type { UploadLog } from "./upload-log.ts";
 
 const CHUNK_BYTES = 256 << 10;
 /** A body of which nothing arrives for this long is cut. */
@@ -28,11 +28,11 @@ export interface FileHostDeps {
   readonly native: Native;
   readonly containers: ContainerFinder;
   readonly clock: Clock;
-  readonly ids: Ids;
+  readonly uploads: UploadLog;
 }
 
 /** Files of the containers, opened by the agent and confined by the kernel. */
-export function createFileHost({ native, containers, clock, ids }: FileHostDeps): Files {
+export function createFileHost({ native, containers, clock, uploads }: FileHostDeps): Files {
   function locate(path: string, container: string | undefined): { readonly target: Target; readonly clean: string } {
     const target = containers.find(container);
     const clean = cleanPath(path, path.startsWith("/") ? "/" : containers.workingDirectory(target));
@@ -54,8 +54,8 @@ export function createFileHost({ native, containers, clock, ids }: FileHostDeps)
     async write(path, { container, body, sizeBytes }) {
       const { target, clean } = locate(path, container);
       if (path.endsWith("/")) throw new ProblemError("bad-path", "The path ends with a slash, so it is no file's.");
-      const { directoryFd, name } = placeFor(native, target, clean);
-      const temporary = `.atoll-upload-${[...ids.bytes(16)].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+      const { directoryFd, directory, name } = placeFor(native, target, clean);
+      const temporary = uploads.begin(target.name, directory);
       let made = false;
       try {
         refuseOther(native, directoryFd, name, clean);
@@ -68,6 +68,7 @@ export function createFileHost({ native, containers, clock, ids }: FileHostDeps)
         made = false;
       } finally {
         if (made) native.unlink(directoryFd, temporary);
+        uploads.end();
         closeSync(directoryFd);
       }
     },

@@ -11,6 +11,7 @@ const MOST_LINKS = 40;
 /** Where a file is to be: a directory inside the container's root, and a name in it that is no symbolic link. */
 export interface FilePlace {
   readonly directoryFd: number;
+  readonly directory: string;
   readonly name: string;
 }
 
@@ -50,7 +51,7 @@ export function placeFor(native: Native, target: Target, path: string): FilePlac
     if (name === "") throw new ProblemError("not-a-file", "The path is a directory.");
     const directoryFd = openOrMake(native, target, directory);
     const link = native.readLink(directoryFd, name);
-    if (typeof link === "number") return { directoryFd, name };
+    if (typeof link === "number") return { directoryFd, directory, name };
     closeSync(directoryFd);
     clean = cleanPath(link, directory);
   }
