@@ -36,7 +36,7 @@ export function streamOf(incoming: IncomingMessage): ReadableStream<Uint8Array<A
         finish(() => incoming.destroy());
       },
     },
-    { highWaterMark: READ_AHEAD_BYTES, size: (chunk) => chunk.byteLength },
+    { highWaterMark: READ_AHEAD_BYTES, size: (chunk?: Uint8Array) => chunk?.byteLength ?? 0 },
   );
 }
 
