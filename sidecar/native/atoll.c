@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -100,6 +101,19 @@ static int64_t now_ms(void) {
   return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Descriptors to close once everybody has been told: a system call is dear, and somebody waits for the news. */
+static int unused[EVENTS * 4];
+static int unused_count;
+
+static void close_unused(void) {
+  while (unused_count > 0) close(unused[--unused_count]);
+}
+
+static void close_later(int fd) {
+  if (unused_count == sizeof unused / sizeof *unused) close_unused();
+  unused[unused_count++] = fd;
+}
+
 /* ---- output ------------------------------------------------------------------------- */
 
 static int open_segment(struct command *command, int stream_index) {
@@ -149,15 +163,14 @@ static enum outcome move(struct command *command, int stream_index) {
 static void close_stream(struct command *command, int stream_index) {
   struct stream *stream = &command->streams[stream_index];
   uint32_t slot = (uint32_t)(command - commands);
-  int fd = stream->fd;
+  close_later(stream->fd);
   stream->fd = -1;
-  close(fd);
   tell(CLOSED, slot * 2 + (uint32_t)stream_index, stream->end);
 }
 
 static void complete_stream(struct command *command, int stream_index) {
   struct stream *stream = &command->streams[stream_index];
-  if (stream->segment_fd >= 0) close(stream->segment_fd);
+  if (stream->segment_fd >= 0) close_later(stream->segment_fd);
   stream->segment_fd = -1;
   stream->complete = 1;
   tell(COMPLETE, (uint32_t)(command - commands) * 2 + (uint32_t)stream_index, stream->end);
@@ -231,7 +244,7 @@ static void on_exit_of(struct command *command) {
   if (reaped != 0) command->exited = 1;
   pthread_mutex_unlock(&reaping);
   if (reaped == 0) return (void)watch(EPOLL_CTL_MOD, command->pid_fd, EPOLLIN | EPOLLONESHOT, slot, 3);
-  close(command->pid_fd);
+  close_later(command->pid_fd);
   tell(EXITED, slot, reaped < 0 ? -1 : status);
   for (int i = 0; i < 2; i++) {
     struct stream *stream = &command->streams[i];
@@ -257,9 +270,50 @@ static void wake_resting(void) {
   }
 }
 
-static void *pump(void *unused) {
-  (void)unused;
+/* ---- pipes -------------------------------------------------------------------------- */
+
+/* Standard input, output and error of a command; of each the reading and the writing end. */
+typedef int pipes_of_command[3][2];
+
+static int make_pipes(pipes_of_command pipes) {
+  for (int i = 0; i < 3; i++) {
+    if (pipe2(pipes[i], O_CLOEXEC)) return -1;
+    int ours = pipes[i][i == 0 ? 1 : 0];
+    fcntl(ours, F_SETFL, O_NONBLOCK | (i == 0 ? O_WRONLY : O_RDONLY));
+  }
+  return 0;
+}
+
+static void close_pipes(pipes_of_command pipes) {
+  for (int i = 0; i < 6; i++) if (pipes[i / 2][i % 2] >= 0) close(pipes[i / 2][i % 2]);
+}
+
+/* The pipes of the next command, made while nobody waits. Who has changed the state away from NONE or READY owns them. */
+static pipes_of_command stocked;
+static _Atomic int stock = 0;
+enum { NONE = 0, READY, TAKEN };
+
+static void stock_pipes(void) {
+  int state = NONE;
+  if (!atomic_compare_exchange_strong(&stock, &state, TAKEN)) return;
+  memset(stocked, -1, sizeof stocked);
+  int failed = make_pipes(stocked);
+  if (failed) close_pipes(stocked);
+  atomic_store(&stock, failed ? NONE : READY);
+}
+
+static int take_pipes(pipes_of_command pipes) {
+  int state = READY;
+  if (!atomic_compare_exchange_strong(&stock, &state, TAKEN)) return make_pipes(pipes);
+  memcpy(pipes, stocked, sizeof stocked);
+  atomic_store(&stock, NONE);
+  return 0;
+}
+
+static void *pump(void *argument) {
+  (void)argument;
   struct epoll_event events[EVENTS];
+  stock_pipes();
   for (int64_t rested = 0;;) {
     int count = epoll_wait(epoll_fd, events, EVENTS, resting_count == 0 ? -1 : hurried ? 0 : REST_MS);
     for (int i = 0; i < count; i++) {
@@ -274,25 +328,39 @@ static void *pump(void *unused) {
       rested = now_ms();
     }
     flush();
+    close_unused();
+    stock_pipes();
   }
   return NULL;
 }
 
 /* ---- starting ----------------------------------------------------------------------- */
 
+/* Whether a child starts without the agent's signal handlers. Otherwise it sets them back itself, one system call each. */
+#ifdef __x86_64__
+enum { CLEARS_HANDLERS = 1 };
+#else
+enum { CLEARS_HANDLERS = 0 };
+#endif
+
 /* Facts about the agent that cost a system call each to find out, and system calls are dear here. */
 static uint64_t own_bounding;
-static sigset_t changed_signals;
+static int is_plain_root; /* uid and gid 0 throughout, in no other group */
+static sigset_t odd_signals; /* those that a child has to set back */
 
 static void learn_about_self(void) {
   struct sigaction action;
-  sigemptyset(&changed_signals);
+  sigemptyset(&odd_signals);
   for (int number = 1; number < NSIG; number++) {
-    if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL) sigaddset(&changed_signals, number);
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL && (action.sa_handler == SIG_IGN || !CLEARS_HANDLERS)) sigaddset(&odd_signals, number);
   }
   for (int cap = 0; cap < 64; cap++) {
     if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1) own_bounding |= 1ULL << cap;
   }
+  uid_t uids[3];
+  gid_t gids[3];
+  is_plain_root = getresuid(&uids[0], &uids[1], &uids[2]) == 0 && !(uids[0] | uids[1] | uids[2]) &&
+                  getresgid(&gids[0], &gids[1], &gids[2]) == 0 && !(gids[0] | gids[1] | gids[2]) && getgroups(0, NULL) == 0;
   umask(022);
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   /* Not dumpable: between losing its power and exec a child shares this memory, and nobody may look into it. */
@@ -311,55 +379,100 @@ static int drop_power(const struct spawn *spawn) {
     if ((own_bounding & ~keep) >> cap & 1 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0)) return -1;
   }
   /* Raw calls: the library's wrappers would change every thread of the agent. */
-  if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0)) return -1;
+  if (!is_plain_root && (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0))) return -1;
   if (syscall(SYS_capset, &header, data)) return -1;
   return spawn->no_new_privileges ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) : 0;
 }
 
-/* Runs in the vforked child, which shares the agent's memory: system calls only, and never returns. */
-__attribute__((noinline, noreturn)) static void become(struct spawn *spawn, const int stdio[3], volatile int *step, volatile int *error) {
+/* A command on its way from the agent to its program. */
+struct start {
+  const struct spawn *spawn;
+  const int *stdio;
+  volatile int step, error;
+};
+
+/* Runs in the child, which shares the agent's memory: system calls only, and never returns. */
+__attribute__((noinline, noreturn)) static void become(struct start *start) {
+  const struct spawn *spawn = start->spawn;
+  const int *stdio = start->stdio;
   const struct rlimit *limits = (const struct rlimit *)spawn->limits;
   char **candidates = (char **)spawn->candidates, **envp = (char **)spawn->envp, **shell = (char **)spawn->shell_argv;
   sigset_t none;
   sigemptyset(&none);
-  for (int number = 1; number < NSIG; number++) if (sigismember(&changed_signals, number)) signal(number, SIG_DFL);
+  for (int number = 1; number < NSIG; number++) if (sigismember(&odd_signals, number)) signal(number, SIG_DFL);
   setsid();
-  *step = 5;
+  start->step = 5;
   /* Before anything else: what the command starts counts towards its container's limit from the first process on. */
   if (spawn->group_fd >= 0 && write((int)spawn->group_fd, "0", 1) != 1) goto failed;
-  *step = 1;
-  if (fchdir((int)spawn->root_fd) || chroot(".") || fchdir((int)spawn->cwd_fd)) goto failed;
-  *step = 2;
+  start->step = 1;
+  if (fchdir((int)spawn->root_fd) || chroot(".")) goto failed;
+  if (spawn->cwd_fd != spawn->root_fd && fchdir((int)spawn->cwd_fd)) goto failed;
+  start->step = 2;
   /* The sources are above 2 (see spawn), so none is overwritten before it is used. */
   for (int i = 0; i < 3; i++) if (dup2(stdio[i], i) < 0) goto failed;
   if (syscall(SYS_close_range, 3, ~0U, 0)) goto failed;
   for (int i = 0; i < LIMITS; i++) if (limits[i].rlim_cur <= limits[i].rlim_max) setrlimit(i, &limits[i]);
-  *step = 3;
+  start->step = 3;
   if (drop_power(spawn)) goto failed;
-  *step = 4;
+  start->step = 4;
   sigprocmask(SIG_SETMASK, &none, NULL);
-  for (; *candidates; candidates++) execve(*candidates, (char **)spawn->argv, envp);
+  /* Where there is a choice, a look first: a program that is not there costs five times as much to execute. */
+  int is_choice = candidates[0] && candidates[1];
+  for (; *candidates; candidates++) {
+    if (!is_choice || access(*candidates, F_OK) == 0) execve(*candidates, (char **)spawn->argv, envp);
+  }
   execve(shell[0], shell, envp);
 failed:
-  *error = errno;
+  start->error = errno;
   _exit(127);
 }
 
-static int make_pipes(int pipes[3][2]) {
-  for (int i = 0; i < 3; i++) {
-    if (pipe2(pipes[i], O_CLOEXEC)) return -1;
-    int ours = pipes[i][i == 0 ? 1 : 0];
-    fcntl(ours, F_SETFL, O_NONBLOCK | (i == 0 ? O_WRONLY : O_RDONLY));
-  }
-  return 0;
+/* Makes the child; the agent's thread waits until it has become its program or has failed. */
+static pid_t make_child(struct start *start, int *pid_fd) {
+#ifdef __x86_64__
+  /* A stack of its own, as the agent's thread needs its frames afterwards. Only one thread starts commands, and it waits. */
+  static char stack[1 << 16] __attribute__((aligned(16)));
+  struct clone_args args = {
+    .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
+    .pidfd = (uint64_t)pid_fd,
+    .exit_signal = SIGCHLD,
+    .stack = (uint64_t)stack,
+    .stack_size = sizeof stack,
+  };
+  long pid;
+  __asm__ volatile(
+    "syscall\n\t"
+    "test %%rax, %%rax\n\t"
+    "jnz 1f\n\t"
+    "xor %%ebp, %%ebp\n\t"
+    "mov %[start], %%rdi\n\t"
+    "call *%[become]\n\t"
+    "ud2\n"
+    "1:"
+    : "=a"(pid)
+    : "a"((long)SYS_clone3), "D"(&args), "S"(sizeof args), [become] "r"(become), [start] "r"(start)
+    : "rcx", "r11", "cc", "memory");
+  if (pid < 0) errno = (int)-pid;
+  return pid < 0 ? -1 : (pid_t)pid;
+#else
+  /* No handler of the agent may run in the child before it has set them back. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t pid = vfork();
+  if (pid == 0) become(start);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (pid > 0) *pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+  return pid;
+#endif
 }
 
-static int adopt(struct command *command, pid_t pid, int pipes[3][2], const char *name, int64_t limit) {
+static int adopt(struct command *command, pid_t pid, int pid_fd, pipes_of_command pipes, const char *name, int64_t limit) {
   uint32_t slot = (uint32_t)(command - commands);
   command->pid = pid;
   command->exited = 0;
-  command->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-  if (command->pid_fd < 0) return -1;
+  command->pid_fd = pid_fd;
+  if (pid_fd < 0) return -1;
   snprintf(command->name, NAME_BYTES, "%s", name);
   for (int i = 0; i < 2; i++) {
     command->streams[i] = (struct stream){.fd = pipes[i + 1][0], .segment_fd = -1, .final = -1, .limit = limit};
@@ -370,37 +483,30 @@ static int adopt(struct command *command, pid_t pid, int pipes[3][2], const char
 
 /* Starts a command; 0 or -errno. On success the out_ words are set. The caller keeps `slot` for it until EXITED and two CLOSED have come. */
 int atoll_spawn(struct spawn *spawn) {
-  int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
-  volatile int result = 0, step = 0, error = 0;
-  struct command *command = &commands[spawn->slot];
-  sigset_t all, before;
-  if (make_pipes(pipes)) { result = -errno; goto cleanup; }
+  pipes_of_command pipes = {{-1, -1}, {-1, -1}, {-1, -1}};
+  int result = 0, pid_fd = -1;
+  if (take_pipes(pipes)) { result = -errno; goto cleanup; }
   const int stdio[3] = {pipes[0][0], pipes[1][1], pipes[2][1]};
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pid_t pid = vfork();
-  if (pid == 0) become(spawn, stdio, &step, &error);
-  if (pid < 0) result = -errno;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (pid > 0 && error) {
+  struct start start = {.spawn = spawn, .stdio = stdio};
+  pid_t pid = make_child(&start, &pid_fd);
+  spawn->out_step = start.step;
+  if (pid < 0) { result = -errno; goto cleanup; }
+  if (start.error) {
     waitpid(pid, NULL, 0);
-    result = -error;
-  }
-  spawn->out_step = step;
-  if (result == 0) {
-    if (adopt(command, pid, pipes, (const char *)spawn->name, spawn->limit) == 0) {
-      spawn->out_pid = pid;
-      spawn->out_stdin_fd = pipes[0][1];
-      for (int i = 0; i < 3; i++) close(stdio[i]);
-      return 0;
-    }
+    result = -start.error;
+  } else if (adopt(&commands[spawn->slot], pid, pid_fd, pipes, (const char *)spawn->name, spawn->limit) == 0) {
+    spawn->out_pid = pid;
+    spawn->out_stdin_fd = pipes[0][1];
+    for (int i = 0; i < 3; i++) close(stdio[i]);
+    return 0;
+  } else {
     result = -errno;
     kill(-pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    if (command->pid_fd >= 0) close(command->pid_fd);
   }
+  if (pid_fd >= 0) close(pid_fd);
 cleanup:
-  for (int i = 0; i < 6; i++) if (pipes[i / 2][i % 2] >= 0) close(pipes[i / 2][i % 2]);
+  close_pipes(pipes);
   return result;
 }
 

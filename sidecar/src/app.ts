@@ -1,6 +1,5 @@
 import type { AgentCreateCommand, AgentHealth } from "#api/agent.ts";
 import { AGENT_MAX_WAIT_MS, AGENT_PATHS, FILE_SIZE_HEADER, FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
-import { sha256 } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import { asProblemError, ProblemError } from "#core/problem-error.ts";
 import { readCount, readJson } from "./domain/body.ts";
@@ -17,6 +16,8 @@ export interface AgentAppDeps {
   readonly containers: Containers;
   /** Throws `unauthorized`. */
   readonly admit: (request: Request) => Promise<void>;
+  /** SHA-256 in hex. */
+  readonly digestOf: (text: string) => string;
   readonly log: Log;
   readonly version: string;
   /** Differs from that of every earlier start. */
@@ -76,7 +77,7 @@ function healthRoute({ containers, version, instance }: AgentAppDeps): Route {
   };
 }
 
-function commandRoutes({ commands, maxStreams }: AgentAppDeps): Route[] {
+function commandRoutes({ commands, digestOf, maxStreams }: AgentAppDeps): Route[] {
   const takePlace = createGate(maxStreams);
   const one = `^${AGENT_PATHS.commands}/([^/]+)`;
   return [
@@ -87,7 +88,7 @@ function commandRoutes({ commands, maxStreams }: AgentAppDeps): Route[] {
         const container = containerOf(query);
         const { text, value } = await readJson(request, JSON_BODY_BYTES);
         const command = parseCommand(value);
-        const digest = toHex(await sha256(`${container ?? ""}\n${text}`));
+        const digest = digestOf(`${container ?? ""}\n${text}`);
         if (!wantsFrames(request))
           return Response.json(commands.start(command, { container, digest }), { status: 202 });
         // The place comes first: a command that cannot be followed is not started.
@@ -240,8 +241,4 @@ function wantsFrames(request: Request): boolean {
 
 function noContent(): Response {
   return new Response(null, { status: 204 });
-}
-
-function toHex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

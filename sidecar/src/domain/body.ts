@@ -5,11 +5,24 @@ export async function readJson(
   request: Request,
   mostBytes: number,
 ): Promise<{ readonly text: string; readonly value: unknown }> {
+  const announced = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (announced > mostBytes) throw tooLarge(mostBytes);
+  // What was announced in full is had in one go.
+  const whole = announced >= 0 ? new Uint8Array(await request.arrayBuffer()) : await readChunks(request, mostBytes);
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(whole);
+    return { text, value: JSON.parse(text) };
+  } catch (cause) {
+    throw new ProblemError("bad-request", "The body is not JSON.", { cause });
+  }
+}
+
+async function readChunks(request: Request, mostBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.length;
-    if (size > mostBytes) throw new ProblemError("body-too-large", `The body has more than ${mostBytes} bytes.`);
+    if (size > mostBytes) throw tooLarge(mostBytes);
     chunks.push(chunk);
   }
   const whole = new Uint8Array(size);
@@ -18,12 +31,11 @@ export async function readJson(
     whole.set(chunk, at);
     at += chunk.length;
   }
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(whole);
-    return { text, value: JSON.parse(text) };
-  } catch (cause) {
-    throw new ProblemError("bad-request", "The body is not JSON.", { cause });
-  }
+  return whole;
+}
+
+function tooLarge(mostBytes: number): ProblemError {
+  return new ProblemError("body-too-large", `The body has more than ${mostBytes} bytes.`);
 }
 
 /** A decimal number in a query, `fallback` when absent; `slug` when it is anything but a whole number from 0 to `most`. */

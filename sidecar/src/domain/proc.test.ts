@@ -41,6 +41,11 @@ describe("parseStatus()", () => {
     expect(parseStatus(STATUS.replace(/NoNewPrivs.*\n/, ""))?.noNewPrivileges).toBe(false);
   });
 
+  test("is not misled by a name", () => {
+    const named = STATUS.replace("sleep", "a\nPPid:\t9\nCapBnd:\tff");
+    expect(parseStatus(named)).toEqual(parseStatus(STATUS));
+  });
+
   test("is undefined for a process that went away", () => {
     expect(parseStatus("")).toBeUndefined();
     expect(isAlive(parseStatus(""))).toBe(false);

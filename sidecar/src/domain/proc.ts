@@ -12,11 +12,14 @@ export interface ProcessStatus {
 
 /** Undefined when a field is missing: the process went away while it was read. */
 export function parseStatus(text: string): ProcessStatus | undefined {
-  const fields = new Map(
-    text.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
-  );
-  const [state, parent, uid, gid] = ["State", "PPid", "Uid", "Gid"].map((key) => fields.get(key));
-  const [bounding, inheritable] = ["CapBnd", "CapInh"].map((key) => fields.get(key));
+  const field = (key: string): string | undefined => {
+    // The last one: before it there may be a name that a process gave itself, line breaks and all.
+    const at = text.lastIndexOf(`\n${key}:\t`);
+    const start = at + key.length + 3;
+    return at < 0 ? undefined : text.slice(start, text.indexOf("\n", start)).trim();
+  };
+  const [state, parent, uid, gid] = ["State", "PPid", "Uid", "Gid"].map(field);
+  const [bounding, inheritable] = ["CapBnd", "CapInh"].map(field);
   if (!state || !parent || !uid || !gid || !bounding || !inheritable) return undefined;
   return {
     state: state.slice(0, 1),
@@ -25,7 +28,7 @@ export function parseStatus(text: string): ProcessStatus | undefined {
     gid: Number(gid.split(/\s+/)[1]),
     bounding: BigInt(`0x${bounding}`),
     inheritable: BigInt(`0x${inheritable}`),
-    noNewPrivileges: fields.get("NoNewPrivs") === "1",
+    noNewPrivileges: field("NoNewPrivs") === "1",
   };
 }
 

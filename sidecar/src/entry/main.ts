@@ -9,6 +9,7 @@ import { segmentBytesFor } from "../domain/journal.ts";
 import { CommandHost } from "../node/command-host.ts";
 import { createCommandStarter } from "../node/command-start.ts";
 import { createContainerFinder } from "../node/containers.ts";
+import { digestOf } from "../node/digest.ts";
 import { createFileHost } from "../node/file-host.ts";
 import { createJournalStore } from "../node/journal-store.ts";
 import { errorName, listenToPump, loadNative } from "../node/native.ts";
@@ -63,6 +64,7 @@ const app = createAgentApp({
   files: createFileHost({ native, containers, clock, uploads }),
   containers,
   admit,
+  digestOf,
   log,
   version: VERSION,
   instance: cryptoIds.commandId(),

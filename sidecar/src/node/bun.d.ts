@@ -18,6 +18,7 @@ declare module "bun:ffi" {
 }
 
 declare const Bun: {
+  CryptoHasher: new (algorithm: "sha256") => { update(text: string): { digest(encoding: "hex"): string } };
   connect(options: {
     fd: number;
     socket: { data(socket: unknown, bytes: Uint8Array): void; close(): void };

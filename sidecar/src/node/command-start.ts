@@ -41,9 +41,14 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
     target: Target,
     cwd: string | undefined,
   ): { readonly fd: number; readonly path: string } {
-    const inherited = containers.workingDirectory(target);
-    if (cwd === undefined || cwd === "") return { fd: containers.openWorkingDirectory(target), path: inherited };
-    const path = cleanWorkingDirectory(cwd, inherited);
+    if (cwd === undefined || cwd === "") {
+      const inherited = containers.workingDirectory(target);
+      // The root is open already, and is what it is called.
+      const fd = inherited === "/" ? target.rootFd : containers.openWorkingDirectory(target);
+      return { fd, path: inherited };
+    }
+    const path = cleanWorkingDirectory(cwd, cwd.startsWith("/") ? "/" : containers.workingDirectory(target));
+    if (path === "/") return { fd: target.rootFd, path };
     const fd = native.openIn(target.rootFd, path, PATH_ONLY | DIRECTORY);
     if (fd < 0)
       throw new ProblemError(
@@ -80,7 +85,7 @@ export function createCommandStarter({ native, containers }: CommandStarterDeps)
         if (result.kind === "failed") throw startProblem(request.args[0] ?? "", result);
         return result;
       },
-      close: () => closeSync(directory.fd),
+      close: () => directory.fd !== target.rootFd && closeSync(directory.fd),
     };
   }
 

@@ -61,6 +61,8 @@ export interface ContainerFinder extends Containers {
 /** `tasksLimit`: most tasks of a container; 0 = no limit of ours. */
 export function createContainerFinder(now: () => number, tasksLimit: number): ContainerFinder {
   const known = new Map<string, Known>();
+  /** Processes with a parent, as the last scan saw them: none of them becomes a main process. */
+  let children: ReadonlySet<number> = new Set();
   let scannedAtMs = -Infinity;
 
   function scan(): void {
@@ -90,7 +92,10 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     return isAlive(status) ? status : undefined;
   }
 
-  /** One read is enough for nearly every process, and each system call counts. */
+  /**
+   * One read is enough for nearly every process, and each system call counts. Not from a descriptor
+   * that is kept: it would tell of the program that the process was when it was opened.
+   */
   function readEnvironment(pid: number): Uint8Array {
     const fd = openSync(`/proc/${pid}/environ`, "r");
     try {
@@ -99,6 +104,19 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     } finally {
       closeSync(fd);
     }
+  }
+
+  function findMarked(): { readonly name: string; readonly pid: number; readonly startTime: string }[] {
+    const present = pids();
+    const parents = new Map(present.map((pid) => [pid, children.has(pid) ? 1 : parentOf(pid)]));
+    children = new Set(present.filter((pid) => (parents.get(pid) ?? 0) > 0));
+    return present.flatMap((pid) => {
+      if (parents.get(pid) !== 0) return [];
+      const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
+      const name = block && readVariable(block, CONTAINER_MARK);
+      const startTime = readPlace(pid)?.startTime;
+      return name && startTime ? [{ name, pid, startTime }] : [];
+    });
   }
 
   function alive(): Target[] {
@@ -152,19 +170,10 @@ export function readPlace(pid: number): ProcessPlace | undefined {
   return orUndefined(() => parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")));
 }
 
-function readStatus(pid: number): ProcessStatus | undefined {
-  return orUndefined(() => parseStatus(readFileSync(`/proc/${pid}/status`, "latin1")));
-}
-
-function findMarked(): { readonly name: string; readonly pid: number; readonly startTime: string }[] {
-  return pids().flatMap((pid) => {
-    const status = readStatus(pid);
-    if (!isAlive(status) || status.parentPid !== 0) return [];
-    const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
-    const name = block && readVariable(block, CONTAINER_MARK);
-    const startTime = readPlace(pid)?.startTime;
-    return name && startTime ? [{ name, pid, startTime }] : [];
-  });
+/** Undefined for a process that is gone, or can do nothing any more. */
+function parentOf(pid: number): number | undefined {
+  const status = orUndefined(() => parseStatus(readFileSync(`/proc/${pid}/status`, "latin1")));
+  return isAlive(status) ? status.parentPid : undefined;
 }
 
 function pids(): number[] {
