@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { existsSync, readFileSync } from "node:fs";
 import { AGENT_PATHS, AgentHealth } from "#api/agent.ts";
 import type { Clock } from "#core/clock.ts";
 import type { Ids } from "#core/ids.ts";
@@ -23,7 +23,7 @@ import { agentEnv } from "./agent-image.ts";
 const HOST_PIDS = 32_768;
 const FIRST_POLL_MS = 2;
 const LAST_POLL_MS = 10;
-const PID_POLL_MS = 1;
+const PID_POLL_MS = 2;
 /** A request that reaches an agent as it dies may never be answered. */
 const PROBE_TIMEOUT_MS = 1000;
 /** Disk of the agent's own root on top of the journals. */
@@ -128,8 +128,8 @@ export function createBootMaker(deps: BootMakerDeps) {
     let over = false;
     const end = call.then(() => (over = true));
     for (;;) {
-      const text = await readFile(file, "utf8").catch(() => "");
-      if (text !== "") return Number(text);
+      const pid = Number(existsSync(file) ? readFileSync(file, "utf8") : 0);
+      if (pid > 0) return pid;
       if (over) throw new Error(`${file} was not written`);
       await Promise.race([end, deps.clock.sleep(PID_POLL_MS)]);
     }
@@ -165,12 +165,13 @@ export function createBootMaker(deps: BootMakerDeps) {
   /** Asks the agent until it answers; the signal bounds the wait. */
   async function agentAnswers(id: string, signal: AbortSignal): Promise<void> {
     const fetchAgent = deps.agentFetch(id);
-    for (
-      let pauseMs = FIRST_POLL_MS;
-      !(await probe(fetchAgent, signal));
-      pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)
-    )
+    const socket = files.socketOf(id);
+    // To ask costs a hundred times what a look costs, and until the socket is there nobody answers.
+    for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_POLL_MS)) {
+      while (!existsSync(socket)) await deps.clock.sleep(FIRST_POLL_MS, signal);
+      if (await probe(fetchAgent, signal)) return;
       await deps.clock.sleep(pauseMs, signal);
+    }
   }
 
   async function remove(id: string): Promise<void> {

@@ -7,6 +7,7 @@ import type { BootMaker } from "./boot-maker.ts";
 
 /** Time an agent has for its first answer, on a loaded machine. */
 const FIRST_ANSWER_TIMEOUT_MS = 30_000;
+const WARM_UP_REQUESTS = 10;
 /** Pause after a boot for the pool failed, so that a broken machine is not driven hot. */
 const RETRY_PAUSE_MS = 5000;
 
@@ -116,6 +117,7 @@ export class BootPool {
         await this.discard(boot);
         throw new Error("The agent of a boot for the pool does not answer");
       }
+      await this.warmUp(boot);
       await this.deps.maker.markWaiting(boot);
       this.put(boot);
       this.trim();
@@ -153,6 +155,12 @@ export class BootPool {
     } finally {
       over.abort();
     }
+  }
+
+  /** An agent answers its first requests slowly; these are nobody's. */
+  private async warmUp(boot: Boot): Promise<void> {
+    for (let asked = 0; asked < WARM_UP_REQUESTS; asked += 1)
+      await this.deps.maker.agentAnswers(boot.id, this.stop.signal);
   }
 
   private async discard({ id }: Boot): Promise<void> {
