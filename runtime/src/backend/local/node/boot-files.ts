@@ -9,8 +9,11 @@ import type { Boot } from "../machine.ts";
 import { HOSTNAME, type BootPaths, type OciSpec } from "../oci.ts";
 import type { Shape } from "../shape.ts";
 import type { Link } from "./net.ts";
+import { readHead } from "./read-head.ts";
 
 export const BOOT_VERSION = 2;
+
+const PANIC_HEAD_BYTES = 4096;
 
 /** What a restarted process must know of a boot. */
 export interface BootNote {
@@ -120,7 +123,8 @@ export function createBootFiles(bootsDir: string, agentsDir: string) {
     pidFileOf: (id: string, containerId: string): string => join(dirOf(id), "bundles", containerId, "pid"),
     socketOf: (id: string): string => join(agentsDir, id, "agent.sock"),
     writeResolv: (id: string, text: string): Promise<void> => writeFile(join(dirOf(id), "etc/resolv.conf"), text),
-    readPanic: (id: string): Promise<string> => readFile(join(dirOf(id), "panic.log"), "utf8").catch(() => ""),
+    /** Its beginning says why; the rest tells of every task there was. */
+    readPanic: (id: string): Promise<string> => readHead(join(dirOf(id), "panic.log"), PANIC_HEAD_BYTES),
     list: async (): Promise<string[]> => {
       const [boots, agents] = await Promise.all([names(bootsDir), names(agentsDir)]);
       return [...new Set([...boots, ...agents])];

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
-import { open, readFile, readdir, rm } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { readHead } from "./read-head.ts";
 
 export interface RunscConfig {
   readonly path: string;
@@ -50,29 +51,24 @@ export function createRunsc(config: RunscConfig) {
       `--platform=${config.platform}`,
       `--overlay2=root:dir=${where.upperDir}`,
       `--panic-log=${join(where.bootDir, "panic.log")}`,
+      `--log=${log}`,
       "--host-uds=create",
       "--network=sandbox",
       "--cpu-num-from-quota",
       // Version 2 gives each container a group of its own in the guest, where the task limit is enforced.
       "--in-sandbox-cgroup=v2",
     ];
-    // A file, not a pipe: the sandbox inherits standard error and would hold a pipe open.
-    const said = await open(log, "w", 0o600);
+    await writeFile(log, "", { mode: 0o600 });
     try {
+      // The sandbox inherits the streams: a pipe would be held open, a file would grow by whatever its agent says.
       const exitCode = await run(
         config.path,
         [...flags, verb, ...args],
-        [where.stdin ?? "ignore", where.stdout ?? "ignore", said.fd],
+        [where.stdin ?? "ignore", where.stdout ?? "ignore", "ignore"],
         where.signal,
       );
-      if (exitCode === 0) return;
-      throw new RunscError(
-        verb,
-        exitCode,
-        (await readFile(log, "utf8").catch(() => "")).slice(0, MAX_SAID_BYTES).trim(),
-      );
+      if (exitCode !== 0) throw new RunscError(verb, exitCode, wordsOf(await readHead(log, MAX_SAID_BYTES)));
     } finally {
-      await said.close();
       await rm(log, { force: true });
     }
   }
@@ -105,6 +101,12 @@ export function createRunsc(config: RunscConfig) {
     /** Kills and removes containers; absent ones are no fault. The root container takes the kernel with it. */
     remove,
   };
+}
+
+/** What a log of runsc says, without the form of its lines. */
+function wordsOf(log: string): string {
+  const words = log.split("\n").map((line) => /^\{"msg":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? line);
+  return words.join(" ").trim();
 }
 
 function run(
