@@ -18,8 +18,9 @@ import { pathProblem, placeFor } from "./file-path.ts";
 import { errorName, type Native } from "./native.ts";
 import type { UploadLog } from "./upload-log.ts";
 
-const CHUNK_BYTES = 256 << 10;
-/** A body of which nothing arrives for this long is cut. */
+/** As much as a Unix socket takes at once by default, headers included: what is left over would be copied and sent later. */
+const CHUNK_BYTES = 192 << 10;
+/** A body of which nothing arrives for this long is cut, at the latest after twice as long. */
 const STALL_MS = 30_000;
 const PROC_MAGIC = 0x9fa0;
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -163,14 +164,24 @@ interface Upload {
 /** Writes the whole body and gives the file its owner and mode; closes the descriptor. */
 async function fill(fd: number, { path, body, sizeBytes, target, clock }: Upload): Promise<void> {
   const reader = body?.getReader();
+  const over = new AbortController();
+  let received = 0;
+  let isStalled = false;
+  const onStalled = async (): Promise<void> => {
+    isStalled = true;
+    // Ends the read that waits.
+    await reader?.cancel();
+  };
+  void silence(() => received, clock, over.signal)
+    .then(onStalled)
+    .catch(() => undefined);
   try {
-    let received = 0;
-    for (;;) {
-      const chunk = reader && (await readInTime(reader, clock));
-      if (chunk === undefined) break;
-      for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at);
-      received += chunk.length;
+    for (let chunk = await reader?.read(); chunk?.value !== undefined; chunk = await reader?.read()) {
+      for (let at = 0; at < chunk.value.length;) at += writeSync(fd, chunk.value, at);
+      received += chunk.value.length;
     }
+    if (isStalled)
+      throw new ProblemError("bad-request", `The body was cut: nothing of it arrived for ${STALL_MS / 1000} s.`);
     if (sizeBytes !== undefined && received !== sizeBytes) {
       throw new ProblemError("bad-request", `The body ended after ${received} of ${sizeBytes} bytes.`);
     }
@@ -182,25 +193,16 @@ async function fill(fd: number, { path, body, sizeBytes, target, clock }: Upload
     if (name === "AbortError") throw new ProblemError("bad-request", "The body was cut.", { cause });
     throw pathProblem(path, code ?? "EIO", cause);
   } finally {
+    over.abort();
     await reader?.cancel().catch(() => undefined);
     closeSync(fd);
   }
 }
 
-/** The next piece of a body, undefined at its end. */
-async function readInTime(
-  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
-  clock: Clock,
-): Promise<Uint8Array | undefined> {
-  const stop = new AbortController();
-  const stalled = clock.sleep(STALL_MS, stop.signal).then(() => {
-    throw new ProblemError("bad-request", `The body was cut: nothing of it arrived for ${STALL_MS / 1000} s.`);
-  });
-  stalled.catch(() => undefined);
-  try {
-    const { done, value } = await Promise.race([reader.read(), stalled]);
-    return done ? undefined : value;
-  } finally {
-    stop.abort();
+/** Returns when a count has stood still for STALL_MS: one timer for a whole body, not one for each piece of it. */
+async function silence(count: () => number, clock: Clock, signal: AbortSignal): Promise<void> {
+  for (let before = -1; before !== count();) {
+    before = count();
+    await clock.sleep(STALL_MS, signal);
   }
 }

@@ -6,7 +6,9 @@ import type { OutputOptions } from "../ports.ts";
 import type { SessionStream } from "../domain/exec-session.ts";
 import type { SegmentReader } from "./journal-store.ts";
 
-const CHUNK_BYTES = 512 << 10;
+/** As much as a Unix socket takes at once by default, headers included: what is left over would be copied and sent later. */
+const CHUNK_BYTES = 192 << 10;
+
 export interface OutputDeps {
   readonly clock: Clock;
   readonly segments: SegmentReader;
