@@ -36,7 +36,7 @@ export async function upload(c: GatewayContext, deps: RouteDeps, options: Upload
     const body = source === null ? undefined : guardBody(source, guard);
     const { response } = await callAgent(
       agent,
-      { ...options.request, body },
+      { ...options.request, body, bodyBytes: expectedBytes },
       { signal: call.signal, clock: deps.clock },
     );
     await response.body?.cancel();

@@ -46,13 +46,17 @@ const upload = (body: ReadableStream<Uint8Array>): RequestInit =>
   ({ method: "PUT", body, duplex: "half" }) as RequestInit;
 
 describe("createAgentFetch", () => {
-  it("brings every byte up", async () => {
+  it.each([
+    { how: "chunked", headers: {}, length: undefined },
+    { how: "unchunked when their number is promised", headers: { "Content-Length": `${BYTES}` }, length: `${BYTES}` },
+  ])("brings every byte up, $how", async ({ headers, length }) => {
     const received: Buffer[] = [];
     const send = await agent((request, response) => {
+      expect(request.headers["content-length"]).toBe(length);
       request.on("data", (chunk: Buffer) => received.push(chunk));
       request.once("end", () => response.writeHead(204).end());
     });
-    expect((await send("/", upload(streamFrom(pieces())))).status).toBe(204);
+    expect((await send("/", { ...upload(streamFrom(pieces())), headers })).status).toBe(204);
     expect(Buffer.concat(received).equals(whole)).toBe(true);
   });
 
@@ -89,7 +93,10 @@ describe("createAgentFetch", () => {
     await expect((await send("/")).text()).rejects.toThrow();
   });
 
-  it("breaks the agent's request when the body breaks", async () => {
+  it.each([
+    { how: "chunked", headers: {} },
+    { how: "of a promised length", headers: { "Content-Length": `${BYTES}` } },
+  ])("breaks the agent's request when the body breaks, $how", async ({ headers }) => {
     const ending = Promise.withResolvers<string>();
     const send = await agent((request) => {
       request.on("data", () => undefined);
@@ -100,7 +107,7 @@ describe("createAgentFetch", () => {
       yield new Uint8Array(PIECE_BYTES);
       throw new Error("The caller went away");
     }
-    await expect(send("/", upload(streamFrom(broken())))).rejects.toThrow("went away");
+    await expect(send("/", { ...upload(streamFrom(broken())), headers })).rejects.toThrow("went away");
     expect(await ending.promise).toBe("broken");
   });
 
