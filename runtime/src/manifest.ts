@@ -71,6 +71,8 @@ export const GatewayEnvironment = z.object({
   ATOLL_IMAGE_ALIASES: list.pipe(z.array(z.string().regex(/^[^=]+=[^=]+$/, "Expected name=image"))),
   /** Local backend: bytes of all images above which unused ones are removed. */
   ATOLL_IMAGE_STORE_BYTES: count(50 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  /** Local backend: largest single image, unpacked. */
+  ATOLL_IMAGE_MAX_UNPACKED_BYTES: count(20 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: when a tag is asked for again at its registry. */
   ATOLL_IMAGE_PULL_POLICY: z.enum(["IfNotPresent", "Always"]).default("IfNotPresent"),
   /** Local backend: credentials for registries, in the form of Docker's `config.json`. */

@@ -18,7 +18,11 @@ const GIB = 1024 ** 3;
 /** What a test acquires with. */
 export const call = { holder: "sandbox-1", signal: new AbortController().signal, log: silentLog };
 
-export const file = (name: string, content = name, more: Partial<LayerEntry> = {}): LayerEntry => ({
+export const file = (
+  name: string,
+  content: string | Uint8Array = name,
+  more: Partial<LayerEntry> = {},
+): LayerEntry => ({
   name,
   content,
   ...more,

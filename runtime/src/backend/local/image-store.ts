@@ -19,6 +19,8 @@ export interface ImageStoreConfig {
   readonly allowedRegistries?: readonly string[];
   /** Largest single image; default `maxBytes`. */
   readonly maxImageBytes?: number;
+  /** Largest unpacked tree of a single image, each file counted as 4 KiB at least; default 20 GiB, `maxImageBytes` at most. */
+  readonly maxUnpackedBytes?: number;
   /** Free disk that a pull must leave; default 1 GiB. */
   readonly reserveBytes?: number;
   /** Default 30 s. */

@@ -38,6 +38,7 @@ export function readLocalConfig(
     imageAliases: Object.fromEntries(env.ATOLL_IMAGE_ALIASES.map((pair) => pair.split("="))),
     images: {
       maxBytes: env.ATOLL_IMAGE_STORE_BYTES,
+      maxUnpackedBytes: env.ATOLL_IMAGE_MAX_UNPACKED_BYTES,
       pullPolicy: env.ATOLL_IMAGE_PULL_POLICY,
       ...(env.ATOLL_IMAGE_AUTH_FILE === undefined ? {} : { authFile: env.ATOLL_IMAGE_AUTH_FILE }),
       insecureRegistries: env.ATOLL_INSECURE_REGISTRIES,

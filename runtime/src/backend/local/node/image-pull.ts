@@ -7,6 +7,7 @@ import { parseProcessConfig } from "#runtime/backend/local/image-manifest.ts";
 import { formatImageReference } from "#runtime/backend/local/image-reference.ts";
 import { resolveImageUser } from "#runtime/backend/local/image-user.ts";
 import { packErofsCommand } from "#runtime/backend/local/node/image-erofs.ts";
+import { fillWithin, type TreeBound } from "#runtime/backend/local/node/image-bound.ts";
 import { imagePaths, installImage, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
 import type { PullProgress } from "#runtime/backend/local/image-store.ts";
 import { copyImage, type RegistryConfig, type ResolvedImage } from "#runtime/backend/local/node/image-registry.ts";
@@ -19,6 +20,8 @@ export interface PullConfig extends RegistryConfig {
   readonly dir: string;
   /** Largest image, compressed and as a file. */
   readonly maxImageBytes: number;
+  /** Largest tree of an image before it is packed. */
+  readonly maxUnpackedBytes: number;
   /** A pull that leaves less free disk than this is given up. */
   readonly reserveBytes: number;
 }
@@ -72,7 +75,9 @@ async function buildImage(
   await copyImage(image, layout, config, call.signal);
   call.onProgress({ phase: "unpack" });
   const unpack = ["umoci", "raw", "unpack", "--image", `${inJail("layout")}:image`, inJail("root")];
-  await runJailed(unpack, { workDir, jailDir: join(staging, "unpack-jail") }, tool);
+  await fillWithin(treeBound(root, image, config), { ...tool, clock: call.clock }, (signal) =>
+    runJailed(unpack, { workDir, jailDir: join(staging, "unpack-jail") }, { ...tool, signal }),
+  );
   const imageConfig = await readConfig(layout, root, image);
   await rm(layout, { recursive: true });
   await prepareImageTree(root);
@@ -186,6 +191,11 @@ function translate(name: string, error: unknown): unknown {
 
 function tooLarge(name: string, maxImageBytes: number): ImageError {
   return new ImageError("unusable", `Image ${name} cannot be used: it is larger than ${maxImageBytes} bytes.`);
+}
+
+function treeBound(root: string, { reference }: ResolvedImage, { maxUnpackedBytes: maxBytes }: PullConfig): TreeBound {
+  const words = `Image ${formatImageReference(reference)} cannot be used: it unpacks to more than ${maxBytes} bytes.`;
+  return { root, maxBytes, refusal: () => new ImageError("unusable", words) };
 }
 
 function parseJson(text: string): unknown {

@@ -295,14 +295,18 @@ interface FlightCall {
   readonly onProgress: (progress: PullProgress) => void;
 }
 
+const DEFAULT_UNPACKED_BYTES = 20 * 1024 ** 3;
+
 function pullConfig(config: ImageStoreConfig, anonymousAuthFile: string): PullConfig {
+  const maxImageBytes = config.maxImageBytes ?? config.maxBytes;
   return {
     dir: config.dir,
     architecture: ARCHITECTURES[process.arch] ?? process.arch,
     authFile: config.authFile ?? anonymousAuthFile,
     ...(config.policyFile === undefined ? {} : { policyFile: config.policyFile }),
     insecureRegistries: config.insecureRegistries ?? [],
-    maxImageBytes: config.maxImageBytes ?? config.maxBytes,
+    maxImageBytes,
+    maxUnpackedBytes: Math.min(config.maxUnpackedBytes ?? DEFAULT_UNPACKED_BYTES, maxImageBytes),
     reserveBytes: config.reserveBytes ?? 1_073_741_824,
     resolveTimeoutMs: config.resolveTimeoutMs ?? 30_000,
     env: config.env,
