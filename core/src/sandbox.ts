@@ -63,6 +63,7 @@ export type SandboxReason =
   | "CommandNotFound"
   | "OutOfMemory"
   | "PidsExhausted"
+  | "DiskPressure"
   | "AgentLost"
   | "SandboxLost";
 

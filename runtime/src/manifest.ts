@@ -63,6 +63,8 @@ export const GatewayEnvironment = z.object({
   ATOLL_START_CONCURRENCY: count(4, 1, 256),
   /** Local backend: disk of a container that names no limit. */
   ATOLL_DEFAULT_STORAGE_BYTES: count(10 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  /** Local backend: free disk that sandboxes and pulls of images leave to the machine. */
+  ATOLL_DISK_RESERVE_BYTES: count(2 ** 30, 0, Number.MAX_SAFE_INTEGER),
   /** Local backend: memory on top of a sandbox's limit, for its kernel and agent. */
   ATOLL_OVERHEAD_MEMORY_BYTES: count(128 * 2 ** 20, 32 * 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: most tasks of one container. */

@@ -29,6 +29,7 @@ export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<Loca
     maxSandboxes: 50,
     startConcurrency: 4,
     defaultStorageBytes: 4 * 2 ** 30,
+    diskReserveBytes: 2 ** 30,
     journalBudgetBytes: 2 ** 30,
     overheadMemoryBytes: 128 * 2 ** 20,
     pidsLimit: 512,

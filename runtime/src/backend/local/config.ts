@@ -18,6 +18,8 @@ export interface LocalConfig {
   readonly startConcurrency: number;
   /** Disk for a container without an ephemeral-storage limit. */
   readonly defaultStorageBytes: number;
+  /** Free disk of the machine below which the sandbox that takes the most is ended. */
+  readonly diskReserveBytes: number;
   /** Disk for the output of commands, per sandbox, on top of the containers' own. */
   readonly journalBudgetBytes: number;
   /** Memory on top of the sandbox's own limits: the agent's and the sandbox kernel's. */

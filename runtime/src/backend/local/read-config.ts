@@ -31,6 +31,7 @@ export function readLocalConfig(
     maxSandboxes: env.ATOLL_MAX_SANDBOXES,
     startConcurrency: env.ATOLL_START_CONCURRENCY,
     defaultStorageBytes: env.ATOLL_DEFAULT_STORAGE_BYTES,
+    diskReserveBytes: env.ATOLL_DISK_RESERVE_BYTES,
     journalBudgetBytes: env.ATOLL_JOURNAL_BUDGET_BYTES,
     overheadMemoryBytes: env.ATOLL_OVERHEAD_MEMORY_BYTES,
     pidsLimit: env.ATOLL_PIDS_LIMIT,
@@ -39,6 +40,7 @@ export function readLocalConfig(
     images: {
       maxBytes: env.ATOLL_IMAGE_STORE_BYTES,
       maxUnpackedBytes: env.ATOLL_IMAGE_MAX_UNPACKED_BYTES,
+      reserveBytes: env.ATOLL_DISK_RESERVE_BYTES,
       pullPolicy: env.ATOLL_IMAGE_PULL_POLICY,
       ...(env.ATOLL_IMAGE_AUTH_FILE === undefined ? {} : { authFile: env.ATOLL_IMAGE_AUTH_FILE }),
       insecureRegistries: env.ATOLL_INSECURE_REGISTRIES,

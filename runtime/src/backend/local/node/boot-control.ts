@@ -1,10 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { SandboxReason } from "#core/sandbox.ts";
 import type { Boot, ContainerEnd } from "../machine.ts";
 import { callControl, ControlLostError } from "./control-socket.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { Cgroup } from "./cgroup.ts";
+
+const EVICT_POLL_MS = 10;
+const EVICT_POLLS = 500;
 
 /** Name of a boot's root container. runsc takes a prefix of a name for the name, so none may be the start of another. */
 export function rootIdOf(bootId: string): string {
@@ -23,11 +27,19 @@ export interface BootControl {
   postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }>;
   /** Whether the boot's kernel process is there. */
   alive(note: BootNote): Promise<boolean>;
+  /** Ends the boot's kernel for the sake of the others, and waits for its end; `why` is what its user is told. */
+  evict(note: BootNote, why: { reason: SandboxReason; message: string }): Promise<void>;
+  /** Nothing of the boot is left. */
+  forget(bootId: string): void;
 }
 
 /** What can be learnt of a boot from outside: its control socket, its process, its cgroup. */
 export function createBootControl(runscRoot: string, files: BootFiles, cgroup: Cgroup): BootControl {
+  const evicted = new Map<string, { reason: SandboxReason; message: string }>();
+
   async function postMortem(bootId: string): Promise<{ reason: SandboxReason; message: string }> {
+    const why = evicted.get(bootId);
+    if (why !== undefined) return why;
     if ((await cgroup.oomKills(bootId)) > 0) {
       return { reason: "OutOfMemory", message: "The sandbox used more memory than its limit and was stopped." };
     }
@@ -71,7 +83,14 @@ export function createBootControl(runscRoot: string, files: BootFiles, cgroup: C
     return cmdline.split("\0").includes(rootIdOf(note.id));
   }
 
-  return { wait, ended, postMortem, alive };
+  async function evict(note: BootNote, why: { reason: SandboxReason; message: string }): Promise<void> {
+    if (note.pid === undefined || !(await alive(note))) return;
+    evicted.set(note.id, why);
+    process.kill(note.pid, "SIGKILL");
+    for (let left = EVICT_POLLS; left > 0 && (await alive(note)); left -= 1) await sleep(EVICT_POLL_MS);
+  }
+
+  return { wait, ended, postMortem, alive, evict, forget: (bootId) => void evicted.delete(bootId) };
 }
 
 /** Exit code in a wait status; 128 + signal number when a signal ended the process. */

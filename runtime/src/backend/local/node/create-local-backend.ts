@@ -20,6 +20,8 @@ import { BootPool } from "./boot-pool.ts";
 import { createCgroup } from "./cgroup.ts";
 import { createHeldContainers } from "./held-containers.ts";
 import { createImageStore } from "./image-store.ts";
+import { watchDisk } from "./disk-watch.ts";
+import { diskUsers, evictFor } from "./disk-users.ts";
 import { LinkStock } from "./link-stock.ts";
 import { LocalMachine } from "./local-machine.ts";
 import { createNet } from "./net.ts";
@@ -41,7 +43,9 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
   const runscRoot = join(config.runDir, "runsc");
   await mkdir(runscRoot, { recursive: true, mode: 0o700 });
   const keys = await loadAgentKeys(join(config.homeDir, "keys/agent.json"));
-  const files = createBootFiles(join(config.homeDir, "boots"), join(config.runDir, "agents"));
+  const bootsDir = join(config.homeDir, "boots");
+  await mkdir(bootsDir, { recursive: true, mode: 0o700 });
+  const files = createBootFiles(bootsDir, join(config.runDir, "agents"));
   const cgroup = createCgroup(basename(config.runDir));
   await cgroup.init(Math.max(totalmem() - HOST_RESERVE_BYTES, totalmem() / 2));
   const net = await createNet(config.net, { log });
@@ -69,6 +73,7 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
     onRemoved: (bootId) => {
       images.releaseAll(bootId);
       agents.forget(bootId);
+      control.forget(bootId);
     },
     clock,
     ids,
@@ -103,6 +108,14 @@ export async function createLocalBackend(config: LocalConfig, deps: LocalDeps): 
       death: (boot, signal) => control.ended(boot.id, signal),
     }),
     containers: { files, net, held, control },
+    diskWatch: watchDisk({
+      dir: bootsDir,
+      reserveBytes: config.diskReserveBytes,
+      clock,
+      log,
+      users: () => diskUsers(files),
+      evict: (user, usedBytes) => evictFor(control, files, { log, user, usedBytes }),
+    }),
     clusterResolvers: await hostResolvers(),
     acquireImage: (reference, holder, call) =>
       images

@@ -23,6 +23,7 @@ export interface LocalMachineDeps {
   readonly net: Net;
   readonly links: LinkStock;
   readonly containers: ContainersDeps;
+  readonly diskWatch: { close(): Promise<void> };
   readonly agentFetch: (bootId: string) => AgentFetch;
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
   /** The image behind a reference, held for `holder` until released; throws StartError. */
@@ -136,6 +137,7 @@ export class LocalMachine implements Machine {
 
   async close({ forGood }: { readonly forGood: boolean }): Promise<void> {
     clearTimeout(this.refill);
+    await this.deps.diskWatch.close();
     await this.deps.pool.close();
     await this.deps.images.close();
     await this.deps.links.close();
