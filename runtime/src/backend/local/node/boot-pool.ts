@@ -131,12 +131,12 @@ export class BootPool {
   /** Removes what is too much, first of all what the last request has no use for. */
   private trim(): void {
     const use = ({ boot }: Idle): number => (fits(boot, this.need) || fits(boot, { ...this.need, held: [] }) ? 1 : 0);
-    const kept = this.idle.toSorted((a, b) => use(b) - use(a)).slice(0, this.deps.size);
-    for (const entry of this.idle.filter((each) => !kept.includes(each))) {
+    const kept = new Set(this.idle.toSorted((a, b) => use(b) - use(a)).slice(0, this.deps.size));
+    for (const entry of this.idle.filter((each) => !kept.has(each))) {
       entry.unwatch.abort();
       void this.discard(entry.boot);
     }
-    this.idle = this.idle.filter((each) => kept.includes(each));
+    this.idle = this.idle.filter((each) => kept.has(each));
   }
 
   /** False when the agent is late with its first answer, or its kernel dies first. */
