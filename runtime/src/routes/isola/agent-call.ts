@@ -95,6 +95,23 @@ export async function readCommand(
   return view.data;
 }
 
+/** A body of a promised, small size, which must come within as long again as its beginning. */
+export async function readWhole(
+  request: AgentRequest,
+  { response, abort }: AgentAnswer,
+  options: { readonly sizeBytes: number; readonly clock: Clock },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const stopTimer = after(request.answerMs, options.clock, () => abort());
+  const body = await response
+    .arrayBuffer()
+    .catch((error: unknown) => {
+      throw unreachable(request, "broke the connection", error);
+    })
+    .finally(stopTimer);
+  if (body.byteLength !== options.sizeBytes) throw unreachable(request, "gave an answer of another size than promised");
+  return new Uint8Array(body);
+}
+
 function toRequest(request: AgentRequest, signal: AbortSignal): Request {
   const { method, path, query = {}, body, bodyBytes, accept } = request;
   const url = new URL(path, "http://agent");

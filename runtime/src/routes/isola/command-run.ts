@@ -1,10 +1,13 @@
 import { FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { COMMAND_ID_HEADER } from "#api/agent-run.ts";
-import { answerJson } from "../../answer.ts";
+import { answer, answerJson } from "../../answer.ts";
 import { callOf, type GatewayContext, type RouteDeps } from "../../gateway.ts";
-import { callAgent, readCommand, type AgentRequest } from "./agent-call.ts";
-import { answerStream } from "./frames-answer.ts";
+import { callAgent, readCommand, readWhole, type AgentRequest } from "./agent-call.ts";
+import { answerStream, STREAM_HEADERS } from "./frames-answer.ts";
 import { guardBody } from "./guarded-body.ts";
+
+/** An answer of a known size up to this is passed on in one piece; an agent holds back no more than 64 KiB of output, or what came at once. */
+const MAX_WHOLE_BYTES = 256 << 10;
 
 export interface Run {
   readonly sandboxId: string;
@@ -33,6 +36,13 @@ export async function answerRun(
       release();
       return answerJson(c, 202, { id });
     }
+    const headers = { [COMMAND_ID_HEADER]: id };
+    const sizeBytes = Number(run.response.headers.get("content-length") ?? Number.NaN);
+    if (sizeBytes <= MAX_WHOLE_BYTES) {
+      const bytes = await readWhole(request, run, { sizeBytes, clock });
+      release();
+      return answer(c, 200, bytes, { ...STREAM_HEADERS, ...headers, "Content-Type": FRAME_MEDIA_TYPE });
+    }
     const onClose = (error?: Error): void => {
       release();
       run.abort();
@@ -40,7 +50,7 @@ export async function answerRun(
     };
     const body = run.response.body ?? new ReadableStream<Uint8Array<ArrayBuffer>>();
     const guarded = guardBody(body, { clock, stallMs: config.stallMs, onClose });
-    return answerStream(c, FRAME_MEDIA_TYPE, guarded, { [COMMAND_ID_HEADER]: id });
+    return answerStream(c, FRAME_MEDIA_TYPE, guarded, headers);
   } catch (error) {
     release();
     throw error;

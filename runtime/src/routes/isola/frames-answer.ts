@@ -2,7 +2,7 @@ import { FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { answer } from "../../answer.ts";
 import type { GatewayContext } from "../../gateway.ts";
 
-const STREAM_HEADERS = { "Cache-Control": "no-cache, private", "X-Accel-Buffering": "no" };
+export const STREAM_HEADERS = { "Cache-Control": "no-cache, private", "X-Accel-Buffering": "no" };
 
 /** True for a client that asks for frames by name. */
 export function wantsFrames(c: GatewayContext): boolean {

@@ -26,6 +26,10 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
       authorization: `Bearer ${token}`,
       host: "agent",
     };
+    // JSON is small, and of one piece it leaves with the head.
+    const isJson = request.headers.get("content-type") === "application/json";
+    const json = isJson ? Buffer.from(await request.arrayBuffer()) : undefined;
+    if (json !== undefined) headers["content-length"] = String(json.length);
     return new Promise<Response>((resolve, reject) => {
       const outgoing = httpRequest({
         agent: pool,
@@ -37,7 +41,7 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
       });
       outgoing.once("error", (cause) => reject(unreachable(cause, request.signal)));
       outgoing.once("response", (incoming) => resolve(toResponse(incoming)));
-      if (request.body === null) outgoing.end();
+      if (json !== undefined || request.body === null) outgoing.end(json);
       else sendBody(request.body, outgoing).catch(reject);
     });
   };
