@@ -3,8 +3,8 @@
  * Starts the agent, starts it again when it dies, and reaps the orphans of the whole sandbox.
  * Never ends by itself: its end is the sandbox's.
  *
- * Without the C library: its start-up asks the processor about itself again and again, and each
- * such instruction is a trap in gVisor, 6 ms in all before the agent could start.
+ * Without the C library: what that does before `main` (14 system calls, 68 CPUID traps, pages
+ * touched for the first time) took 6 ms in gVisor before the agent could start.
  */
 #include <linux/sched.h>
 #include <signal.h>
