@@ -40,7 +40,23 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
         signal: request.signal,
       });
       outgoing.once("error", (cause) => reject(unreachable(cause, request.signal)));
-      outgoing.once("response", (incoming) => resolve(toResponse(incoming)));
+      outgoing.once("response", (incoming) => {
+        try {
+          resolve(toResponse(incoming));
+        } catch (cause) {
+          // The agent is hostile: what cannot be a response is a broken one, never a fault of this process.
+          incoming.destroy();
+          reject(new Error("The agent's answer is no response", { cause }));
+        }
+      });
+      // An agent says nothing in between and changes to no other protocol; without a listener such a request never ends.
+      const refuse = (): void => void outgoing.destroy(new Error("The agent's answer is no answer"));
+      outgoing.on("information", refuse);
+      outgoing.once("upgrade", (_incoming, socket) => {
+        socket.destroy();
+        refuse();
+      });
+      outgoing.once("close", () => reject(unreachable(new Error("The agent closed the connection"), request.signal)));
       if (json !== undefined || request.body === null) outgoing.end(json);
       else sendBody(request.body, outgoing).catch(reject);
     });
