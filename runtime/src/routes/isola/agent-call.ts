@@ -95,21 +95,28 @@ export async function readCommand(
   return view.data;
 }
 
-/** A body of a promised, small size, which must come within as long again as its beginning. */
+/** A body of a promised, small size, which must come within as long again as its beginning; no byte more is kept. */
 export async function readWhole(
   request: AgentRequest,
   { response, abort }: AgentAnswer,
-  options: { readonly sizeBytes: number; readonly clock: Clock },
+  { sizeBytes, clock }: { readonly sizeBytes: number; readonly clock: Clock },
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const stopTimer = after(request.answerMs, options.clock, () => abort());
-  const body = await response
-    .arrayBuffer()
-    .catch((error: unknown) => {
-      throw unreachable(request, "broke the connection", error);
-    })
-    .finally(stopTimer);
-  if (body.byteLength !== options.sizeBytes) throw unreachable(request, "gave an answer of another size than promised");
-  return new Uint8Array(body);
+  const stopTimer = after(request.answerMs, clock, () => abort());
+  const whole = new Uint8Array(sizeBytes);
+  let at = 0;
+  try {
+    for await (const chunk of response.body ?? []) {
+      if (at + chunk.length <= sizeBytes) whole.set(chunk, at);
+      at += chunk.length;
+      if (at > sizeBytes) break;
+    }
+  } catch (error) {
+    throw unreachable(request, "broke the connection", error);
+  } finally {
+    stopTimer();
+  }
+  if (at !== sizeBytes) throw unreachable(request, "gave an answer of another size than promised");
+  return whole;
 }
 
 function toRequest(request: AgentRequest, signal: AbortSignal): Request {

@@ -38,6 +38,21 @@ test("a run of a promised size that comes short is no run: a client may repeat w
   }
 });
 
+test("a run of more bytes than promised is left at once: no more of them is kept", async () => {
+  let given = 0;
+  const start = gatewayOver(() => {
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        given += 1;
+        controller.enqueue(new Uint8Array(1 << 16));
+      },
+    });
+    return frames(endless, { "Content-Length": "100000" });
+  });
+  expect((await start({ "Idempotency-Key": "k" })).status).toBe(502);
+  expect(given).toBeLessThan(8);
+});
+
 test("a run that breaks off breaks its answer", async () => {
   const start = gatewayOver(() => {
     const broken = new ReadableStream<Uint8Array>({

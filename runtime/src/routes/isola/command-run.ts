@@ -38,7 +38,7 @@ export async function answerRun(
     }
     const headers = { [COMMAND_ID_HEADER]: id };
     const sizeBytes = Number(run.response.headers.get("content-length") ?? Number.NaN);
-    if (sizeBytes <= MAX_WHOLE_BYTES) {
+    if (sizeBytes >= 0 && sizeBytes <= MAX_WHOLE_BYTES) {
       const bytes = await readWhole(request, run, { sizeBytes, clock });
       release();
       return answer(c, 200, bytes, { ...STREAM_HEADERS, ...headers, "Content-Type": FRAME_MEDIA_TYPE });
