@@ -37,6 +37,7 @@ for pid in sorted(int(p) for p in os.listdir("/proc") if p.isdigit()):
         "cwd": lambda: os.listdir(f"/proc/{pid}/cwd/"),
         "fd": lambda: os.listdir(f"/proc/{pid}/fd") and [os.readlink(f) for f in glob.glob(f"/proc/{pid}/fd/*")],
         "journal": lambda: os.listdir(f"/proc/{pid}/root/var/lib/atoll/journal"),
+        "socket": lambda: os.listdir(f"/proc/{pid}/root/run/atoll"),
         "exe": lambda: os.readlink(f"/proc/{pid}/exe"),
     }.items():
         try:
@@ -65,6 +66,9 @@ describe("a command", () => {
     expect(got(1)).toBe("-");
     expect(got(pids.get("side") ?? 0)).toBe("-");
     expect(got(pids.get("plain") ?? 0)).toBe("-");
+    // Nor is the folder of the agent's socket anywhere else: nobody can put another in its place.
+    expect(stdout).not.toContain("socket");
+    expect((await shell(sandbox, "ls -d /run/atoll; grep -c atoll /proc/self/mounts")).stdout).toBe("0\n");
   });
 
   test.each(["main", "side", "plain"])(
