@@ -26,18 +26,23 @@ export function createFrontDoor(
     const given = head.requestId;
     const requestId = given !== undefined && REQUEST_ID.test(given) ? given : ids.commandId();
     const context = new Context(request, requestId, log);
-    const turnAway = (error: unknown): Response => {
-      const answer = refuse(error, context);
-      return request.method === "HEAD" ? new Response(null, answer) : answer;
-    };
     try {
       checkSize(head, config.maxHeaderBytes);
       const checking = refuseUnknown(request, head);
-      return checking === undefined ? route(request, context) : checking.then(() => route(request, context), turnAway);
+      if (checking === undefined) return route(request, context);
+      return checking.then(
+        () => route(request, context),
+        (error: unknown) => turnAway(error, context),
+      );
     } catch (error) {
-      return turnAway(error);
+      return turnAway(error, context);
     }
   };
+}
+
+function turnAway(error: unknown, context: RequestContext): Response {
+  const answer = refuse(error, context);
+  return context.request.method === "HEAD" ? new Response(null, answer) : answer;
 }
 
 /** Makes only what is asked for: most requests neither log nor wait. */

@@ -46,9 +46,9 @@ export function bind<const R extends RouteConfig>(
   app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ":$1"), (c): Response | Promise<Response> => {
     const faults: ProblemFault[] = [];
     const input = {
-      params: params((name) => c.req.param(name), faults),
-      query: query((name) => c.req.query(name), faults),
-      headers: headers((name) => c.req.header(name), faults),
+      params: params(c, faults),
+      query: query(c, faults),
+      headers: headers(c, faults),
       body: undefined as unknown,
     };
     if (faults.length > 0) throw invalid(faults);
@@ -68,7 +68,13 @@ export function invalid(faults: readonly ProblemFault[]): ProblemError {
   return new ProblemError("validation-failed", `${first?.location}: ${first?.message}${more}`, { errors: faults });
 }
 
-type Read = (name: string) => string | undefined;
+type Reader = (c: GatewayContext, faults: ProblemFault[]) => unknown;
+
+const READ = {
+  path: ({ req }: GatewayContext, name: string) => req.param(name),
+  query: ({ req }: GatewayContext, name: string) => req.query(name),
+  header: ({ req }: GatewayContext, name: string) => req.header(name),
+} as const;
 
 /** One value of a request's part and what its schema makes of it. */
 interface Member {
@@ -79,7 +85,7 @@ interface Member {
 }
 
 /** Collects the values that a part's schema names and parses them; text becomes a number where the schema has one. */
-function reader(schema: unknown, part: RequestPart): (read: Read, faults: ProblemFault[]) => unknown {
+function reader(schema: unknown, part: keyof typeof READ): Reader {
   if (!(schema instanceof z.ZodObject)) return () => ({});
   const members = Object.entries<z.ZodType>(schema.shape).map(([name, member]): Member => ({
     name,
@@ -87,11 +93,12 @@ function reader(schema: unknown, part: RequestPart): (read: Read, faults: Proble
     isPlain: plainTextTest(member) ?? (() => false),
   }));
   const isWholePlain = (schema.def.checks ?? []).length === 0;
-  return (read, faults) => {
+  const read = READ[part];
+  return (c, faults) => {
     const values: Record<string, unknown> = {};
     let isPlain = isWholePlain;
     for (const member of members) {
-      const text = read(member.name);
+      const text = read(c, member.name);
       isPlain &&= member.isPlain(text);
       if (text !== undefined) values[member.name] = member.isInteger ? toInteger(text) : text;
     }
