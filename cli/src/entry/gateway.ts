@@ -38,8 +38,9 @@ export function createGateway(world: World) {
       const { repo, home } = world;
       const { hash: keyHash } = await makeMachineKey(home);
       const { env, listen } = plan(world, { ...options, keyHash });
-      const started = await startGateway({ repo, home, env, logFile: store.logFile });
       const { version } = await readVersion(repo);
+      // Nothing takes time between the start and its record: a gateway without one would be found by nobody.
+      const started = await startGateway({ repo, home, env, logFile: store.logFile });
       const url = clientUrl(listen.hostname, listen.port);
       const startedAt = new Date(systemClock.now()).toISOString();
       const facts = { pid: started.pid, url, version, startedAt, logFile: store.logFile };

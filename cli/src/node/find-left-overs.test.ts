@@ -15,6 +15,7 @@ describe("hasLeftOvers()", () => {
     expect(await hasLeftOvers(join(home, "absent"))).toBe(false);
     for (const name of ["sandboxes", "boots", "images"]) await mkdir(join(home, name));
     await writeFile(join(home, "images", "x"), "");
+    await writeFile(join(home, "sandboxes", "x.json.broken"), "{");
     expect(await hasLeftOvers(home)).toBe(false);
   });
 

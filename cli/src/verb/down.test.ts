@@ -5,7 +5,8 @@ import { down, type DownEvent, type DownPorts } from "./down.ts";
 const RECORD = { pid: 42, url: "http://127.0.0.1:8080" } as GatewayRecord;
 
 /** Sandboxes in memory; `stubborn` ones never go. */
-function machine({ up = true, sandboxes = ["a", "b"], stubborn = false, boots = false } = {}) {
+function machine({ up = true, sandboxes = ["a", "b"], stubborn = false, boots = false, late = [] as string[] } = {}) {
+  const coming = [...late];
   const events: DownEvent[] = [];
   const left = new Set(sandboxes);
   const state = { up, left, events };
@@ -21,7 +22,10 @@ function machine({ up = true, sandboxes = ["a", "b"], stubborn = false, boots = 
       state.up = true;
       return RECORD;
     },
-    stop: async () => void (state.up = false),
+    stop: async () => {
+      state.up = false;
+      for (const id of coming.splice(0)) left.add(id);
+    },
     listSandboxes: async () => [...left],
     removeSandbox: async (_, id) => void (stubborn || left.delete(id)),
   };
@@ -37,6 +41,13 @@ describe("down()", () => {
       { event: "removing", sandboxes: 2 },
       { event: "down", sandboxesRemoved: 2, sandboxesKept: 0 },
     ]);
+  });
+
+  test("removes a sandbox too whose create the gateway answered while it stopped", async () => {
+    const { state, ports } = machine({ late: ["c"] });
+    expect(await down({ keepSandboxes: false }, ports)).toBe(0);
+    expect([state.up, state.left.size]).toEqual([false, 0]);
+    expect(state.events.at(-1)).toEqual({ event: "down", sandboxesRemoved: 3, sandboxesKept: 0 });
   });
 
   test("keeps sandboxes when told so", async () => {

@@ -38,10 +38,9 @@ export async function down({ keepSandboxes }: { keepSandboxes: boolean }, ports:
       return EXIT.done;
     }
     const ids = await ports.listSandboxes(record.url);
-    if (!keepSandboxes) await removeAll(record, ids, ports);
-    await ports.stop(record);
-    const removed = keepSandboxes ? 0 : ids.length;
-    ports.tell({ event: "down", sandboxesRemoved: removed, sandboxesKept: ids.length - removed });
+    if (keepSandboxes) await ports.stop(record);
+    const removed = keepSandboxes ? 0 : await removeAndStop(record, ids, ports);
+    ports.tell({ event: "down", sandboxesRemoved: removed, sandboxesKept: keepSandboxes ? ids.length : 0 });
     return EXIT.done;
   } finally {
     await lock.release();
@@ -52,8 +51,20 @@ async function gatewayForTheRest(keepSandboxes: boolean, ports: DownPorts): Prom
   return keepSandboxes || !(await ports.leftOvers()) ? undefined : ports.startQuietly();
 }
 
+/** A gateway that stops still answers a create that it has begun: what came so is removed by another, which nobody knows. */
+async function removeAndStop(first: GatewayRecord, ids: readonly string[], ports: DownPorts): Promise<number> {
+  const removed = new Set(await removeAll(first, ids, ports));
+  await ports.stop(first);
+  if (!(await ports.leftOvers())) return removed.size;
+  const second = await ports.startQuietly();
+  for (const id of await removeAll(second, await ports.listSandboxes(second.url), ports)) removed.add(id);
+  await ports.stop(second);
+  return removed.size;
+}
+
 /** Until the list is empty: a removal is answered before it is finished, and a client may create meanwhile. */
-async function removeAll({ url }: GatewayRecord, first: readonly string[], ports: DownPorts): Promise<void> {
+async function removeAll({ url }: GatewayRecord, first: readonly string[], ports: DownPorts): Promise<Set<string>> {
+  const seen = new Set<string>();
   if (first.length > 0) ports.tell({ event: "removing", sandboxes: first.length });
   const deadlineMs = ports.clock.now() + REMOVE_WITHIN_MS;
   for (let left = first; left.length > 0; left = await ports.listSandboxes(url)) {
@@ -62,7 +73,9 @@ async function removeAll({ url }: GatewayRecord, first: readonly string[], ports
         `${left.length} sandboxes were not removed within ${REMOVE_WITHIN_MS / 1000} s; the gateway is still up`,
       );
     }
+    for (const id of left) seen.add(id);
     await Promise.all(left.map((id) => ports.removeSandbox(url, id)));
     await ports.clock.sleep(POLL_MS);
   }
+  return seen;
 }

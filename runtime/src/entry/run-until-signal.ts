@@ -22,10 +22,17 @@ export async function runUntilSignal({ log, close }: ComposedGateway, server: Se
   log.info("gateway stopped");
 }
 
-/** A fault at the start is one sentence, without a trace. */
+/** A fault at the start is one sentence with its cause, without a trace. */
 export function failStart(error: unknown): never {
-  process.stderr.write(`atoll-gateway: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`atoll-gateway: ${sentenceOf(error)}\n`);
   process.exit(1);
+}
+
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!(error.cause instanceof Error)) return error.message;
+  const [cause = ""] = error.cause.message.split("\n");
+  return `${error.message.replace(/\.$/, "")}: ${cause}`;
 }
 
 function signalSequence(): { next(): Promise<string> } {

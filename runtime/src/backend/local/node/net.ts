@@ -62,9 +62,9 @@ class NftNet implements Net {
     this.log = deps.log;
   }
 
-  init(): Promise<void> {
+  async init(): Promise<void> {
+    checkNetConfig(this.config);
     return explained("unavailable", "Cannot set up the network for sandboxes.", async () => {
-      checkNetConfig(this.config);
       await requirePrograms();
       const host = await readHost(this.config);
       const clash = findClash(this.config, host.routes);
