@@ -116,7 +116,7 @@ export function networkOf(home: string): {
   return {
     ATOLL_NETWORK_NAME: `t${word.slice(-5).replaceAll(/[^a-z0-9]/g, "x")}`,
     ATOLL_NETWORK_POOL: `10.${210 + Math.floor(part / 16)}.${(part % 16) * 16}.0/20`,
-    ATOLL_NETWORK_POOL_IPV6: `fd61:746f:${part.toString(16)}::/64`,
+    ATOLL_NETWORK_POOL_IPV6: `fd61:746f:${(part + 1).toString(16)}::/64`,
   };
 }
 

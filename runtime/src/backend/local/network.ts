@@ -126,9 +126,9 @@ function meets(pool: Cidr, dst: string): boolean {
 
 function poolOf(text: string, version: 4 | 6, maxPrefix: number): Cidr {
   const pool = parseCidr(text);
-  if (pool === undefined || pool.version !== version || pool.prefix > maxPrefix || formatCidr(pool) !== text) {
+  if (pool === undefined || pool.version !== version || pool.prefix > maxPrefix)
     throw new RangeError(`Cannot use the pool "${text}": it must be an IPv${version} range of at most /${maxPrefix}`);
-  }
+  if (formatCidr(pool) !== text) throw new RangeError(`Cannot use the pool "${text}": write it as ${formatCidr(pool)}`);
   return pool;
 }
 
