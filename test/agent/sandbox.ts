@@ -22,6 +22,8 @@ export interface TargetSpec {
   readonly name: string;
   readonly args?: readonly string[];
   readonly env?: readonly string[];
+  /** Gives the main process no environment at all, as one that is yet to become its program has. */
+  readonly isBare?: boolean;
   readonly cwd?: string;
   readonly user?: { readonly uid: number; readonly gid: number };
   readonly capabilities?: readonly string[];
@@ -171,7 +173,7 @@ async function targetSpec(
         "dev.gvisor.spec.rootfs.options": "size=4g",
       }
     : {};
-  const env = [PATH, `ISOLA_CONTAINER_NAME=${target.name}`, ...(target.env ?? [])];
+  const env = target.isBare ? [] : [PATH, `ISOLA_CONTAINER_NAME=${target.name}`, ...(target.env ?? [])];
   const hosts = join(directory, "hosts");
   await writeFile(hosts, "127.0.0.1 localhost\n");
   const spec = baseSpec(

@@ -11,7 +11,7 @@ import {
   type ProcessStatus,
   type ResourceLimit,
 } from "../domain/proc.ts";
-import { CONTAINER_MARK } from "../container-mark.ts";
+import { CONTAINER_MARK, WAITING_PROGRAM } from "../container-mark.ts";
 import type { Containers } from "../ports.ts";
 
 /** O_PATH | O_DIRECTORY | O_CLOEXEC: a name for a directory, no right to read it. Node has no constant for O_PATH. */
@@ -20,6 +20,9 @@ const DIRECTORY_NAME = PATH_ONLY | 0o200000 | 0o2000000;
 const BUFFER_BYTES = 64 << 10;
 /** An answer to "which containers are there" is good for this long. */
 const SCAN_KEPT_MS = 250;
+/** Longest wait for a main process to become its program. */
+const BECOMING_MS = 200;
+const BECOMING_POLL_MS = 2;
 
 /** A container of the sandbox that runs now. */
 export interface Target {
@@ -64,6 +67,8 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
   /** Processes with a parent, as the last scan saw them: none of them becomes a main process. */
   let children: ReadonlySet<number> = new Set();
   let scannedAtMs = -Infinity;
+  /** Whether the last scan saw a main process that waits for its program, or is just becoming it. */
+  let isOneBecoming = false;
 
   function scan(): void {
     const marked = findMarked();
@@ -84,6 +89,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
   }
 
   const buffer = Buffer.alloc(BUFFER_BYTES);
+  const pause = new Int32Array(new SharedArrayBuffer(4));
 
   function statusOf({ statusFd }: Known): ProcessStatus | undefined {
     const status = orUndefined(() =>
@@ -110,10 +116,12 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     const present = pids();
     const parents = new Map(present.map((pid) => [pid, children.has(pid) ? 1 : parentOf(pid)]));
     children = new Set(present.filter((pid) => (parents.get(pid) ?? 0) > 0));
+    isOneBecoming = false;
     return present.flatMap((pid) => {
       if (parents.get(pid) !== 0) return [];
       const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
       const name = block && readVariable(block, CONTAINER_MARK);
+      isOneBecoming ||= name === undefined && commandOf(pid) === WAITING_PROGRAM;
       const startTime = readPlace(pid)?.startTime;
       return name && startTime ? [{ name, pid, startTime }] : [];
     });
@@ -126,8 +134,22 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     });
   }
 
+  /**
+   * The kernel closes what a program leaves behind before it shows the next one's environment: who
+   * was told of the start may ask within that moment. It is waited for here, a few milliseconds.
+   */
+  function scanUntil(isFound: () => boolean): void {
+    if (isFound()) return;
+    scan();
+    for (let leftMs = BECOMING_MS; leftMs > 0 && isOneBecoming && !isFound(); leftMs -= BECOMING_POLL_MS) {
+      Atomics.wait(pause, 0, 0, BECOMING_POLL_MS);
+      scan();
+    }
+  }
+
   function only(): Target {
-    if (now() - scannedAtMs > SCAN_KEPT_MS || known.size === 0) scan();
+    if (now() - scannedAtMs > SCAN_KEPT_MS) scan();
+    scanUntil(() => known.size > 0);
     if (known.size > 1) {
       const names = [...known.keys()].toSorted().join(", ");
       throw new ProblemError("container-required", `The sandbox has several containers, name one of them: ${names}.`);
@@ -142,6 +164,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     const status = before && statusOf(before);
     if (before && status) return { ...before, status };
     scan();
+    scanUntil(() => known.has(name));
     const container = known.get(name);
     const found = container && statusOf(container);
     if (container && found) return { ...container, status: found };
@@ -174,6 +197,11 @@ export function readPlace(pid: number): ProcessPlace | undefined {
 function parentOf(pid: number): number | undefined {
   const status = orUndefined(() => parseStatus(readFileSync(`/proc/${pid}/status`, "latin1")));
   return isAlive(status) ? status.parentPid : undefined;
+}
+
+/** Name of the program that a process runs, as the kernel keeps it. */
+function commandOf(pid: number): string | undefined {
+  return orUndefined(() => readFileSync(`/proc/${pid}/comm`, "utf8").trim());
 }
 
 function pids(): number[] {
