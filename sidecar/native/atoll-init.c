@@ -60,7 +60,15 @@ static void handle_all(void *handler) {
 }
 
 /* Takes the end of any child; gives its number, 0 when none has ended, or a negative error. */
-static long reap(long options) { return call(SYS_wait4, -1, 0, options, 0); }
+static long reap(int *status, long options) { return call(SYS_wait4, -1, (long)status, options, 0); }
+
+/* Says why the agent ended, in the words of its own log. */
+static void tell(int status) {
+  char line[] = "{\"level\":\"error\",\"message\":\"agent ended\",\"waitStatus\":\"0x0000\"}\n";
+  char *digits = line + sizeof line - 8;
+  for (int i = 0; i < 4; i++) digits[i] = "0123456789abcdef"[status >> (12 - 4 * i) & 15];
+  call(SYS_write, 2, (long)line, sizeof line - 1, 0);
+}
 
 /* `stack` is as the kernel left it: the count of arguments, the arguments, a zero, the environment. */
 __attribute__((noreturn, used)) void run(long *stack) {
@@ -78,10 +86,12 @@ __attribute__((noreturn, used)) void run(long *stack) {
       call(SYS_execve, (long)argv[1], (long)(argv + 1), (long)envp, 0);
       call(SYS_exit_group, 127, 0, 0, 0);
     }
-    if (agent > 0) while ((ended = reap(0)) != agent) if (ended < 0) sleep_ms(1);
+    int status = 0;
+    if (agent > 0) while ((ended = reap(&status, 0)) != agent) if (ended < 0) sleep_ms(1);
+    tell(status);
     if (seconds() - started >= STEADY_SECONDS) delay_ms = FIRST_DELAY_MS;
     sleep_ms(delay_ms);
     delay_ms = delay_ms * 2 > LONGEST_DELAY_MS ? LONGEST_DELAY_MS : delay_ms * 2;
-    while (reap(NO_HANG) > 0) {}
+    while (reap(&status, NO_HANG) > 0) {}
   }
 }

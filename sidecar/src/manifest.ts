@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-export { CONTAINER_MARK, WAITING_PROGRAM } from "./container-mark.ts";
+export { CONTAINER_MARK } from "./container-mark.ts";
 
 const MIB = 1 << 20;
 const count = (fallback: number, least: number, most: number) =>

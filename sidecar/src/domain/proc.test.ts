@@ -86,6 +86,11 @@ test("familyOf() finds session, group and descendants, and nobody else", () => {
   expect(familyOf(10, processes).map(({ pid }) => pid)).toEqual([10, 11, 12, 13, 14]);
 });
 
+test("familyOf() takes nothing for the child of a process that was reaped while it was read, and so has no number", () => {
+  const processes = [stat(1, 0, 1, 1), stat(2, 1, 1, 1), stat(0, 0, 10, 10), stat(8, 0, 8, 8), stat(11, 1, 10, 10)];
+  expect(familyOf(10, processes).map(({ pid }) => pid)).toEqual([11]);
+});
+
 test("differingLimits() gives only what must be set", () => {
   const text = (files: string): string =>
     `Limit                     Soft Limit           Hard Limit           Units\nMax open files            ${files}              4096                 files\nMax core file size        0                    unlimited            bytes\nMax something new         1 2 x\n`;

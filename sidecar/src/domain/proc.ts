@@ -63,9 +63,10 @@ export function parseStat(text: string): ProcessPlace | undefined {
  * parents have ended belongs to nobody and is not found.
  */
 export function familyOf(root: number, processes: readonly ProcessPlace[]): ProcessPlace[] {
+  // 0 is no process, but the "parent" of every main process: who takes it for a member takes everything.
   const family = new Set<number>(
     processes
-      .filter(({ pid, groupId, sessionId }) => pid === root || groupId === root || sessionId === root)
+      .filter(({ pid, groupId, sessionId }) => pid > 0 && (pid === root || groupId === root || sessionId === root))
       .map(({ pid }) => pid),
   );
   for (let before = -1; before !== family.size;) {

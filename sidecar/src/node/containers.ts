@@ -11,7 +11,7 @@ import {
   type ProcessStatus,
   type ResourceLimit,
 } from "../domain/proc.ts";
-import { CONTAINER_MARK, WAITING_PROGRAM } from "../container-mark.ts";
+import { CONTAINER_MARK } from "../container-mark.ts";
 import type { Containers } from "../ports.ts";
 
 /** O_PATH | O_DIRECTORY | O_CLOEXEC: a name for a directory, no right to read it. Node has no constant for O_PATH. */
@@ -67,7 +67,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
   /** Processes with a parent, as the last scan saw them: none of them becomes a main process. */
   let children: ReadonlySet<number> = new Set();
   let scannedAtMs = -Infinity;
-  /** Whether the last scan saw a main process that waits for its program, or is just becoming it. */
+  /** Whether the last scan saw what may be a main process that is just becoming its program. */
   let isOneBecoming = false;
 
   function scan(): void {
@@ -112,16 +112,23 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     }
   }
 
+  /** Undefined for a process that is gone, or can do nothing any more. */
+  function parentOf(pid: number): number | undefined {
+    const status = orUndefined(() => parseStatus(readFileSync(`/proc/${pid}/status`, "latin1")));
+    isOneBecoming ||= status === undefined;
+    return isAlive(status) ? status.parentPid : undefined;
+  }
+
   function findMarked(): { readonly name: string; readonly pid: number; readonly startTime: string }[] {
     const present = pids();
+    isOneBecoming = false;
     const parents = new Map(present.map((pid) => [pid, children.has(pid) ? 1 : parentOf(pid)]));
     children = new Set(present.filter((pid) => (parents.get(pid) ?? 0) > 0));
-    isOneBecoming = false;
     return present.flatMap((pid) => {
       if (parents.get(pid) !== 0) return [];
       const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
       const name = block && readVariable(block, CONTAINER_MARK);
-      isOneBecoming ||= name === undefined && commandOf(pid) === WAITING_PROGRAM;
+      isOneBecoming ||= name === undefined && pid !== process.ppid;
       const startTime = readPlace(pid)?.startTime;
       return name && startTime ? [{ name, pid, startTime }] : [];
     });
@@ -189,19 +196,10 @@ export function readProcesses(): ProcessPlace[] {
   return pids().flatMap((pid) => readPlace(pid) ?? []);
 }
 
+/** Undefined for a process that is gone: one that was reaped while it was read tells of no number of its own. */
 export function readPlace(pid: number): ProcessPlace | undefined {
-  return orUndefined(() => parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")));
-}
-
-/** Undefined for a process that is gone, or can do nothing any more. */
-function parentOf(pid: number): number | undefined {
-  const status = orUndefined(() => parseStatus(readFileSync(`/proc/${pid}/status`, "latin1")));
-  return isAlive(status) ? status.parentPid : undefined;
-}
-
-/** Name of the program that a process runs, as the kernel keeps it. */
-function commandOf(pid: number): string | undefined {
-  return orUndefined(() => readFileSync(`/proc/${pid}/comm`, "utf8").trim());
+  const place = orUndefined(() => parseStat(readFileSync(`/proc/${pid}/stat`, "latin1")));
+  return place?.pid === pid ? place : undefined;
 }
 
 function pids(): number[] {

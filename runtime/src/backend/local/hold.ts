@@ -1,5 +1,3 @@
-import { WAITING_PROGRAM } from "#sidecar/manifest.ts";
-
 /**
  * Words between the machine and `atoll-hold`, the first program of a user's container
  * (`sidecar/native/atoll-hold.c`): an order to become another program, and a report of how that went.
@@ -14,7 +12,7 @@ export interface HoldOrder {
 }
 
 /** Where the waiting program lies in a user's container; `/dev` is no part of its root file system. */
-export const HOLD_PATH = `/dev/${WAITING_PROGRAM}`;
+export const HOLD_PATH = "/dev/.atoll-hold";
 
 const HEAD_BYTES = 12;
 /** A longer order is refused by the program; the kernel takes far less. */
