@@ -143,11 +143,10 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
 
   /**
    * The kernel closes what a program leaves behind before it shows the next one's environment: who
-   * was told of the start may ask within that moment. It is waited for here, a few milliseconds.
+   * was told of the start may ask within that moment. After a scan without it, it is waited for here,
+   * a few milliseconds.
    */
   function scanUntil(isFound: () => boolean): void {
-    if (isFound()) return;
-    scan();
     for (let leftMs = BECOMING_MS; leftMs > 0 && isOneBecoming && !isFound(); leftMs -= BECOMING_POLL_MS) {
       Atomics.wait(pause, 0, 0, BECOMING_POLL_MS);
       scan();
@@ -155,7 +154,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
   }
 
   function only(): Target {
-    if (now() - scannedAtMs > SCAN_KEPT_MS) scan();
+    if (now() - scannedAtMs > SCAN_KEPT_MS || known.size === 0) scan();
     scanUntil(() => known.size > 0);
     if (known.size > 1) {
       const names = [...known.keys()].toSorted().join(", ");

@@ -1,10 +1,11 @@
-import { FRAME_HEADER_BYTES, FRAME_IDLE_MS, FRAME_KIND } from "#api/agent-protocol.ts";
+import { FRAME_IDLE_MS, FRAME_KIND } from "#api/agent-protocol.ts";
 import type { Clock } from "#core/clock.ts";
-import { encodeEndFrame, encodeLostFrame, IDLE_FRAME, writeFrameHeader } from "#core/frames.ts";
+import { encodeEndFrame, encodeLostFrame, IDLE_FRAME } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import type { OutputOptions } from "../ports.ts";
 import type { SessionStream } from "../domain/exec-session.ts";
 import type { SegmentReader } from "./journal-store.ts";
+import { readFrame } from "./read-frame.ts";
 
 /** As much as a Unix socket takes at once by default, headers included: what is left over would be copied and sent later. */
 const CHUNK_BYTES = 192 << 10;
@@ -47,14 +48,9 @@ export function openOutputStream(
   if (options.signal.aborted) leave();
 
   function nextData(): Uint8Array<ArrayBuffer> {
-    const wanted = Math.min(CHUNK_BYTES, stream.end - reader.offset);
-    const frame = new Uint8Array(FRAME_HEADER_BYTES + wanted);
-    const count = deps.segments.read(reader.offset, frame.subarray(FRAME_HEADER_BYTES));
-    if (count <= 0) throw new Error(`Cannot read output at ${reader.offset}: the journal ends before ${stream.end}`);
-    writeFrameHeader(frame, FRAME_KIND.data, count);
-    reader.offset += count;
+    const frame = readFrame({ stream, reader, segments: deps.segments }, FRAME_KIND.data, CHUNK_BYTES);
     deps.onProgress();
-    return frame.subarray(0, FRAME_HEADER_BYTES + count);
+    return frame;
   }
 
   let begun = false;

@@ -1,12 +1,13 @@
-import { FRAME_HEADER_BYTES, FRAME_IDLE_MS } from "#api/agent-protocol.ts";
+import { FRAME_IDLE_MS } from "#api/agent-protocol.ts";
 import { RUN_FRAME_KIND, RUN_HOLD_MS } from "#api/agent-run.ts";
 import type { Clock } from "#core/clock.ts";
-import { encodeLostFrame, IDLE_FRAME, writeFrameHeader } from "#core/frames.ts";
+import { encodeLostFrame, IDLE_FRAME } from "#core/frames.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { encodeExitedFrame } from "#core/run-frames.ts";
 import type { ExecSession, SessionStream } from "../domain/exec-session.ts";
 import type { FollowOptions } from "../ports.ts";
 import type { SegmentReader } from "./journal-store.ts";
+import { readFrame } from "./read-frame.ts";
 
 /** Most bytes of each stream in one piece of the body: what a reader that stalls costs. */
 const CHUNK_BYTES = 256 << 10;
@@ -96,15 +97,8 @@ function attach(session: ExecSession, { signal, onClosed }: FollowOptions, { clo
   /** What can be sent now. */
   function take(): Piece | undefined {
     const pieces: Uint8Array<ArrayBuffer>[] = [];
-    for (const { kind, stream, reader, segments } of parts) {
-      const wanted = Math.min(CHUNK_BYTES, stream.end - reader.offset);
-      if (wanted === 0) continue;
-      const frame = new Uint8Array(FRAME_HEADER_BYTES + wanted);
-      const count = segments.read(reader.offset, frame.subarray(FRAME_HEADER_BYTES));
-      if (count <= 0) throw new Error(`Cannot read output at ${reader.offset}: the journal ends before ${stream.end}`);
-      writeFrameHeader(frame, kind, count);
-      reader.offset += count;
-      pieces.push(frame.subarray(0, FRAME_HEADER_BYTES + count));
+    for (const part of parts) {
+      if (part.reader.offset !== part.stream.end) pieces.push(readFrame(part, part.kind, CHUNK_BYTES));
     }
     if (pieces.length > 0) onProgress();
     const last = isOver() && waitingBytes() === 0;
