@@ -1,6 +1,7 @@
 import type { Clock } from "#core/clock.ts";
 import type { Frame } from "#core/frames.ts";
 import { createAlarm, LATE } from "./alarm.ts";
+import { closeOnce } from "./close-once.ts";
 import { createSseEncoder, KEEPALIVE } from "./sse.ts";
 
 export interface EventStreamOptions {
@@ -37,13 +38,7 @@ export function createEventStream(
   let dataAtMs = clock.now();
   let frameAtMs = dataAtMs;
 
-  let isOver = false;
-  const onClose = (error?: Error): void => {
-    if (isOver) return;
-    isOver = true;
-    alarm.stop();
-    options.onClose(error);
-  };
+  const onClose = closeOnce(alarm, (error) => options.onClose(error));
 
   async function next(): Promise<IteratorResult<Frame, void> | typeof LATE> {
     pending ??= frames.next();

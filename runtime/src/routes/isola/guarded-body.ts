@@ -1,5 +1,6 @@
 import type { Clock } from "#core/clock.ts";
 import { createAlarm, LATE } from "./alarm.ts";
+import { closeOnce } from "./close-once.ts";
 
 export interface GuardOptions {
   readonly clock: Clock;
@@ -20,14 +21,8 @@ export function guardBody(body: ReadableStream<Uint8Array>, options: GuardOption
   const reader = body.getReader();
   const alarm = createAlarm(clock);
   let seenBytes = 0;
-  let isOver = false;
 
-  const onClose = (error?: Error): void => {
-    if (isOver) return;
-    isOver = true;
-    alarm.stop();
-    options.onClose(error);
-  };
+  const onClose = closeOnce(alarm, (error) => options.onClose(error));
   const next = async (): ReturnType<typeof reader.read> => {
     if (stallMs === undefined) return reader.read();
     const result = await alarm.within(reader.read(), clock.now() + stallMs);

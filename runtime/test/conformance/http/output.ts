@@ -3,9 +3,7 @@ import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { Problem } from "#api/problem.ts";
 import { decodeFrames, type Frame } from "#core/frames.ts";
 import type { HttpClient } from "../http-client.ts";
-
-/** A stalled reader may let at most this much pile up, in the memory of the gateway and both ends' sockets together. */
-const MAX_PILED_UP_BYTES = 48 << 20;
+import { expectNoPileUp } from "../no-pile-up.ts";
 
 export function outputCases(client: () => HttpClient): void {
   const finished = async (args: string[]): Promise<string> => {
@@ -101,18 +99,7 @@ export function outputCases(client: () => HttpClient): void {
       await new Promise((resolve) => stalled.once("readable", resolve));
       const headers = { Accept: FRAME_MEDIA_TYPE };
       const reader = (await client().send(`${command}/stdout`, { headers })).body!.getReader();
-      // The writer goes as far as the slowest reader lets it, so a second reader sees how far that is.
-      let bytes = 0;
-      for (;;) {
-        const result = await Promise.race([
-          reader.read(),
-          new Promise<undefined>((resolve) => setTimeout(resolve, 1500)),
-        ]);
-        if (result === undefined) break;
-        bytes += result.value?.length ?? 0;
-        expect(bytes).toBeLessThan(MAX_PILED_UP_BYTES);
-      }
-      expect(bytes).toBeGreaterThan(0);
+      await expectNoPileUp(reader);
       await reader.cancel();
       stalled.destroy();
       await client().send(command, { method: "DELETE" });

@@ -3,7 +3,8 @@ import type { Clock } from "#core/clock.ts";
 import { encodeEndFrame, encodeFrameHeader, encodeLostFrame, IDLE_FRAME } from "#core/frames.ts";
 import type { Journal } from "./journal.ts";
 
-const PAYLOAD_BYTES = 65_536;
+/** Most bytes of a frame. */
+export const PAYLOAD_BYTES = 65_536;
 
 export interface FrameStreamOptions {
   readonly offset: number;
@@ -25,13 +26,7 @@ export function frameStream(
   };
   return new ReadableStream(
     {
-      start(controller) {
-        const onCut = (): void => {
-          leave();
-          controller.error(cut.reason);
-        };
-        cut.addEventListener("abort", onCut, { once: true, signal: life.signal });
-      },
+      start: (controller) => breakOn(cut, controller, { leave, life: life.signal }),
       async pull(controller) {
         const bytes = reader.take(PAYLOAD_BYTES) ?? (await nextBytes());
         if (cut.aborted) return;
@@ -64,6 +59,19 @@ export function frameStream(
       turn.abort();
     }
   }
+}
+
+/** Breaks a stream with the signal's reason, as a cut connection does, for as long as `life` goes on. */
+export function breakOn(
+  cut: AbortSignal,
+  controller: ReadableStreamDefaultController,
+  { leave, life }: { readonly leave: () => void; readonly life: AbortSignal },
+): void {
+  const onCut = (): void => {
+    leave();
+    controller.error(cut.reason);
+  };
+  cut.addEventListener("abort", onCut, { once: true, signal: life });
 }
 
 /** A frame with its payload. */

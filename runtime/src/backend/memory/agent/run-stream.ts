@@ -4,9 +4,7 @@ import type { Clock } from "#core/clock.ts";
 import { encodeLostFrame, IDLE_FRAME } from "#core/frames.ts";
 import { encodeExitedFrame } from "#core/run-frames.ts";
 import type { CommandRun } from "./command-run.ts";
-import { payloadFrame } from "./frame-stream.ts";
-
-const PAYLOAD_BYTES = 65_536;
+import { breakOn, PAYLOAD_BYTES, payloadFrame } from "./frame-stream.ts";
 
 export interface RunStreamOptions {
   readonly clock: Clock;
@@ -63,13 +61,7 @@ export function runStream(
 
   return new ReadableStream(
     {
-      start(controller) {
-        const onCut = (): void => {
-          leave();
-          controller.error(cut.reason);
-        };
-        cut.addEventListener("abort", onCut, { once: true, signal: life.signal });
-      },
+      start: (controller) => breakOn(cut, controller, { leave, life: life.signal }),
       async pull(controller) {
         for (let isNews = true; ; isNews = await changed()) {
           if (cut.aborted) return;
