@@ -85,9 +85,7 @@ export function createBootMaker(deps: BootMakerDeps) {
   /** Adds waiting containers to a boot that has none. */
   async function hold(boot: Boot, held: readonly HeldContainer[], call: Call): Promise<Boot> {
     return orRemoved(boot.id, call, async () => {
-      const before = await files.readNote(boot.id);
-      if (before === undefined) throw new Error(`The note of boot ${boot.id} is gone`);
-      const note = { ...before, held, waiting: false };
+      const note = { ...(await noteOf(boot.id)), held, waiting: false };
       for (const { digest } of held) deps.holdImage(digest, boot.id);
       await files.writeNote(note);
       const where = runscCall(boot.id, call.signal);
@@ -137,9 +135,13 @@ export function createBootMaker(deps: BootMakerDeps) {
 
   /** Notes that all of the boot is made and nobody has it: the next process may take it up. */
   async function markWaiting({ id }: Boot): Promise<void> {
+    await files.writeNote({ ...(await noteOf(id)), waiting: true });
+  }
+
+  async function noteOf(id: string): Promise<BootNote> {
     const note = await files.readNote(id);
     if (note === undefined) throw new Error(`The note of boot ${id} is gone`);
-    await files.writeNote({ ...note, waiting: true });
+    return note;
   }
 
   function rootSpec({ id, shape, link }: BootNote): OciSpec {
@@ -184,7 +186,7 @@ export function createBootMaker(deps: BootMakerDeps) {
     deps.onRemoved(id);
   }
 
-  return { make, hold, markWaiting, remove, agentAnswers, runscCall };
+  return { make, hold, markWaiting, remove, agentAnswers };
 }
 
 async function probe(fetchAgent: AgentFetch, signal: AbortSignal): Promise<boolean> {

@@ -120,8 +120,13 @@ async function ownGroup(): Promise<string | undefined> {
   const path = /^\d+:freezer:(\/.*)$/m.exec(groups)?.[1];
   if (path === undefined) return undefined;
   const dir = join(ROOT, "freezer", path);
+  return (await membersOf(dir)).includes(process.pid) ? dir : undefined;
+}
+
+/** Processes of a group; none when it is gone. */
+async function membersOf(dir: string): Promise<number[]> {
   const members = await readFile(join(dir, "cgroup.procs"), "utf8").catch(() => "");
-  return members.split("\n").includes(String(process.pid)) ? dir : undefined;
+  return members.split("\n").flatMap((line) => (line === "" ? [] : [Number(line)]));
 }
 
 /** Kills what is still in the group, as a call that was cut may have left it there, and removes the group. */
@@ -132,8 +137,7 @@ async function removeGroup(dir: string): Promise<void> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EBUSY" || attempt === REMOVE_ATTEMPTS) throw error;
     }
-    const members = await readFile(join(dir, "cgroup.procs"), "utf8").catch(() => "");
-    for (const pid of members.split("\n").filter((line) => line !== "")) killIfThere(Number(pid));
+    for (const pid of await membersOf(dir)) killIfThere(pid);
     await sleep(REMOVE_PAUSE_MS);
   }
 }
