@@ -2,7 +2,7 @@
  * The law of the house as rules: see ARCHITECTURE.md. `test/architecture.test.ts` feeds each rule
  * a failing sample.
  */
-const PROGRAMS = ["runtime", "operator", "sidecar", "mounter", "cli"];
+const PROGRAMS = ["runtime", "operator", "sidecar", "mounter", "cli", "infra/installer"];
 const program = `(${PROGRAMS.join("|")})`;
 /** Tests and benchmarks may look everywhere. */
 const TESTS = String.raw`(^|/)(test|bench)/|\.test\.ts$`;

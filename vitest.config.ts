@@ -3,7 +3,8 @@ import { defineConfig } from "vitest/config";
 /** Which files belong to which suite of `atoll test`; each test file belongs to exactly one. */
 export const PROJECTS = {
   unit: [
-    "{api,core,sidecar}/src/**/*.test.ts",
+    "{api,core,sidecar,operator,testbed}/src/**/*.test.ts",
+    "infra/**/*.test.ts",
     "{cli,runtime}/src/*.test.ts",
     "cli/src/!(setup)/**/*.test.ts",
     "cli/src/setup/*.test.ts",

@@ -2,7 +2,19 @@ import { cruise, type ICruiseOptions, type ICruiseResult } from "dependency-crui
 import config from "../.dependency-cruiser.mjs";
 
 /** The folders that the rules cover. */
-export const FOLDERS = ["api", "core", "runtime", "sidecar", "sdk", "cli", "bench", "test"] as const;
+export const FOLDERS = [
+  "api",
+  "core",
+  "runtime",
+  "sidecar",
+  "sdk",
+  "cli",
+  "operator",
+  "infra",
+  "testbed",
+  "bench",
+  "test",
+] as const;
 
 export interface Violation {
   readonly rule: string;
