@@ -3,6 +3,8 @@
  * socket (one machine) or TCP (Kubernetes). Each request carries a bearer token
  * (`core/agent-token.ts`). Errors are problem documents. Everything an agent sends is
  * hostile input to the gateway: it parses with the schemas of `agent.ts` and bounds sizes.
+ * Over TCP each request also carries a nonce in AGENT_NONCE_HEADER, and each answer to a request
+ * with a good token its proof in AGENT_PROOF_HEADER (`core/agent-proof.ts`).
  *
  *   GET    /v1/health                                     AgentHealth
  *   POST   /v1/commands?container=                        AgentCreateCommand -> 202 AgentCommand, or its run (`agent-run.ts`)
@@ -15,6 +17,12 @@
  *   PUT    /v1/files?path=&container=                     204, atomic: temporary name, then rename
  */
 export const AGENT_PATHS = { health: "/v1/health", commands: "/v1/commands", files: "/v1/files" } as const;
+
+/** TCP port of the agent in a pod. Source: the cluster contract. */
+export const AGENT_PORT = 10_032;
+
+export const AGENT_NONCE_HEADER = "x-atoll-nonce";
+export const AGENT_PROOF_HEADER = "x-atoll-proof";
 
 /** Size in bytes of the file that follows. The body itself is chunked, so a cut one is an error, never a short file. */
 export const FILE_SIZE_HEADER = "x-atoll-size";

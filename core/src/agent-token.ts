@@ -1,3 +1,5 @@
+import { fromBase64Url, toBase64Url } from "./base64url.ts";
+
 /**
  * Tokens by which a gateway proves itself to an agent: Ed25519 over the agent's id and a
  * deadline. The agent holds the public key only, so nothing inside a sandbox can make one,
@@ -80,15 +82,4 @@ function parseClaims(payload: string): AgentTokenClaims | undefined {
   } catch {
     return undefined;
   }
-}
-
-function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
-}
-
-function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
 }

@@ -1,5 +1,13 @@
 import type { AgentCreateCommand, AgentHealth } from "#api/agent.ts";
-import { AGENT_MAX_WAIT_MS, AGENT_PATHS, FILE_SIZE_HEADER, FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
+import {
+  AGENT_MAX_WAIT_MS,
+  AGENT_NONCE_HEADER,
+  AGENT_PATHS,
+  AGENT_PROOF_HEADER,
+  FILE_SIZE_HEADER,
+  FRAME_MEDIA_TYPE,
+} from "#api/agent-protocol.ts";
+import { isNonce } from "#core/agent-proof.ts";
 import type { Log } from "#core/log.ts";
 import { asProblemError, ProblemError } from "#core/problem-error.ts";
 import { readCount, readJson } from "./domain/body.ts";
@@ -16,6 +24,8 @@ export interface AgentAppDeps {
   readonly containers: Containers;
   /** Throws `unauthorized`. */
   readonly admit: (request: Request) => Promise<void>;
+  /** Proof for the nonce of a request; absent where an agent need not prove itself. */
+  readonly prove?: ((nonce: string) => Promise<string>) | undefined;
   /** SHA-256 in hex. */
   readonly digestOf: (text: string) => string;
   readonly log: Log;
@@ -39,23 +49,38 @@ interface Route {
 export function createAgentApp(deps: AgentAppDeps): (request: Request) => Promise<Response> {
   const routes = [...commandRoutes(deps), ...fileRoutes(deps), healthRoute(deps)];
   return async (request) => {
-    const url = new URL(request.url);
     try {
       await deps.admit(request);
-      return await dispatch(routes, request, url);
     } catch (error) {
-      const problem = asProblemError(error);
-      if (problem.status >= 500)
-        deps.log.error("request failed", { method: request.method, path: url.pathname, error });
-      return Response.json(problem.toProblem(), {
-        status: problem.status,
-        headers: { "content-type": "application/problem+json" },
-      });
+      return problemResponse(error, request, deps.log);
     }
+    // Only for who has a good token: nobody in the sandbox gets a proof to pass on. Made while the request is worked on.
+    const proof = proofFor(request, deps.prove);
+    const response = await dispatch(routes, request).catch((error: unknown) =>
+      problemResponse(error, request, deps.log),
+    );
+    if (proof !== undefined) response.headers.set(AGENT_PROOF_HEADER, await proof);
+    return response;
   };
 }
 
-function dispatch(routes: readonly Route[], request: Request, url: URL): Response | Promise<Response> {
+function proofFor(request: Request, prove: AgentAppDeps["prove"]): Promise<string> | undefined {
+  const nonce = request.headers.get(AGENT_NONCE_HEADER);
+  return nonce !== null && isNonce(nonce) ? prove?.(nonce) : undefined;
+}
+
+function problemResponse(error: unknown, request: Request, log: Log): Response {
+  const problem = asProblemError(error);
+  const { pathname } = new URL(request.url);
+  if (problem.status >= 500) log.error("request failed", { method: request.method, path: pathname, error });
+  return Response.json(problem.toProblem(), {
+    status: problem.status,
+    headers: { "content-type": "application/problem+json" },
+  });
+}
+
+async function dispatch(routes: readonly Route[], request: Request): Promise<Response> {
+  const url = new URL(request.url);
   let known = false;
   for (const route of routes) {
     const match = route.pattern.exec(url.pathname);

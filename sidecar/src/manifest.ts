@@ -12,6 +12,11 @@ export const AgentEnvironment = z.object({
   ATOLL_AGENT_ID: z.string().min(1).max(253),
   /** Raw Ed25519 public key, base64url, of the gateway whose tokens are accepted. */
   ATOLL_GATEWAY_PUBLIC_KEY: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  /** Base64url, what the agent proves itself with (`core/agent-proof.ts`); absent = it proves nothing. */
+  ATOLL_AGENT_KEY: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/)
+    .optional(),
   /** `unix:/path` or `host:port`. */
   ATOLL_AGENT_LISTEN: z.union([z.string().regex(/^unix:\/.+$/), z.string().regex(/^[^:/]+:\d{1,5}$/)]),
   /** Where output is kept: on the agent's own disk, outside every container's root. */

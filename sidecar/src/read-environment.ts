@@ -1,3 +1,4 @@
+import { isAgentKey } from "#core/agent-proof.ts";
 import type { AgentEnvironment } from "./manifest.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -10,6 +11,7 @@ const LEVELS: readonly AgentEnvironment["ATOLL_LOG_LEVEL"][] = ["debug", "info",
 const READERS: { readonly [K in keyof AgentEnvironment]: Reader<AgentEnvironment[K]> } = {
   ATOLL_AGENT_ID: text(/^[^]{1,253}$/, "1 to 253 characters"),
   ATOLL_GATEWAY_PUBLIC_KEY: text(/^[A-Za-z0-9_-]{43}$/, "32 bytes as base64url"),
+  ATOLL_AGENT_KEY: (key) => (key === undefined || isAgentKey(key) ? key : refuse("32 bytes as base64url")),
   ATOLL_AGENT_LISTEN: text(/^(unix:\/.+|[^:/]+:\d{1,5})$/, '"unix:/path" or "host:port"'),
   ATOLL_JOURNAL_DIR: text(/^\//, "an absolute path", "/var/lib/atoll/journal"),
   ATOLL_JOURNAL_BUDGET_BYTES: count(1024 * MIB, MIB, Number.MAX_SAFE_INTEGER),

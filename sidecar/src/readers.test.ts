@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { AgentCreateCommand } from "#api/agent.ts";
+import { toBase64Url } from "#core/base64url.ts";
 import { CommandId, ContainerName } from "#api/scalars.ts";
 import { parseRecord } from "./domain/command-log.ts";
 import { isCommandId, isContainerName } from "./domain/names.ts";
@@ -102,6 +103,10 @@ const record = fc.oneof(
 const variable: Record<keyof AgentEnvironment, fc.Arbitrary<string>> = {
   ATOLL_AGENT_ID: fc.string({ minLength: 1, maxLength: 260 }),
   ATOLL_GATEWAY_PUBLIC_KEY: fc.stringMatching(/^[A-Za-z0-9_-]{42,44}$/),
+  ATOLL_AGENT_KEY: fc.oneof(
+    { weight: 9, arbitrary: fc.uint8Array({ minLength: 32, maxLength: 32 }).map(toBase64Url) },
+    { weight: 1, arbitrary: fc.stringMatching(/^[A-Za-z0-9_-]{42,44}$/) },
+  ),
   ATOLL_AGENT_LISTEN: fc.oneof(
     fc.string().map((path) => `unix:/${path}`),
     fc.tuple(fc.domain(), fc.integer({ min: 0, max: 200_000 })).map(([host, port]) => `${host}:${port}`),

@@ -1,4 +1,5 @@
 import { chmodSync, rmSync, writeSync } from "node:fs";
+import { proveAgent } from "#core/agent-proof.ts";
 import { systemClock } from "#core/clock.ts";
 import { cryptoIds } from "#core/ids.ts";
 import { createLog } from "#core/log.ts";
@@ -59,11 +60,13 @@ const commands = new CommandHost({
   maxCommands: environment.ATOLL_MAX_COMMANDS,
 });
 const uploads = createUploadLog(`${environment.ATOLL_JOURNAL_DIR}/uploads.log`, cryptoIds);
+const agentKey = environment.ATOLL_AGENT_KEY;
 const app = createAgentApp({
   commands,
   files: createFileHost({ native, containers, clock, uploads }),
   containers,
   admit,
+  prove: agentKey === undefined ? undefined : (nonce) => proveAgent(agentKey, nonce),
   digestOf,
   log,
   version: VERSION,
