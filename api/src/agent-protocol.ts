@@ -18,9 +18,6 @@
  */
 export const AGENT_PATHS = { health: "/v1/health", commands: "/v1/commands", files: "/v1/files" } as const;
 
-/** TCP port of the agent in a pod. Source: the cluster contract. */
-export const AGENT_PORT = 10_032;
-
 export const AGENT_NONCE_HEADER = "x-atoll-nonce";
 export const AGENT_PROOF_HEADER = "x-atoll-proof";
 
