@@ -1,0 +1,166 @@
+import * as z from "zod";
+import { ContainerName, PositiveSeconds, SnapshotName } from "../scalars.ts";
+import { celRules, immutable } from "./cel.ts";
+import { Condition, type ObjectMeta } from "./object.ts";
+
+const StringMap = z.record(z.string(), z.string());
+
+/** A container of the template: any member of a Kubernetes container may stand beside these. */
+const TemplateContainer = z.looseObject({
+  name: ContainerName.meta(
+    celRules({
+      rule: "self != 'sandbox-sidecar'",
+      message: "the name sandbox-sidecar belongs to the sandbox's agent: choose another",
+    }),
+  ),
+  image: z.string().min(1).max(4096),
+});
+
+/** A Kubernetes pod template; the API server keeps every member and checks only what is named here. */
+export const PodTemplate = z.looseObject({
+  metadata: z
+    .looseObject({ labels: StringMap.exactOptional(), annotations: StringMap.exactOptional() })
+    .exactOptional(),
+  spec: z.looseObject({
+    containers: z
+      .array(TemplateContainer)
+      .min(1)
+      .max(16)
+      .readonly()
+      .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }),
+  }),
+});
+
+const EgressRange = z
+  .string()
+  .max(43)
+  .meta(
+    celRules({
+      rule: "isCIDR(self)",
+      messageExpression: `'cannot read the address range "' + self + '": write it as 203.0.113.0/24 or 2001:db8::/32'`,
+    }),
+  );
+
+const Nameserver = z
+  .string()
+  .max(45)
+  .meta(
+    celRules({
+      rule: "isIP(self)",
+      messageExpression: `'cannot read the nameserver "' + self + '": write an IPv4 or IPv6 address'`,
+    }),
+  );
+
+/** What a sandbox may reach; absent means nothing. */
+export const SandboxNetwork = z
+  .object({
+    allowInternetEgress: z.boolean().exactOptional(),
+    allowClusterDNS: z.boolean().exactOptional(),
+    allowIPv6Egress: z.boolean().exactOptional(),
+    allowedEgressCIDRs: z
+      .array(EgressRange)
+      .max(16)
+      .readonly()
+      .meta({ "x-kubernetes-list-type": "atomic" })
+      .exactOptional(),
+    nameservers: z.array(Nameserver).max(3).readonly().meta({ "x-kubernetes-list-type": "atomic" }).exactOptional(),
+    egressRateLimitBytesPerSecond: z.int().min(1).max(1_000_000_000_000).exactOptional(),
+  })
+  .meta(
+    celRules(
+      {
+        rule: "(has(self.allowIPv6Egress) && self.allowIPv6Egress) || !has(self.allowedEgressCIDRs) || self.allowedEgressCIDRs.all(range, !isCIDR(range) || cidr(range).ip().family() == 4)",
+        message: "IPv6 ranges in allowedEgressCIDRs need allowIPv6Egress: true",
+      },
+      {
+        rule: "(has(self.allowIPv6Egress) && self.allowIPv6Egress) || !has(self.nameservers) || self.nameservers.all(server, !isIP(server) || ip(server).family() == 4)",
+        message: "IPv6 nameservers need allowIPv6Egress: true",
+      },
+    ),
+  );
+
+/** What happens when the sandbox goes. */
+export const SandboxTerminationPolicy = z
+  .object({
+    type: z.enum(["Delete", "SnapshotRootfs"]).default("Delete"),
+    snapshotRootfs: z
+      .object({ snapshotName: SnapshotName.exactOptional(), timeoutSeconds: PositiveSeconds.default(300) })
+      .exactOptional(),
+  })
+  .meta(
+    celRules({
+      rule: "(self.type == 'SnapshotRootfs') == has(self.snapshotRootfs)",
+      message: "snapshotRootfs must be present when type is SnapshotRootfs and absent otherwise",
+    }),
+  );
+
+const SnapshotSource = z.object({ snapshotName: SnapshotName, containerName: ContainerName.exactOptional() });
+
+/** `spec` of a Sandbox object: the user's, never written back. */
+export const SandboxSpecResource = z
+  .object({
+    podTemplate: PodTemplate,
+    /** Lifetime from the moment the pod has started; absent = no limit. */
+    timeoutSeconds: PositiveSeconds.exactOptional(),
+    /** Longest time from the pod's creation to readiness. */
+    startupTimeoutSeconds: PositiveSeconds.default(90),
+    network: SandboxNetwork.exactOptional(),
+    terminationPolicy: SandboxTerminationPolicy.exactOptional(),
+    /** Which container starts from which snapshot. */
+    rootfsSnapshotSources: z
+      .array(SnapshotSource)
+      .max(16)
+      .readonly()
+      .meta({
+        "x-kubernetes-list-type": "atomic",
+        ...celRules({
+          rule: "self.size() < 2 || self.all(source, has(source.containerName) && self.exists_one(other, has(other.containerName) && other.containerName == source.containerName))",
+          message: "with more than one snapshot source each needs a containerName of its own",
+        }),
+      })
+      .exactOptional(),
+  })
+  .meta(
+    celRules(
+      immutable("network"),
+      immutable("rootfsSnapshotSources"),
+      immutable("terminationPolicy"),
+      immutable("timeoutSeconds"),
+    ),
+  );
+
+/** Types of the conditions of a Sandbox. `Succeeded` is absent until the sandbox has ended, and then never changes. */
+export const SANDBOX_CONDITIONS = ["Ready", "Succeeded", "PodReady", "NetworkConfigured", "RootfsSnapshot"] as const;
+
+/** `status` of a Sandbox object: the operator's. */
+export const SandboxStatusResource = z.object({
+  conditions: z
+    .array(Condition)
+    .max(16)
+    .readonly()
+    .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] })
+    .exactOptional(),
+  /** RFC 3339: when the lifetime ends. */
+  timeoutAt: z.string().meta({ format: "date-time" }).exactOptional(),
+  /** RFC 3339: when the termination policy is given up. */
+  terminationDeadlineAt: z.string().meta({ format: "date-time" }).exactOptional(),
+  podIP: z.string().max(45).exactOptional(),
+  /** The agent's version, which stays when the operator's changes. */
+  sidecarVersion: z.string().max(256).exactOptional(),
+});
+
+export type PodTemplate = z.infer<typeof PodTemplate>;
+export type SandboxNetwork = z.infer<typeof SandboxNetwork>;
+export type SandboxTerminationPolicy = z.infer<typeof SandboxTerminationPolicy>;
+export type SandboxSpecResource = z.infer<typeof SandboxSpecResource>;
+export type SandboxStatusResource = z.infer<typeof SandboxStatusResource>;
+export type SandboxConditionType = (typeof SANDBOX_CONDITIONS)[number];
+
+/** A Sandbox object. */
+export interface SandboxResource {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata: ObjectMeta;
+  readonly spec: SandboxSpecResource;
+  readonly status?: SandboxStatusResource;
+}

@@ -1,0 +1,97 @@
+export { SANDBOX_GROUP, SANDBOX_VERSION } from "#api/crd/group.ts";
+export { MAX_SANDBOX_NAME } from "#api/name-patterns.ts";
+
+/** Holds a sandbox object until its pod is really gone. */
+export const SANDBOX_FINALIZER = "sandbox.isola.run/cleanup";
+
+/** Where the platform itself and where sandboxes live, unless configured otherwise. */
+export const SYSTEM_NAMESPACE = "atoll-system";
+export const SANDBOX_NAMESPACE = "isola-sandboxes";
+
+/** The agent's container, the first of every sandbox pod, and where it listens (TCP). */
+export const AGENT_CONTAINER = "sandbox-sidecar";
+export const AGENT_PORT = 10_032;
+
+/** Default runtime class of sandboxes, and the containerd handler behind it. */
+export const RUNTIME_CLASS = "gvisor";
+export const RUNTIME_HANDLER = "runsc";
+/** `true` on nodes where the runtime class works. */
+export const GVISOR_NODE_LABEL = "atoll.run/gvisor";
+
+/** Service accounts, Deployments and Services of the platform bear these names. */
+export const OPERATOR_NAME = "atoll-operator";
+export const GATEWAY_NAME = "atoll-gateway";
+
+/** Keys of the two-sided proof between gateway and agents: a Secret in the system namespace. */
+export const AGENT_KEYS_SECRET = "atoll-agent-keys";
+
+/** Labels of Kubernetes' recommended set that the platform uses. */
+export const LABEL = {
+  name: "app.kubernetes.io/name",
+  instance: "app.kubernetes.io/instance",
+  component: "app.kubernetes.io/component",
+  partOf: "app.kubernetes.io/part-of",
+  managedBy: "app.kubernetes.io/managed-by",
+  /** `true` on each sandbox pod. */
+  sandbox: "isola.run/sandbox",
+  /** Static network policies select by these; the value is `true`. */
+  ipv4Internet: "isola.run/allow-ipv4-internet-egress",
+  ipv6Internet: "isola.run/allow-ipv6-internet-egress",
+  clusterDns: "isola.run/allow-cluster-dns",
+} as const;
+
+/** Value of `LABEL.name` and `LABEL.managedBy` on everything that belongs to one sandbox. */
+export const SANDBOX_APP = "isola-sandbox";
+export const SANDBOX_MANAGER = "isola-operator";
+
+/** Labels prefixed so are the operator's alone. */
+export const OWN_LABEL_PREFIX = "isola.run/";
+
+/** Label and annotation that keep the cluster's autoscaler from evicting a sandbox; the value is `false`. */
+export const SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+
+export const ANNOTATION = {
+  /** Version of the agent's image, mirrored in the sandbox's status. */
+  sidecarVersion: "isola.run/sidecar-version",
+  /** Digest of the request that made a sandbox: a repeated create must match. */
+  requestDigest: "atoll.run/request-digest",
+  /** On a sandbox whose client has not had its answer yet; removed by the confirming write. */
+  provisional: "atoll.run/provisional",
+} as const;
+
+/** Annotations prefixed so are settings of the sandbox's kernel: the operator's alone. */
+export const GVISOR_ANNOTATION_PREFIX = "dev.gvisor.";
+/** The annotations with which the operator sets up that kernel. */
+export const GVISOR_ANNOTATION = {
+  overlay: "dev.gvisor.flag.overlay2",
+  qdisc: "dev.gvisor.flag.qdisc",
+  qdiscRate: "dev.gvisor.flag.qdisc-tbf-rate",
+  qdiscBurst: "dev.gvisor.flag.qdisc-tbf-burst",
+  /** Prefix of the name of a container: a host path of the archive it starts from. */
+  rootfsTar: "dev.gvisor.tar.rootfs.upper.",
+} as const;
+
+/** Static network policies of each sandbox namespace. */
+export const STATIC_POLICY = {
+  defaultDeny: "atoll-sandbox-default-deny",
+  gatewayIngress: "atoll-allow-api-gateway-ingress",
+  ipv4Internet: "atoll-sandbox-allow-ipv4-internet-egress",
+  ipv6Internet: "atoll-sandbox-allow-ipv6-internet-egress",
+  clusterDns: "atoll-sandbox-allow-cluster-dns",
+} as const;
+
+/** Labels by which policies know the gateway's pods: the installation puts them there. */
+export const GATEWAY_POD_LABELS: Readonly<Record<string, string>> = {
+  [LABEL.name]: GATEWAY_NAME,
+  [LABEL.partOf]: "atoll",
+};
+
+/** Name of a sandbox's pod. */
+export function podName(sandbox: string): string {
+  return `${sandbox}-pod`;
+}
+
+/** Name of the network policy that a sandbox has for itself. */
+export function customPolicyName(sandbox: string): string {
+  return `${sandbox}-custom-netpol`;
+}
