@@ -59,6 +59,15 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
 }
 
+/** What a removal found and left. */
+export type Removal<T> =
+  /** There was no such object. */
+  | { readonly kind: "absent" }
+  /** It is gone; `uid` where the API server said which it was. */
+  | { readonly kind: "removed"; readonly uid?: string }
+  /** It stays, with a deletion timestamp, until its finalizers or its processes are gone. */
+  | { readonly kind: "going"; readonly object: T };
+
 export interface RemoveOptions {
   /** Removes this very object only: another of its name is a conflict. */
   readonly uid?: string;
@@ -93,13 +102,13 @@ export interface KubeClient {
     call: KubeCall,
     options?: WriteOptions,
   ): Promise<T>;
-  /** Resolves to false when there was no such object. */
+  /** Idempotent: an object that is not there is no error. */
   remove<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
     call: KubeCall,
     options?: RemoveOptions,
-  ): Promise<boolean>;
+  ): Promise<Removal<T>>;
   /**
    * Changes after `resourceVersion`, with bookmarks. Ends when the server ends it; throws `KubeError`
    * with status 410 when the version is too old. A stream that is cut in the middle of an event throws.
@@ -111,6 +120,7 @@ export interface KubeClient {
 
 /**
  * How requests reach the API server: a fetch that knows its address, certificates and credentials.
- * `path` begins with a slash; the transport adds what authenticates.
+ * `path` begins with a slash; the transport adds what authenticates. It rejects with `UnsentError`
+ * (`kube-error.ts`) when it knows that no byte of the request left.
  */
 export type KubeFetch = (path: string, init: RequestInit) => Promise<Response>;
