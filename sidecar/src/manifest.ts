@@ -66,6 +66,18 @@ export const SIBLING_MARKS: readonly string[] = [
   "CAP_WAKE_ALARM",
 ];
 
+/** Three of the six marks, another three for each of twenty containers: none of the sets holds another. */
+export function siblingMarks(index: number): readonly string[] {
+  const sets = SIBLING_MARKS.flatMap((first, i) =>
+    SIBLING_MARKS.slice(i + 1).flatMap((second, j) =>
+      SIBLING_MARKS.slice(i + j + 2).map((third) => [first, second, third]),
+    ),
+  );
+  const marks = sets[index];
+  if (marks === undefined) throw new RangeError(`Cannot mark container ${index}: there are marks for ${sets.length}`);
+  return marks;
+}
+
 /** What container engines give by default. A container may have fewer, never others: its commands get theirs from the agent. */
 export const CONTAINER_CAPABILITIES: readonly string[] = [
   "CAP_AUDIT_WRITE",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { agentSpec, resourcesOf, siblingMarks, userSpec, type BootPaths, type ContainerPlan } from "./oci.ts";
+import { agentSpec, resourcesOf, userSpec, type BootPaths, type ContainerPlan } from "./oci.ts";
 
 const paths: BootPaths = {
   netnsPath: "/run/netns/a-0",
@@ -17,16 +17,6 @@ const plan: ContainerPlan = {
   image: { erofsPath: "/i/x.erofs", emptyRootDir: "/i/empty" },
   storageBytes: 1024,
 };
-
-describe("siblingMarks()", () => {
-  it("gives sixteen containers sets of which none holds another", () => {
-    const sets = Array.from({ length: 16 }, (_, index) => siblingMarks(index));
-    const holders = sets.filter((one) =>
-      sets.some((other) => other !== one && other.every((mark) => one.includes(mark))),
-    );
-    expect(holders).toEqual([]);
-  });
-});
 
 describe("userSpec()", () => {
   const spec = userSpec(paths, { ...plan, rootId: "b-r", index: 0, holdFile: "/h/atoll-hold" });

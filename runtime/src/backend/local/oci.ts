@@ -1,4 +1,4 @@
-import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
+import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, siblingMarks } from "#sidecar/manifest.ts";
 import { HOLD_PATH } from "./hold.ts";
 
 /** The parts of an OCI runtime configuration that Atoll writes. Source: OCI runtime specification 1.2. */
@@ -137,18 +137,6 @@ export function userSpec(
     mounts: [...spec.mounts, cgroupMount("ro"), hold],
     linux: { ...spec.linux, namespaces: [...spec.linux.namespaces, { type: "cgroup" }] },
   };
-}
-
-/** Three of the six marks, another three for each of twenty containers: none of the sets holds another. */
-export function siblingMarks(index: number): readonly string[] {
-  const sets = SIBLING_MARKS.flatMap((first, i) =>
-    SIBLING_MARKS.slice(i + 1).flatMap((second, j) =>
-      SIBLING_MARKS.slice(i + j + 2).map((third) => [first, second, third]),
-    ),
-  );
-  const marks = sets[index];
-  if (marks === undefined) throw new RangeError(`Cannot mark container ${index}: there are marks for ${sets.length}`);
-  return marks;
 }
 
 /** Processor and memory limits in the kernel's terms. */
