@@ -46,9 +46,16 @@ interface Known {
   readonly limits: readonly ResourceLimit[];
 }
 
+interface MarkedProcess {
+  readonly name: string;
+  readonly pid: number;
+  readonly startTime: string;
+}
+
 /**
  * Finds containers by their main processes: no parent in the sandbox, and the mark in their
- * environment. Inside a container nobody can make a process without a parent.
+ * environment. Inside a container nobody can make a process without a parent. What a node's
+ * administrator executes in one has neither a parent, but comes later than its main process.
  */
 export interface ContainerFinder extends Containers {
   /** The container called `name`, or the only one. */
@@ -71,8 +78,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
   let isOneBecoming = false;
 
   function scan(): void {
-    const marked = findMarked();
-    for (const { name, pid, startTime } of marked) {
+    for (const { name, pid, startTime } of firstOfEachName(findMarked())) {
       const before = known.get(name);
       if (before?.pid === pid && before.startTime === startTime) continue;
       for (const fd of before === undefined ? [] : [before.rootFd, before.statusFd, before.groupFd])
@@ -119,7 +125,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
     return isAlive(status) ? status.parentPid : undefined;
   }
 
-  function findMarked(): { readonly name: string; readonly pid: number; readonly startTime: string }[] {
+  function findMarked(): MarkedProcess[] {
     const present = pids();
     isOneBecoming = false;
     const parents = new Map(present.map((pid) => [pid, children.has(pid) ? 1 : parentOf(pid)]));
@@ -128,7 +134,8 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
       if (parents.get(pid) !== 0) return [];
       const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
       const name = block && readVariable(block, CONTAINER_MARK);
-      isOneBecoming ||= name === undefined && pid !== process.ppid;
+      // Before its program, a process has no environment; one that has another is no container of ours: a pod's pause.
+      isOneBecoming ||= block === undefined || block.length === 0;
       const startTime = readPlace(pid)?.startTime;
       return name && startTime ? [{ name, pid, startTime }] : [];
     });
@@ -188,6 +195,12 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
       return alive().map(({ name, pid }) => ({ name, pid }));
     },
   };
+}
+
+/** Of several processes with one mark the one that started first. */
+function firstOfEachName(marked: readonly MarkedProcess[]): readonly MarkedProcess[] {
+  const oldestFirst = marked.toSorted((a, b) => Number(a.startTime) - Number(b.startTime) || a.pid - b.pid);
+  return [...Map.groupBy(oldestFirst, ({ name }) => name).values()].flatMap(([first]) => first ?? []);
 }
 
 /** Every process of the sandbox. */
