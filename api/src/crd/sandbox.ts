@@ -17,19 +17,21 @@ const TemplateContainer = z.looseObject({
 });
 
 /** A Kubernetes pod template; the API server keeps every member and checks only what is named here. */
-export const PodTemplate = z.looseObject({
-  metadata: z
-    .looseObject({ labels: StringMap.exactOptional(), annotations: StringMap.exactOptional() })
-    .exactOptional(),
-  spec: z.looseObject({
-    containers: z
-      .array(TemplateContainer)
-      .min(1)
-      .max(16)
-      .readonly()
-      .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }),
-  }),
-});
+export const PodTemplate = z
+  .looseObject({
+    metadata: z
+      .looseObject({ labels: StringMap.exactOptional(), annotations: StringMap.exactOptional() })
+      .exactOptional(),
+    spec: z.looseObject({
+      containers: z
+        .array(TemplateContainer)
+        .min(1)
+        .max(16)
+        .readonly()
+        .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }),
+    }),
+  })
+  .describe("A Kubernetes pod template. The operator adds the agent and settles what isolates the sandbox.");
 
 const EgressRange = z
   .string()
@@ -54,20 +56,40 @@ const Nameserver = z
 /** What a sandbox may reach; absent means nothing. */
 export const SandboxNetwork = z
   .object({
-    allowInternetEgress: z.boolean().exactOptional(),
-    allowClusterDNS: z.boolean().exactOptional(),
-    allowIPv6Egress: z.boolean().exactOptional(),
+    allowInternetEgress: z
+      .boolean()
+      .describe("Opens the internet, but no private, link-local or metadata address.")
+      .exactOptional(),
+    allowClusterDNS: z.boolean().describe("Opens the cluster's DNS, and resolves names by it.").exactOptional(),
+    allowIPv6Egress: z
+      .boolean()
+      .describe("Extends the other members to IPv6; opens nothing by itself.")
+      .exactOptional(),
     allowedEgressCIDRs: z
       .array(EgressRange)
       .max(16)
       .readonly()
-      .meta({ "x-kubernetes-list-type": "atomic" })
+      .meta({
+        description: "Address ranges to open, on every port; without effect beside allowInternetEgress.",
+        "x-kubernetes-list-type": "atomic",
+      })
       .exactOptional(),
-    nameservers: z.array(Nameserver).max(3).readonly().meta({ "x-kubernetes-list-type": "atomic" }).exactOptional(),
-    egressRateLimitBytesPerSecond: z.int().min(1).max(1_000_000_000_000).exactOptional(),
+    nameservers: z
+      .array(Nameserver)
+      .max(3)
+      .readonly()
+      .meta({ description: "Resolvers to use, opened on port 53.", "x-kubernetes-list-type": "atomic" })
+      .exactOptional(),
+    egressRateLimitBytesPerSecond: z
+      .int()
+      .min(1)
+      .max(1_000_000_000_000)
+      .describe("Most bytes a second that leave the sandbox; opens nothing by itself.")
+      .exactOptional(),
   })
-  .meta(
-    celRules(
+  .meta({
+    description: "What the sandbox may reach; absent means nothing.",
+    ...celRules(
       {
         rule: "(has(self.allowIPv6Egress) && self.allowIPv6Egress) || !has(self.allowedEgressCIDRs) || self.allowedEgressCIDRs.all(range, !isCIDR(range) || cidr(range).ip().family() == 4)",
         message: "IPv6 ranges in allowedEgressCIDRs need allowIPv6Egress: true",
@@ -77,7 +99,7 @@ export const SandboxNetwork = z
         message: "IPv6 nameservers need allowIPv6Egress: true",
       },
     ),
-  );
+  });
 
 /** What happens when the sandbox goes. */
 export const SandboxTerminationPolicy = z
@@ -87,31 +109,35 @@ export const SandboxTerminationPolicy = z
       .object({ snapshotName: SnapshotName.exactOptional(), timeoutSeconds: PositiveSeconds.default(300) })
       .exactOptional(),
   })
-  .meta(
-    celRules({
+  .meta({
+    description: "What happens when the sandbox goes.",
+    ...celRules({
       rule: "(self.type == 'SnapshotRootfs') == has(self.snapshotRootfs)",
       message: "snapshotRootfs must be present when type is SnapshotRootfs and absent otherwise",
     }),
-  );
+  });
 
-const SnapshotSource = z.object({ snapshotName: SnapshotName, containerName: ContainerName.exactOptional() });
+const SnapshotSource = z.object({
+  snapshotName: SnapshotName,
+  containerName: ContainerName.describe("Absent means the first container.").exactOptional(),
+});
 
 /** `spec` of a Sandbox object: the user's, never written back. */
 export const SandboxSpecResource = z
   .object({
     podTemplate: PodTemplate,
-    /** Lifetime from the moment the pod has started; absent = no limit. */
-    timeoutSeconds: PositiveSeconds.exactOptional(),
-    /** Longest time from the pod's creation to readiness. */
-    startupTimeoutSeconds: PositiveSeconds.default(90),
+    timeoutSeconds: PositiveSeconds.describe(
+      "Lifetime from the moment the pod has started; absent means no limit.",
+    ).exactOptional(),
+    startupTimeoutSeconds: PositiveSeconds.default(90).describe("Longest time from the pod's creation to readiness."),
     network: SandboxNetwork.exactOptional(),
     terminationPolicy: SandboxTerminationPolicy.exactOptional(),
-    /** Which container starts from which snapshot. */
     rootfsSnapshotSources: z
       .array(SnapshotSource)
       .max(16)
       .readonly()
       .meta({
+        description: "Which container starts from which snapshot.",
         "x-kubernetes-list-type": "atomic",
         ...celRules({
           rule: "self.size() < 2 || self.all(source, has(source.containerName) && self.exists_one(other, has(other.containerName) && other.containerName == source.containerName))",
@@ -140,13 +166,17 @@ export const SandboxStatusResource = z.object({
     .readonly()
     .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] })
     .exactOptional(),
-  /** RFC 3339: when the lifetime ends. */
-  timeoutAt: z.string().meta({ format: "date-time" }).exactOptional(),
-  /** RFC 3339: when the termination policy is given up. */
-  terminationDeadlineAt: z.string().meta({ format: "date-time" }).exactOptional(),
+  timeoutAt: z.string().meta({ format: "date-time", description: "When the lifetime ends." }).exactOptional(),
+  terminationDeadlineAt: z
+    .string()
+    .meta({ format: "date-time", description: "When the termination policy is given up." })
+    .exactOptional(),
   podIP: z.string().max(45).exactOptional(),
-  /** The agent's version, which stays when the operator's changes. */
-  sidecarVersion: z.string().max(256).exactOptional(),
+  sidecarVersion: z
+    .string()
+    .max(256)
+    .describe("The agent's version, which stays when the operator's changes.")
+    .exactOptional(),
 });
 
 export type PodTemplate = z.infer<typeof PodTemplate>;
