@@ -45,6 +45,15 @@ describe("decide", () => {
     expect(decide(running, 15_000)).toMatchObject({ phase: "Succeeded", reason: "Timeout", nextDeadlineMs: 3_615_000 });
   });
 
+  it("counts the lifetime from where it is told to, Running or not", () => {
+    const counted = { ...pending, lifetimeFromMs: 3000 };
+    expect(decide(counted, 12_999)).toEqual({ phase: "Pending", reason: "PodPending", nextDeadlineMs: 13_000 });
+    expect(decide(counted, 13_000)).toMatchObject({ phase: "Succeeded", reason: "Timeout" });
+    const running = { ...counted, ...up, startedAtMs: 5000 };
+    expect(decide(running, 12_999)).toEqual({ phase: "Running", reason: "PodRunning", nextDeadlineMs: 13_000 });
+    expect(decide({ ...pending, ...up, lifetimeFromMs: 3000 }, 6000).nextDeadlineMs).toBe(13_000);
+  });
+
   it("has no lifetime deadline without timeoutSeconds", () => {
     const { timeoutSeconds: _, ...unlimited } = spec;
     expect(decide({ ...pending, ...up, spec: unlimited, startedAtMs: 5000 }, 1e12)).toEqual({
@@ -125,6 +134,7 @@ const observedArb: fc.Arbitrary<Observed> = fc.record(
     agentReady: fc.boolean(),
     containers: containersArb,
     startedAtMs: fc.nat(50_000),
+    lifetimeFromMs: fc.nat(50_000),
     removeRequestedAtMs: fc.nat(50_000),
   },
   { requiredKeys: ["spec", "createdAtMs", "agentReady"] },

@@ -20,10 +20,12 @@ export interface Outcome {
 
 /** What a backend knows about a sandbox; times are milliseconds since the Unix epoch. */
 export interface Observed {
-  readonly spec: SandboxSpec;
+  readonly spec: Pick<SandboxSpec, "startupTimeoutSeconds" | "timeoutSeconds">;
   readonly createdAtMs: number;
   /** First moment of Running; the backend keeps it from then on. */
   readonly startedAtMs?: number;
+  /** Where the lifetime counts from when it is not the first moment of Running. */
+  readonly lifetimeFromMs?: number;
   readonly removeRequestedAtMs?: number;
   /** Kept by the backend from the first decision that ended the sandbox. */
   readonly ended?: Outcome;
@@ -55,7 +57,7 @@ export function decide(observed: Observed, nowMs: number, retentionMs: number = 
   if (outcome !== undefined) return ended(observed, outcome, { nowMs, retentionMs });
   if (observed.removeRequestedAtMs !== undefined) return { phase: "Terminating", reason: "Deleting", remove: true };
   if (observed.startedAtMs !== undefined || isUp(observed)) return running(observed, nowMs);
-  return { phase: "Pending", reason: "PodPending", nextDeadlineMs: startupDeadline(observed) };
+  return { phase: "Pending", reason: "PodPending", nextDeadlineMs: pendingDeadline(observed) };
 }
 
 /** The outcome to latch when a decision ended the sandbox, undefined while it lives. */
@@ -74,7 +76,7 @@ function ended(observed: Observed, outcome: Outcome, at: { nowMs: number; retent
 }
 
 function running(observed: Observed, nowMs: number): Decision {
-  const deadlineMs = lifetimeDeadline(observed, observed.startedAtMs ?? nowMs);
+  const deadlineMs = lifetimeDeadline(observed, observed.lifetimeFromMs ?? observed.startedAtMs ?? nowMs);
   return {
     phase: "Running",
     reason: "PodRunning",
@@ -87,13 +89,11 @@ function endOf(observed: Observed, nowMs: number): Outcome | undefined {
   if (observed.failure !== undefined) return { phase: "Failed", ...observed.failure, atMs: nowMs };
   const exits = endOfContainers(observed.containers ?? []);
   if (exits !== undefined) return { ...exits, atMs: nowMs };
-  if (observed.startedAtMs !== undefined) {
-    const deadlineMs = lifetimeDeadline(observed, observed.startedAtMs);
-    if (deadlineMs === undefined || nowMs < deadlineMs) return undefined;
+  if (isOverdue(observed, nowMs)) {
     const message = `The sandbox reached its lifetime of ${observed.spec.timeoutSeconds} s.`;
     return { phase: "Succeeded", reason: "Timeout", message, atMs: nowMs };
   }
-  if (isUp(observed) || nowMs < startupDeadline(observed)) return undefined;
+  if (observed.startedAtMs !== undefined || isUp(observed) || nowMs < startupDeadline(observed)) return undefined;
   const message = `The sandbox was not running ${observed.spec.startupTimeoutSeconds} s after its creation.`;
   return { phase: "Failed", reason: "StartupTimeoutExceeded", message, atMs: nowMs };
 }
@@ -108,6 +108,18 @@ function endOfContainers(containers: readonly ObservedContainer[]): Omit<Outcome
 
 function isUp({ agentReady, containers }: Observed): boolean {
   return agentReady && containers !== undefined && containers.every((container) => container.state !== "waiting");
+}
+
+function isOverdue(observed: Observed, nowMs: number): boolean {
+  const fromMs = observed.lifetimeFromMs ?? observed.startedAtMs;
+  const deadlineMs = fromMs === undefined ? undefined : lifetimeDeadline(observed, fromMs);
+  return deadlineMs !== undefined && nowMs >= deadlineMs;
+}
+
+function pendingDeadline(observed: Observed): number {
+  const fromMs = observed.lifetimeFromMs;
+  const lifetimeMs = fromMs === undefined ? undefined : lifetimeDeadline(observed, fromMs);
+  return Math.min(startupDeadline(observed), lifetimeMs ?? Infinity);
 }
 
 function startupDeadline({ createdAtMs, spec }: Observed): number {

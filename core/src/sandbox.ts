@@ -57,6 +57,7 @@ export type SandboxReason =
   | "Timeout"
   | "Deleting"
   | "NetworkPolicyFailed"
+  | "RootfsRestoreConfigurationError"
   | "ImageNotFound"
   | "ImagePullDenied"
   | "ImagePullFailed"
