@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { AGENT_PORT } from "#core/kubernetes/names.ts";
 
 export { CONTAINER_MARK } from "./container-mark.ts";
 
@@ -17,8 +18,8 @@ export const AgentEnvironment = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/)
     .optional(),
-  /** `unix:/path` or `host:port`. */
-  ATOLL_AGENT_LISTEN: z.union([z.string().regex(/^unix:\/.+$/), z.string().regex(/^[^:/]+:\d{1,5}$/)]),
+  /** `unix:/path` or `host:port`; an IPv6 address stands as it is. */
+  ATOLL_AGENT_LISTEN: z.union([z.string().regex(/^unix:\/.+$/), z.string().regex(/^[^/]+:\d{1,5}$/)]),
   /** Where output is kept: on the agent's own disk, outside every container's root. */
   ATOLL_JOURNAL_DIR: z.string().startsWith("/").default("/var/lib/atoll/journal"),
   /** Most bytes of output kept for all commands of the sandbox together. Charged to the agent's disk, not to the user's. */
@@ -35,6 +36,16 @@ export const AgentEnvironment = z.object({
 });
 
 export type AgentEnvironment = z.infer<typeof AgentEnvironment>;
+
+/**
+ * Environment of the agent in a pod: it listens on the pod's own address. Not on all addresses:
+ * beside such a listener gVisor lets any process of the sandbox listen on the pod's address too,
+ * and that one would get the gateway's requests, tokens and all. One address is taken only once.
+ */
+export const POD_LISTEN_ENVIRONMENT = [
+  { name: "ATOLL_POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+  { name: "ATOLL_AGENT_LISTEN", value: `$(ATOLL_POD_IP):${AGENT_PORT}` },
+] as const;
 
 /** Where the parts lie in the agent's root file system; `sidecar/build.ts` puts them there. */
 export const AGENT_FILES = {

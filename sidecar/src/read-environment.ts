@@ -12,7 +12,7 @@ const READERS: { readonly [K in keyof AgentEnvironment]: Reader<AgentEnvironment
   ATOLL_AGENT_ID: text(/^[^]{1,253}$/, "1 to 253 characters"),
   ATOLL_GATEWAY_PUBLIC_KEY: text(/^[A-Za-z0-9_-]{43}$/, "32 bytes as base64url"),
   ATOLL_AGENT_KEY: (key) => (key === undefined || isAgentKey(key) ? key : refuse("32 bytes as base64url")),
-  ATOLL_AGENT_LISTEN: text(/^(unix:\/.+|[^:/]+:\d{1,5})$/, '"unix:/path" or "host:port"'),
+  ATOLL_AGENT_LISTEN: text(/^(unix:\/.+|[^/]+:\d{1,5})$/, '"unix:/path" or "host:port"'),
   ATOLL_JOURNAL_DIR: text(/^\//, "an absolute path", "/var/lib/atoll/journal"),
   ATOLL_JOURNAL_BUDGET_BYTES: count(1024 * MIB, MIB, Number.MAX_SAFE_INTEGER),
   ATOLL_MAX_COMMANDS: count(4096, 1, 65_536),

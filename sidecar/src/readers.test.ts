@@ -109,7 +109,9 @@ const variable: Record<keyof AgentEnvironment, fc.Arbitrary<string>> = {
   ),
   ATOLL_AGENT_LISTEN: fc.oneof(
     fc.string().map((path) => `unix:/${path}`),
-    fc.tuple(fc.domain(), fc.integer({ min: 0, max: 200_000 })).map(([host, port]) => `${host}:${port}`),
+    fc
+      .tuple(fc.oneof(fc.domain(), fc.ipV6(), fc.string()), fc.integer({ min: 0, max: 200_000 }))
+      .map(([host, port]) => `${host}:${port}`),
   ),
   ATOLL_JOURNAL_DIR: fc.string().map((path) => `/${path}`),
   ATOLL_JOURNAL_BUDGET_BYTES: countText(1 << 20, Number.MAX_SAFE_INTEGER),

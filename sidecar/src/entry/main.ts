@@ -84,8 +84,8 @@ setTimeout(() => {
 }, WARM_UP_MS);
 
 function tcpAddress(address: string): { hostname: string; port: number } {
-  const [hostname = "", port = ""] = address.split(":");
-  return { hostname, port: Number(port) };
+  const at = address.lastIndexOf(":");
+  return { hostname: address.slice(0, at), port: Number(address.slice(at + 1)) };
 }
 
 function problemResponse(problem: ProblemError): Response {
