@@ -19,6 +19,8 @@ export const PROJECTS = {
   network: ["test/network/**/*.test.ts"],
   agent: ["test/agent/**/*.test.ts"],
   local: ["test/local/**/*.test.ts"],
+  /** What needs a Kubernetes cluster: the one that KUBECONFIG names, else the testbed. */
+  cluster: ["test/cluster/**/*.test.ts"],
 } as const;
 
 /** Modules that run before and after all tests of a suite. */

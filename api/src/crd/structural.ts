@@ -102,7 +102,7 @@ function additional(value: JsonSchema | boolean, source: JsonSchema, at: Place):
   if (source["properties"] !== undefined) {
     throw new RangeError(`Cannot have named members and a map at ${at.path}`);
   }
-  return { additionalProperties: rewrite(value as JsonSchema, step(at, ".*")) };
+  return { additionalProperties: rewrite(value, step(at, ".*")) };
 }
 
 /** The API server wants each member declared once, outside of the branches, which then only restrict. */
