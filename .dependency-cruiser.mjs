@@ -10,7 +10,7 @@ const OUR_TESTS = String.raw`^(test|bench)/|^[^/]+/(test|bench)/|\.test\.ts$`;
 const ZOD = "(^|node_modules/)zod(/|$)";
 const BUILTINS = ["core"];
 /** Files that no program loads: settings of tools, and programs that build. */
-const TOOLING = String.raw`^[^/]+\.(ts|mjs)$|^[^/]+/(node/)?build\.ts$`;
+const TOOLING = String.raw`^[^/]+\.(ts|mjs)$|^[^/]+/(node/)?build\.ts$|^images/`;
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 export default {

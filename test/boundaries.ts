@@ -12,6 +12,7 @@ export const FOLDERS = [
   "operator",
   "infra",
   "testbed",
+  "images",
   "bench",
   "test",
 ] as const;
