@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { readEnvironment } from "./manifest.ts";
+
+const LEAST = { ATOLL_SIDECAR_IMAGE: "registry/agent:1" };
+
+describe("readEnvironment()", () => {
+  it("needs only the agent's image", () => {
+    const environment = readEnvironment(LEAST);
+    expect(environment.ATOLL_METRICS_LISTEN).toEqual({ hostname: "0.0.0.0", port: 8080 });
+    expect(environment.ATOLL_HEALTH_LISTEN).toEqual({ hostname: "0.0.0.0", port: 8081 });
+    expect(environment.ATOLL_LEADER_ELECTION).toBe(true);
+    expect(environment.ATOLL_SANDBOX_NAMESPACES).toEqual(["isola-sandboxes"]);
+    expect(environment.ATOLL_IMAGE_PULL_SECRETS).toEqual([]);
+  });
+
+  it("reads lists, switches and addresses; empty is absent", () => {
+    const environment = readEnvironment({
+      ...LEAST,
+      ATOLL_SANDBOX_NAMESPACES: "a, b",
+      ATOLL_LEADER_ELECTION: "false",
+      ATOLL_HEALTH_LISTEN: "[::1]:0",
+      ATOLL_PRIORITY_CLASS: "",
+    });
+    expect(environment.ATOLL_SANDBOX_NAMESPACES).toEqual(["a", "b"]);
+    expect(environment.ATOLL_LEADER_ELECTION).toBe(false);
+    expect(environment.ATOLL_HEALTH_LISTEN).toEqual({ hostname: "::1", port: 0 });
+    expect(environment.ATOLL_PRIORITY_CLASS).toBeUndefined();
+  });
+
+  it("names all faults in one error", () => {
+    const faulty = { ATOLL_CONCURRENCY: "many", ATOLL_METRICS_LISTEN: "host:70000", ATOLL_RUNTIME_CLASS: "No Class" };
+    expect(() => readEnvironment(faulty)).toThrow(
+      /ATOLL_METRICS_LISTEN: .*65535.*ATOLL_SIDECAR_IMAGE: .*ATOLL_RUNTIME_CLASS: Expected the name.*ATOLL_CONCURRENCY: Expected a whole/,
+    );
+  });
+});

@@ -1,0 +1,56 @@
+import { DRAIN_GUARD } from "#core/kubernetes/drain-guard.ts";
+import { AGENT_KEYS_SECRET, SANDBOX_GROUP } from "#core/kubernetes/names.ts";
+
+/** The lease by which replicas elect a leader. Source: the cluster contract. */
+export const OPERATOR_LEASE = "3e5ad6c4.isola.run";
+
+/** A rule of a Role or ClusterRole. */
+export interface PolicyRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  /** Only objects of these names; the API server cannot hold `create` to it. */
+  readonly resourceNames?: readonly string[];
+}
+
+const READ = ["get", "list", "watch"];
+const EVENTS: PolicyRule = { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] };
+
+/** What the operator may do in each namespace of sandboxes. */
+export const OPERATOR_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
+  { apiGroups: [SANDBOX_GROUP], resources: ["sandboxes"], verbs: [...READ, "patch", "delete"] },
+  { apiGroups: [SANDBOX_GROUP], resources: ["sandboxes/status"], verbs: ["patch"] },
+  // Owner references that hold back the owner's deletion need it where the cluster enforces them.
+  { apiGroups: [SANDBOX_GROUP], resources: ["sandboxes/finalizers"], verbs: ["update"] },
+  { apiGroups: [""], resources: ["pods"], verbs: [...READ, "create", "delete"] },
+  {
+    apiGroups: ["networking.k8s.io"],
+    resources: ["networkpolicies"],
+    verbs: [...READ, "create", "patch", "delete"],
+  },
+  { apiGroups: [""], resources: ["configmaps"], verbs: [...READ, "patch"], resourceNames: [DRAIN_GUARD] },
+  EVENTS,
+];
+
+/** What the operator may do in its own namespace. */
+export const OPERATOR_SYSTEM_NAMESPACE_RULES: readonly PolicyRule[] = [
+  { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
+  {
+    apiGroups: ["coordination.k8s.io"],
+    resources: ["leases"],
+    verbs: [...READ, "update"],
+    resourceNames: [OPERATOR_LEASE],
+  },
+  { apiGroups: [""], resources: ["secrets"], verbs: ["get", "patch"], resourceNames: [AGENT_KEYS_SECRET] },
+  EVENTS,
+];
+
+/** What the operator may do in the whole cluster: look at what holds sandboxes in. */
+export const OPERATOR_CLUSTER_RULES: readonly PolicyRule[] = [
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+    verbs: READ,
+  },
+  { apiGroups: ["node.k8s.io"], resources: ["runtimeclasses"], verbs: READ },
+];
