@@ -1,6 +1,6 @@
 import process from "node:process";
 import { createMemoryBackend } from "#runtime/backend/memory/create-memory-backend.ts";
-import { createAgentFetch } from "#runtime/backend/local/node/agent-fetch.ts";
+import { createAgentFetch } from "#runtime/agent/node/agent-fetch.ts";
 import type { SandboxBackend } from "#runtime/backend/port.ts";
 import { gatewayFixture } from "../gateway-fixture.ts";
 
@@ -36,7 +36,7 @@ async function main(directory: string, names: readonly string[]): Promise<Report
 
 async function sufferAll(socketPath: string): Promise<Record<string, Outcome>> {
   const memory = createMemoryBackend();
-  const connection = createAgentFetch({ socketPath, token: async () => "token" });
+  const connection = createAgentFetch({ address: { socketPath }, token: async () => "token" });
   const backend: SandboxBackend = { ...memory, agent: async () => connection.fetch };
   const { send, sendJson } = gatewayFixture({
     backend,

@@ -7,12 +7,13 @@ import type { Clock } from "#core/clock.ts";
 import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
+import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
+import { createTokenSource } from "#runtime/agent/token-source.ts";
 import type { AgentFetch, SandboxBackend } from "#runtime/backend/port.ts";
 import { createBackend } from "../backend.ts";
 import type { LocalConfig } from "../config.ts";
 import { StartError } from "../machine.ts";
-import { createAgentFetch, type AgentConnection } from "./agent-fetch.ts";
-import { createTokenSource, loadAgentKeys, type AgentKeys } from "./agent-keys.ts";
+import { loadAgentKeys, type AgentKeys } from "./agent-keys.ts";
 import { createBootControl } from "./boot-control.ts";
 import { createBootFiles, type BootFiles } from "./boot-files.ts";
 import { createBootMaker } from "./boot-maker.ts";
@@ -159,7 +160,7 @@ function createAgents(files: BootFiles, keys: AgentKeys, clock: Clock): Agents {
       let connection = made.get(bootId);
       if (connection === undefined) {
         const token = createTokenSource(keys.privateKey, bootId, clock);
-        connection = createAgentFetch({ socketPath: files.socketOf(bootId), token });
+        connection = createAgentFetch({ address: { socketPath: files.socketOf(bootId) }, token });
         made.set(bootId, connection);
       }
       return connection.fetch;

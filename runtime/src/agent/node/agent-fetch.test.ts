@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -22,7 +23,7 @@ async function agent(listener: RequestListener): Promise<(path: string, init?: R
   const socketPath = join(dir, "agent.sock");
   server.listen(socketPath);
   await once(server, "listening");
-  const connection = createAgentFetch({ socketPath, token: async () => "token" });
+  const connection = createAgentFetch({ address: { socketPath }, token: async () => "token" });
   ends.push(
     () => rmSync(dir, { recursive: true }),
     () => server.close(),
@@ -146,8 +147,24 @@ describe("createAgentFetch", () => {
     await expect(reader.read()).rejects.toThrow();
   });
 
-  it("says unreachable only where nothing listens", async () => {
-    const { fetch } = createAgentFetch({ socketPath: "/nonexistent/agent.sock", token: async () => "token" });
-    await expect(fetch(new Request("http://agent/"))).rejects.toMatchObject({ slug: "agent-unreachable" });
+  it.each([{ socketPath: "/nonexistent/agent.sock" }, { host: "127.0.0.1", port: 1 }])(
+    "says unreachable where nothing listens: %o",
+    async (address) => {
+      const { fetch } = createAgentFetch({ address, token: async () => "token" });
+      await expect(fetch(new Request("http://agent/"))).rejects.toMatchObject({ slug: "agent-unreachable" });
+    },
+  );
+
+  it("reaches an agent by its address as well", async () => {
+    const server = createServer((request, response) => response.end(request.headers.authorization));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const connection = createAgentFetch({ address: { host: "127.0.0.1", port }, token: async () => "token" });
+    ends.push(
+      () => server.close(),
+      () => connection.close(),
+    );
+    expect(await (await connection.fetch(new Request("http://agent/"))).text()).toBe("Bearer token");
   });
 });

@@ -3,8 +3,11 @@ import { ProblemError } from "#core/problem-error.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
 import { sendBody, streamOf } from "./agent-bodies.ts";
 
+/** Where an agent listens: on this machine, or in a pod. */
+export type AgentAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
 export interface AgentTarget {
-  readonly socketPath: string;
+  readonly address: AgentAddress;
   /** A valid bearer token for this agent. */
   readonly token: () => Promise<string>;
 }
@@ -15,7 +18,7 @@ export interface AgentConnection {
   close(): void;
 }
 
-/** Sends agent requests over a sandbox's Unix socket on kept-alive connections; works on Node, Bun and Deno alike. */
+/** Sends agent requests to one sandbox on kept-alive connections; works on Node, Bun and Deno alike. */
 export function createAgentFetch(target: AgentTarget): AgentConnection {
   const pool = new Agent({ keepAlive: true, maxFreeSockets: 8 });
   const fetch: AgentFetch = async (request) => {
@@ -33,7 +36,7 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
     return new Promise<Response>((resolve, reject) => {
       const outgoing = httpRequest({
         agent: pool,
-        socketPath: target.socketPath,
+        ...target.address,
         method: request.method,
         path: url.pathname + url.search,
         headers,
@@ -77,9 +80,12 @@ function toResponse(incoming: IncomingMessage): Response {
 
 /** Errors of a connection that never came about: the agent has seen nothing of the request. */
 const NOT_CONNECTED = new Set(["ECONNREFUSED", "ENOENT", "EACCES", "ENOTSOCK"]);
+/** These break established connections, too. */
+const NO_ROUTE = new Set(["EHOSTUNREACH", "ENETUNREACH"]);
 
 function unreachable(cause: NodeJS.ErrnoException, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
-  if (!NOT_CONNECTED.has(cause.code ?? "")) return cause;
+  const { code = "", syscall } = cause;
+  if (!NOT_CONNECTED.has(code) && !(NO_ROUTE.has(code) && syscall === "connect")) return cause;
   return new ProblemError("agent-unreachable", "The sandbox's agent does not answer.", { cause });
 }

@@ -1,0 +1,107 @@
+import { describe, expect, it } from "vitest";
+import { deriveAgentKey, generateMasterKey, proveAgent } from "#core/agent-proof.ts";
+import type { Clock } from "#core/clock.ts";
+import type { AgentFetch } from "../backend/port.ts";
+import { createProvenFetch } from "./proven-fetch.ts";
+
+const KEY = await deriveAgentKey(generateMasterKey(), "own");
+const OTHER_KEY = await deriveAgentKey(generateMasterKey(), "other");
+
+/** A clock that stands still unless told; nothing of these tests waits for its sleeps. */
+function manualClock(): Clock & { nowMs: number } {
+  return {
+    nowMs: 0,
+    now() {
+      return this.nowMs;
+    },
+    sleep: (_ms, signal) =>
+      new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
+  };
+}
+
+/** An agent with this key, and what reached it. */
+function agentWith(key: () => string | undefined): { fetch: AgentFetch; seen: string[] } {
+  const seen: string[] = [];
+  const fetch: AgentFetch = async (request) => {
+    const body = await request.text();
+    const { pathname } = new URL(request.url);
+    seen.push(body === "" ? `${request.method} ${pathname}` : `${request.method} ${pathname} ${body}`);
+    const held = key();
+    const nonce = request.headers.get("x-atoll-nonce") ?? "";
+    const headers = held === undefined ? {} : { "x-atoll-proof": await proveAgent(held, nonce) };
+    return new Response("answer", { headers });
+  };
+  return { fetch, seen };
+}
+
+const post = (body: string): Request => new Request("http://agent/v1/commands", { method: "POST", body });
+const get = (): Request => new Request("http://agent/v1/commands/1");
+
+describe("createProvenFetch()", () => {
+  it("gives the answer of the agent that has the key, and asks it nothing in between", async () => {
+    const { fetch, seen } = agentWith(() => KEY);
+    const send = createProvenFetch(fetch, { key: KEY, clock: manualClock() });
+    expect(await (await send(get())).text()).toBe("answer");
+    expect(await (await send(post("a"))).text()).toBe("answer");
+    expect(seen).toEqual(["GET /v1/commands/1", "POST /v1/commands a"]);
+  });
+
+  it.each([
+    { what: "another sandbox's agent", key: OTHER_KEY },
+    { what: "who knows nothing of proofs", key: undefined },
+  ])("gives no body to $what, and believes no answer of it", async ({ key }) => {
+    const { fetch, seen } = agentWith(() => key);
+    const send = createProvenFetch(fetch, { key: KEY, clock: manualClock() });
+    await expect(send(post("secret"))).rejects.toMatchObject({ slug: "agent-unreachable" });
+    await expect(send(get())).rejects.toThrow("without the agent's proof");
+    expect(seen.join()).not.toContain("secret");
+  });
+
+  it("asks for a proof first when the last one is older than a second", async () => {
+    const clock = manualClock();
+    const { fetch, seen } = agentWith(() => KEY);
+    const send = createProvenFetch(fetch, { key: KEY, clock });
+    await send(post("a"));
+    clock.nowMs = 1000;
+    await send(post("b"));
+    clock.nowMs = 2001;
+    await send(post("c"));
+    const [health, a, b, c] = ["GET /v1/health", ...["a", "b", "c"].map((body) => `POST /v1/commands ${body}`)];
+    expect(seen).toEqual([health, a, b, health, c]);
+  });
+
+  it("asks anew after an answer without a proof", async () => {
+    let key: string | undefined = KEY;
+    const { fetch, seen } = agentWith(() => key);
+    const send = createProvenFetch(fetch, { key: KEY, clock: manualClock() });
+    await send(get());
+    key = OTHER_KEY;
+    await expect(send(get())).rejects.toThrow();
+    await expect(send(post("secret"))).rejects.toMatchObject({ slug: "agent-unreachable" });
+    expect(seen.join()).not.toContain("secret");
+  });
+
+  it("ends with the caller's reason when the caller goes away while a proof is waited for", async () => {
+    const silent: AgentFetch = (request) =>
+      new Promise((_resolve, reject) =>
+        request.signal.addEventListener("abort", () => reject(request.signal.reason), { once: true }),
+      );
+    const send = createProvenFetch(silent, { key: KEY, clock: manualClock() });
+    const caller = new AbortController();
+    const sending = send(new Request(post("a"), { signal: caller.signal }));
+    caller.abort(new Error("gone away"));
+    await expect(sending).rejects.toThrow("gone away");
+  });
+
+  it("asks once more when a kept connection broke", async () => {
+    const { fetch, seen } = agentWith(() => KEY);
+    let breaks = 1;
+    const flaky: AgentFetch = (request) => {
+      if (breaks-- > 0) return Promise.reject(new Error("reset"));
+      return fetch(request);
+    };
+    const send = createProvenFetch(flaky, { key: KEY, clock: manualClock() });
+    expect((await send(post("a"))).status).toBe(200);
+    expect(seen).toEqual(["GET /v1/health", "POST /v1/commands a"]);
+  });
+});
