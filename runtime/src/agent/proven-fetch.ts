@@ -45,9 +45,13 @@ export function createProvenFetch(send: AgentFetch, { key, clock }: ProvenFetchD
     );
     try {
       const either = AbortSignal.any([signal, deadline.signal]);
-      const { body } = await twice(() =>
-        exchange(new Request(`http://agent${AGENT_PATHS.health}`, { signal: either })),
-      );
+      const ask = (): Promise<Response> =>
+        exchange(new Request(`http://agent${AGENT_PATHS.health}`, { signal: either }));
+      const { body } = await ask().catch(() => {
+        either.throwIfAborted();
+        // A connection that was kept may just have ended; asking again does no harm.
+        return ask();
+      });
       await body?.cancel();
     } catch (cause) {
       signal.throwIfAborted();
@@ -62,9 +66,4 @@ export function createProvenFetch(send: AgentFetch, { key, clock }: ProvenFetchD
     if (request.body !== null && clock.now() - provenAtMs > PROOF_KEPT_MS) await prove(request.signal);
     return exchange(request);
   };
-}
-
-/** A connection that was kept may just have ended; asking again does no harm. */
-async function twice<T>(ask: () => Promise<T>): Promise<T> {
-  return ask().catch(ask);
 }
