@@ -1,12 +1,20 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Program } from "../programs.ts";
 import { blobOf, type Blob, type Layer } from "./layer.ts";
 
 export const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE = "application/vnd.oci.image.config.v1+json";
 const EPOCH = "1970-01-01T00:00:00Z";
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
+
+/** How an image's program starts when nobody says otherwise. */
+export interface ImageDefaults {
+  readonly title: string;
+  readonly user: string;
+  readonly entrypoint: readonly string[];
+  readonly cmd?: readonly string[];
+  readonly port?: number;
+}
 
 export interface OciImage {
   readonly manifest: Blob;
@@ -15,7 +23,7 @@ export interface OciImage {
 }
 
 /** Puts layers and a program's process defaults together; it holds no time and no name of a machine. */
-export function imageOf(program: Program, version: string, layers: readonly Layer[]): OciImage {
+export function imageOf(program: ImageDefaults, version: string, layers: readonly Layer[]): OciImage {
   const config = json(CONFIG_TYPE, {
     created: EPOCH,
     architecture: ARCHITECTURES[process.arch] ?? process.arch,
@@ -25,6 +33,7 @@ export function imageOf(program: Program, version: string, layers: readonly Laye
       ...(program.port === undefined ? {} : { ExposedPorts: { [`${program.port}/tcp`]: {} } }),
       Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
       Entrypoint: program.entrypoint,
+      ...(program.cmd === undefined ? {} : { Cmd: program.cmd }),
       WorkingDir: "/",
       Labels: {
         "org.opencontainers.image.title": program.title,
