@@ -57,6 +57,8 @@ export const ANNOTATION = {
   requestDigest: "atoll.run/request-digest",
   /** On a sandbox whose client has not had its answer yet; removed by the confirming write. */
   provisional: "atoll.run/provisional",
+  /** Milliseconds since the Unix epoch by the creator's clock: orders sandboxes of the same second. */
+  createdAtMs: "atoll.run/created-at-ms",
 } as const;
 
 /** Annotations prefixed so are settings of the sandbox's kernel: the operator's alone. */

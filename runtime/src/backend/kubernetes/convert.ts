@@ -1,0 +1,130 @@
+import type { SandboxResource, SandboxSpecResource } from "#api/crd/sandbox.ts";
+import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
+import type { Container, EnvVar } from "#core/kubernetes/pod.ts";
+import { formatQuantity, parseQuantity } from "#core/quantity.ts";
+import type { Amounts, ContainerSpec, NetworkSpec, SandboxSpec, TerminationPolicySpec } from "#core/sandbox.ts";
+import type { CreateSandbox } from "#runtime/backend/port.ts";
+import { toLiteralText, toTemplateText } from "./literal-text.ts";
+
+/** The names of the resources: ours, and Kubernetes'. */
+const RESOURCES = { cpu: "cpu", memory: "memory", ephemeralStorage: "ephemeral-storage" } as const;
+const RESOURCE_NAMES = Object.entries(RESOURCES) as readonly [keyof Amounts, string][];
+const DEFAULT_STARTUP_SECONDS = 90;
+
+/** The object to create for a request. */
+export function toResource(
+  { id, spec, requestDigest, provisional = false }: CreateSandbox,
+  at: { readonly namespace: string; readonly nowMs: number },
+): SandboxResource {
+  return {
+    metadata: {
+      name: id,
+      namespace: at.namespace,
+      annotations: {
+        [ANNOTATION.requestDigest]: requestDigest,
+        [ANNOTATION.createdAtMs]: String(at.nowMs),
+        ...(provisional ? { [ANNOTATION.provisional]: "true" } : {}),
+      },
+      // From the first moment on, so that the operator need not write it.
+      finalizers: [SANDBOX_FINALIZER],
+    },
+    spec: toSpecResource(spec),
+  };
+}
+
+function toSpecResource(spec: SandboxSpec): SandboxSpecResource {
+  const { containers, timeoutSeconds, startupTimeoutSeconds, network, terminationPolicy } = spec;
+  const sources = containers.flatMap(({ name, rootfsSnapshotName }) =>
+    rootfsSnapshotName === undefined ? [] : [{ containerName: name, snapshotName: rootfsSnapshotName }],
+  );
+  return {
+    podTemplate: { spec: { containers: containers.map(toTemplateContainer) } },
+    startupTimeoutSeconds,
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    ...(network === undefined ? {} : { network }),
+    ...(terminationPolicy === undefined ? {} : { terminationPolicy }),
+    ...(sources.length === 0 ? {} : { rootfsSnapshotSources: sources }),
+  };
+}
+
+function toTemplateContainer({ name, image, command, env, resources }: ContainerSpec): Container & { image: string } {
+  const variables = Object.entries(env).map(([key, value]) => ({ name: key, value: toTemplateText(value) }));
+  const { limits, requests } = resources ?? {};
+  return {
+    name,
+    image,
+    ...(command === undefined ? {} : { command: command.map(toTemplateText) }),
+    ...(variables.length === 0 ? {} : { env: variables }),
+    ...(resources === undefined
+      ? {}
+      : {
+          resources: {
+            ...(limits === undefined ? {} : { limits: toResourceList(limits) }),
+            ...(requests === undefined ? {} : { requests: toResourceList(requests) }),
+          },
+        }),
+  };
+}
+
+function toResourceList(amounts: Amounts): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    RESOURCE_NAMES.flatMap(([ours, theirs]) => {
+      const amount = amounts[ours];
+      return amount === undefined ? [] : [[theirs, amount]];
+    }),
+  );
+}
+
+/** The domain's spec of an object, whoever made it: what the domain has no word for is left out. */
+export function toSpec({ spec }: Pick<SandboxResource, "spec">): SandboxSpec {
+  const { podTemplate, timeoutSeconds, startupTimeoutSeconds = DEFAULT_STARTUP_SECONDS } = spec;
+  const containers = podTemplate.spec.containers as readonly (Container & { readonly image: string })[];
+  const [first] = containers;
+  const snapshots = new Map(
+    (spec.rootfsSnapshotSources ?? []).map((source) => [source.containerName ?? first?.name, source.snapshotName]),
+  );
+  return {
+    containers: containers.map((container) => toContainerSpec(container, snapshots.get(container.name))),
+    startupTimeoutSeconds,
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+    ...(spec.network === undefined ? {} : { network: spec.network as NetworkSpec }),
+    ...(spec.terminationPolicy === undefined
+      ? {}
+      : { terminationPolicy: spec.terminationPolicy as TerminationPolicySpec }),
+  };
+}
+
+function toContainerSpec(
+  container: Container & { readonly image: string },
+  rootfsSnapshotName: string | undefined,
+): ContainerSpec {
+  const { name, image, command = [], env = [], resources } = container;
+  const limits = toAmounts(resources?.limits);
+  const requests = toAmounts(resources?.requests);
+  return {
+    name,
+    image,
+    env: Object.fromEntries(env.flatMap(toVariable)),
+    ...(command.length === 0 ? {} : { command: command.map(toLiteralText) }),
+    ...(limits === undefined && requests === undefined
+      ? {}
+      : {
+          resources: { ...(limits === undefined ? {} : { limits }), ...(requests === undefined ? {} : { requests }) },
+        }),
+    ...(rootfsSnapshotName === undefined ? {} : { rootfsSnapshotName }),
+  };
+}
+
+/** A value from elsewhere is not known here. */
+function toVariable({ name, value = "", valueFrom }: EnvVar): [string, string][] {
+  return valueFrom === undefined ? [[name, toLiteralText(value)]] : [];
+}
+
+/** The API server takes any text, and numbers, for quantities of a template. */
+function toAmounts(list: Readonly<Record<string, unknown>> | undefined): Amounts | undefined {
+  const amounts = RESOURCE_NAMES.flatMap(([ours, theirs]) => {
+    const quantity = list?.[theirs] === undefined ? undefined : parseQuantity(String(list[theirs]));
+    return quantity === undefined ? [] : [[ours, formatQuantity(quantity)]];
+  });
+  return amounts.length === 0 ? undefined : Object.fromEntries(amounts);
+}
