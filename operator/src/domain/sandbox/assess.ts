@@ -1,0 +1,140 @@
+import { ANNOTATION } from "#core/kubernetes/names.ts";
+import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
+import { decide, type Decision, type Observed, type Outcome } from "#core/lifecycle.ts";
+import { hasEnded } from "#core/sandbox.ts";
+import type { Fault } from "./fault.ts";
+import { observePod, type PodFacts } from "./observe.ts";
+import { ownPod, type CreationFault, type ObservedSandbox } from "./observed.ts";
+import { hadPod } from "./had-pod.ts";
+import { retentionMs } from "./retention.ts";
+import type { SandboxSettings } from "./settings.ts";
+import type { StatusFacts } from "./status.ts";
+import { wantedObjects, type Wanted } from "./wanted.ts";
+
+/** What the facts mean for a sandbox. */
+export interface Assessment {
+  readonly decision: Decision;
+  /** The decision ends a sandbox that had not ended before. */
+  readonly isNewEnd: boolean;
+  /** Of the sandbox's own pod. */
+  readonly pod?: PodFacts;
+  /** What keeps the pod from being created. */
+  readonly obstacle?: CreationFault;
+  /** Absent where nothing is wanted any more. */
+  readonly wanted?: Wanted;
+  readonly statusFacts: Omit<StatusFacts, "nowMs">;
+}
+
+/** Applies the rules of a sandbox's life to what is observed. */
+export function assess(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): Assessment {
+  const { sandbox } = observed;
+  const own = ownPod(observed);
+  const pod = own === undefined ? undefined : observePod(own);
+  const state = sandboxState(sandbox);
+  const isAlive = !hasEnded(state.phase) && sandbox.metadata.deletionTimestamp === undefined;
+  const wanted = isAlive ? wantedObjects(sandbox, settings, observed.agentKey) : undefined;
+  const obstacle = isAlive && pod === undefined ? obstacleOf(observed) : undefined;
+  const fault = pod === undefined ? faultWithoutPod(observed, wanted) : pod.fault;
+  const ended = endedBefore(observed);
+  const lifetimeFromMs = lifetimeStartMs(observed, pod);
+  const facts: Observed = {
+    spec: sandbox.spec,
+    // Before there is a pod the start has not begun, unless the pod is refused again and again.
+    createdAtMs: pod?.createdAtMs ?? (obstacle === undefined ? nowMs : createdAtMs(observed)),
+    agentReady: pod?.agentReady ?? false,
+    ...(state.startedAtMs === undefined ? {} : { startedAtMs: state.startedAtMs }),
+    ...(lifetimeFromMs === undefined ? {} : { lifetimeFromMs }),
+    ...(sandbox.metadata.deletionTimestamp === undefined
+      ? {}
+      : { removeRequestedAtMs: Date.parse(sandbox.metadata.deletionTimestamp) }),
+    ...(ended === undefined ? {} : { ended }),
+    ...(pod?.containers === undefined ? {} : { containers: pod.containers }),
+    ...(fault === undefined ? {} : { failure: fault }),
+  };
+  const retention = ended === undefined ? undefined : retentionMs(ended.reason, settings.retention);
+  const waiting = waitingFor(observed, pod, obstacle);
+  const decision = explained(decide(facts, nowMs, retention), waiting?.message);
+  const isNewEnd = hasEnded(decision.phase) && ended === undefined;
+  return {
+    decision,
+    isNewEnd,
+    ...(pod === undefined ? {} : { pod }),
+    ...(obstacle === undefined ? {} : { obstacle }),
+    ...(wanted === undefined ? {} : { wanted }),
+    statusFacts: {
+      decision,
+      podReady: pod?.podReady ?? false,
+      ...(pod?.podIp === undefined ? {} : { podIp: pod.podIp }),
+      ...timeoutAt(observed, lifetimeFromMs),
+      ...sidecarVersion(own?.metadata.annotations),
+      ...(waiting === undefined ? {} : { waiting }),
+      ...snapshotRefusal(observed),
+    },
+  };
+}
+
+/** What keeps the pod from being created, when an attempt has shown it. */
+function obstacleOf({ pod, creationFault }: ObservedSandbox): CreationFault | undefined {
+  if (pod === undefined) return creationFault;
+  const owner = pod.metadata.ownerReferences?.[0];
+  const whose = owner === undefined ? "nobody of this kind" : `the ${owner.kind} "${owner.name}" of another time`;
+  const message = `The pod "${pod.metadata.name}" is there already and belongs to ${whose}.`;
+  return { message, isFinal: false, retryAtMs: Infinity };
+}
+
+function faultWithoutPod(observed: ObservedSandbox, wanted: Wanted | undefined): Fault | undefined {
+  if (hadPod(observed)) return { reason: "SandboxLost", message: "The sandbox was lost: its pod is gone." };
+  if (wanted?.kind === "fault") return wanted.fault;
+  const { creationFault } = observed;
+  return creationFault?.isFinal === true ? { reason: "PodCreationFailed", message: creationFault.message } : undefined;
+}
+
+function endedBefore({ sandbox }: ObservedSandbox): Outcome | undefined {
+  const { phase, reason, message, endedAtMs = 0 } = sandboxState(sandbox);
+  if (phase !== "Succeeded" && phase !== "Failed") return undefined;
+  const fallback = phase === "Succeeded" ? "PodSucceeded" : "PodFailed";
+  return { phase, reason: reason ?? fallback, ...(message === undefined ? {} : { message }), atMs: endedAtMs };
+}
+
+function createdAtMs({ sandbox }: ObservedSandbox): number {
+  return Date.parse(sandbox.metadata.creationTimestamp ?? "");
+}
+
+/** Kubelet's start of the pod; once written, what the status says. */
+function lifetimeStartMs({ sandbox }: ObservedSandbox, pod: PodFacts | undefined): number | undefined {
+  const { timeoutAt } = sandbox.status ?? {};
+  const { timeoutSeconds } = sandbox.spec;
+  if (timeoutSeconds === undefined) return undefined;
+  return timeoutAt === undefined ? pod?.startTimeMs : Date.parse(timeoutAt) - timeoutSeconds * 1000;
+}
+
+function timeoutAt({ sandbox }: ObservedSandbox, fromMs: number | undefined): Pick<StatusFacts, "timeoutAtMs"> {
+  const { timeoutSeconds } = sandbox.spec;
+  return fromMs === undefined || timeoutSeconds === undefined ? {} : { timeoutAtMs: fromMs + timeoutSeconds * 1000 };
+}
+
+function sidecarVersion(annotations: Readonly<Record<string, string>> = {}): Pick<StatusFacts, "sidecarVersion"> {
+  const version = annotations[ANNOTATION.sidecarVersion];
+  return version === undefined ? {} : { sidecarVersion: version };
+}
+
+function waitingFor(
+  { hold }: ObservedSandbox,
+  pod: PodFacts | undefined,
+  obstacle: CreationFault | undefined,
+): StatusFacts["waiting"] {
+  if (pod !== undefined) return pod.waiting === undefined ? undefined : { message: pod.waiting, creationFailed: false };
+  if (hold !== undefined) return { message: hold, creationFailed: false };
+  return obstacle === undefined ? undefined : { message: obstacle.message, creationFailed: true };
+}
+
+function snapshotRefusal({ sandbox }: ObservedSandbox): Pick<StatusFacts, "snapshotRefusal"> {
+  if (sandbox.spec.terminationPolicy?.type !== "SnapshotRootfs") return {};
+  return { snapshotRefusal: "The snapshot was not taken: this installation takes none." };
+}
+
+/** A start that took too long names what it waited for. */
+function explained(decision: Decision, waiting: string | undefined): Decision {
+  if (decision.reason !== "StartupTimeoutExceeded" || waiting === undefined) return decision;
+  return { ...decision, message: [decision.message, waiting].filter((part) => part !== undefined).join(" ") };
+}

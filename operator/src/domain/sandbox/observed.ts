@@ -1,0 +1,39 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+
+/** All that a plan for one sandbox may depend on, beside the settings and the time. */
+export interface ObservedSandbox {
+  readonly sandbox: SandboxResource;
+  /** The pod of the sandbox's pod name, whoever owns it. */
+  readonly pod?: Pod;
+  /** The pod, or that there is none, is the API server's own word and not a cache's. */
+  readonly podIsFresh?: boolean;
+  /** The policy of the sandbox's policy name. */
+  readonly policy?: NetworkPolicy;
+  /** What this sandbox's agent proves itself with. */
+  readonly agentKey: string;
+  /** This process has seen the sandbox's pod. */
+  readonly podSeen?: boolean;
+  /** How the last attempt to create the pod failed. */
+  readonly creationFault?: CreationFault;
+  /** Why no pod may be created at present: one sentence. */
+  readonly hold?: string;
+}
+
+export interface CreationFault {
+  readonly message: string;
+  /** The same request would fail again. */
+  readonly isFinal: boolean;
+  /** Not before this moment (Unix milliseconds) is it tried again. */
+  readonly retryAtMs: number;
+}
+
+/** The pod, if it is this sandbox's own and not one that another left behind. */
+export function ownPod({ sandbox, pod }: Pick<ObservedSandbox, "sandbox" | "pod">): Pod | undefined {
+  return pod !== undefined && isOwnedBy(pod, sandbox) ? pod : undefined;
+}
+
+export function isOwnedBy({ metadata }: Pick<Pod, "metadata">, sandbox: SandboxResource): boolean {
+  return metadata.ownerReferences?.some(({ uid }) => uid === sandbox.metadata.uid) ?? false;
+}

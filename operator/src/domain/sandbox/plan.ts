@@ -1,0 +1,111 @@
+import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
+import type { KubeObject } from "#core/kubernetes/object.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
+import { hasEnded } from "#core/sandbox.ts";
+import { removal, type Action, type Plan } from "../action.ts";
+import { assess, type Assessment } from "./assess.ts";
+import { endEvent, podCreatedEvent } from "./events.ts";
+import { hadPod } from "./had-pod.ts";
+import { ownPod, type ObservedSandbox } from "./observed.ts";
+import { retentionMs } from "./retention.ts";
+import type { SandboxSettings } from "./settings.ts";
+import { nextStatus } from "./status.ts";
+import { hasPolicy } from "./wanted.ts";
+
+/**
+ * What to do next for one sandbox. Pure and level-based: the same facts give the same plan, and
+ * planning on what a plan has brought about yields nothing.
+ */
+export function plan(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): Plan {
+  const { sandbox } = observed;
+  const { deletionTimestamp, finalizers = [] } = sandbox.metadata;
+  const isHeld = finalizers.includes(SANDBOX_FINALIZER);
+  if (deletionTimestamp !== undefined && !isHeld) return { actions: [] };
+  // Everything else waits for the answer: it carries the version that the next write must name.
+  if (!isHeld) return { actions: [setFinalizers(observed, [...finalizers, SANDBOX_FINALIZER])] };
+  if (needsConfirmation(observed)) return { actions: [], confirmNoPod: true };
+  if (deletionTimestamp !== undefined) return { actions: planRemoval(observed, settings, nowMs) };
+  return planLife(observed, settings, nowMs);
+}
+
+/** Without the pod the sandbox would be let go, or be called lost: a cache that is behind must not say so. */
+function needsConfirmation(observed: ObservedSandbox): boolean {
+  if (ownPod(observed) !== undefined || observed.podIsFresh === true) return false;
+  if (observed.sandbox.metadata.deletionTimestamp !== undefined) return true;
+  return hadPod(observed) && !hasEnded(sandboxState(observed.sandbox).phase);
+}
+
+/** The object stays until the pod is really gone. */
+function planRemoval(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): readonly Action[] {
+  const pod = ownPod(observed);
+  if (pod === undefined) {
+    const others = (observed.sandbox.metadata.finalizers ?? []).filter((name) => name !== SANDBOX_FINALIZER);
+    return [setFinalizers(observed, others)];
+  }
+  return [...statusActions(observed, assess(observed, settings, nowMs), nowMs), ...podRemoval(pod)];
+}
+
+function planLife(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): Plan {
+  const assessment = assess(observed, settings, nowMs);
+  const { decision, isNewEnd } = assessment;
+  const pod = ownPod(observed);
+  const stays = hasEnded(decision.phase)
+    ? [
+        ...statusActions(observed, assessment, nowMs),
+        ...(isNewEnd ? [endEvent(decision)] : []),
+        ...(pod === undefined ? [] : podRemoval(pod)),
+      ]
+    : [...creation(observed, assessment, nowMs), ...statusActions(observed, assessment, nowMs)];
+  const provisionalMs = provisionalDeadlineMs(observed, settings);
+  if (decision.remove === true && !isNewEnd) return { actions: [...stays, removal(SANDBOXES, observed.sandbox)] };
+  if (provisionalMs <= nowMs) return { actions: [unconfirmed(observed)] };
+  const endMs = isNewEnd ? nowMs + retentionMs(decision.reason, settings.retention) : decision.nextDeadlineMs;
+  const retryMs = assessment.obstacle?.retryAtMs ?? Infinity;
+  const nextDeadlineMs = Math.min(endMs ?? Infinity, provisionalMs, retryMs > nowMs ? retryMs : Infinity);
+  return { actions: stays, ...(nextDeadlineMs === Infinity ? {} : { nextDeadlineMs }) };
+}
+
+function creation(observed: ObservedSandbox, assessment: Assessment, nowMs: number): readonly Action[] {
+  const { policy, hold } = observed;
+  const { wanted, pod, obstacle } = assessment;
+  if (wanted?.kind !== "objects") return [];
+  const apply: readonly Action[] =
+    wanted.policy === undefined || hasPolicy(policy, wanted.policy)
+      ? []
+      : [{ kind: "apply", resource: NETWORK_POLICIES, object: wanted.policy }];
+  const isLater = obstacle !== undefined && nowMs < obstacle.retryAtMs;
+  if (pod !== undefined || hold !== undefined || isLater) return apply;
+  return [...apply, { kind: "create", resource: PODS, object: wanted.pod }, podCreatedEvent(wanted.pod)];
+}
+
+function statusActions({ sandbox }: ObservedSandbox, assessment: Assessment, nowMs: number): readonly Action[] {
+  // The end is latched: whatever is seen afterwards, its words stay.
+  if (hasEnded(assessment.decision.phase) && !assessment.isNewEnd) return [];
+  const status = nextStatus(sandbox.status, { ...assessment.statusFacts, nowMs });
+  if (status === undefined) return [];
+  const { name, namespace, uid, resourceVersion } = sandbox.metadata;
+  const metadata = { name, namespace, uid, resourceVersion };
+  return [{ kind: "patchStatus", resource: SANDBOXES, object: { metadata, status } as KubeObject }];
+}
+
+function podRemoval(pod: Pod): readonly Action[] {
+  return pod.metadata.deletionTimestamp === undefined ? [removal(PODS, pod)] : [];
+}
+
+function setFinalizers({ sandbox }: ObservedSandbox, finalizers: readonly string[]): Action {
+  return { kind: "setFinalizers", resource: SANDBOXES, object: sandbox, finalizers };
+}
+
+function provisionalDeadlineMs({ sandbox }: ObservedSandbox, settings: SandboxSettings): number {
+  const { annotations, creationTimestamp = "" } = sandbox.metadata;
+  if (annotations?.[ANNOTATION.provisional] === undefined) return Infinity;
+  return Date.parse(creationTimestamp) + settings.provisionalMs;
+}
+
+/** Its creator never said that anybody knows of it; a confirmation that comes first wins. */
+function unconfirmed({ sandbox }: ObservedSandbox): Action {
+  const { resourceVersion } = sandbox.metadata;
+  return { ...removal(SANDBOXES, sandbox), ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+}

@@ -1,0 +1,57 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import { customNetworkPolicy } from "#core/kubernetes/network-policies.ts";
+import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
+import type { Pod, PodSpec } from "#core/kubernetes/pod.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import { quoted, type Fault } from "./fault.ts";
+import { forbiddenAsks } from "./forbidden.ts";
+import { sandboxPod } from "./pod.ts";
+import type { SandboxSettings } from "./settings.ts";
+
+/** The objects that a sandbox needs, or why it cannot have them. */
+export type Wanted =
+  | { readonly kind: "objects"; readonly pod: Pod; readonly policy?: NetworkPolicy }
+  | { readonly kind: "fault"; readonly fault: Fault };
+
+/** Everything that can be known wrong about a sandbox before a pod is asked for. */
+export function wantedObjects(sandbox: SandboxResource, settings: SandboxSettings, agentKey: string): Wanted {
+  if ((sandbox.spec.rootfsSnapshotSources ?? []).length > 0) {
+    return refuse(
+      "RootfsRestoreConfigurationError",
+      "The sandbox asks for a snapshot: this installation restores none.",
+    );
+  }
+  try {
+    const policy = customNetworkPolicy(sandbox);
+    const asks = forbiddenAsks(sandbox.spec.podTemplate.spec as PodSpec);
+    if (asks.length > 0) {
+      return refuse("PodCreationFailed", `The pod template asks for what no sandbox may have: ${asks.join(", ")}.`);
+    }
+    const pod = sandboxPod(sandbox, settings, agentKey);
+    return { kind: "objects", pod, ...(policy === undefined ? {} : { policy }) };
+  } catch (error) {
+    const why = quoted(error instanceof Error ? error.message : String(error), "no cause is known");
+    if (error instanceof ProblemError) return refuse("NetworkPolicyFailed", `The network cannot be set up: ${why}.`);
+    // The API server keeps a template it cannot know: what is no pod at all shows when it is made into one.
+    return refuse("PodCreationFailed", `The pod template cannot be made into a pod: ${why}.`);
+  }
+}
+
+function refuse(reason: Fault["reason"], message: string): Wanted {
+  return { kind: "fault", fault: { reason, message } };
+}
+
+/** Whether a policy is there as wanted; other managers may have added labels, but no flows. */
+export function hasPolicy(present: NetworkPolicy | undefined, wanted: NetworkPolicy): boolean {
+  return present !== undefined && JSON.stringify(canonical(present.spec)) === JSON.stringify(canonical(wanted.spec));
+}
+
+/** The same value with its members in one order: the API server gives them in another. */
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(
+    entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, member]) => [key, canonical(member)]),
+  );
+}
