@@ -79,8 +79,9 @@ export function createKubeClient(fetch: KubeFetch, options: KubeClientOptions = 
     );
 
   return {
-    get: <T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, call: KubeCall) =>
-      send(call, read("get", resource.plural, objectPath(resource, ref)), jsonOfResponse<T>),
+    async get<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, call: KubeCall) {
+      return send(call, read("get", resource.plural, objectPath(resource, ref)), jsonOfResponse<T>);
+    },
 
     async list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: KubeCall) {
       const path = collectionPath(resource, query.namespace) + listParameters(query);
@@ -88,24 +89,24 @@ export function createKubeClient(fetch: KubeFetch, options: KubeClientOptions = 
       return listOf(answer);
     },
 
-    create: (resource, object, call, options = {}) => {
+    async create(resource, object, call, options = {}) {
       const path = creationPath(resource, object.metadata.namespace) + writeParameters(options);
       return write(resource, { verb: "create", path, body: typed(resource, object) }, call, options);
     },
 
-    replace: (resource, object, call, options = {}) => {
+    async replace(resource, object, call, options = {}) {
       const path = objectPath(resource, object.metadata, options.subresource) + writeParameters(options);
       return write(resource, { verb: "update", path, body: typed(resource, object) }, call, options);
     },
 
-    apply: (resource, object, call, options) => {
+    async apply(resource, object, call, options) {
       const path = objectPath(resource, object.metadata, options.subresource) + writeParameters(options, true);
       // JSON is YAML: the API server asks for this type whatever the body is written in.
       const contentType = "application/apply-patch+yaml";
       return write(resource, { verb: "apply", path, contentType, body: typed(resource, object) }, call, options);
     },
 
-    patch: (resource, ref, patch, call, options = {}) => {
+    async patch(resource, ref, patch, call, options = {}) {
       const path = objectPath(resource, ref, options.subresource) + writeParameters(options);
       const contentType = Array.isArray(patch) ? "application/json-patch+json" : "application/merge-patch+json";
       return write(resource, { verb: "patch", path, contentType, body: patch }, call, options);
