@@ -1,17 +1,11 @@
 import { DRAIN_GUARD } from "#core/kubernetes/drain-guard.ts";
 import { AGENT_KEYS_SECRET, SANDBOX_GROUP } from "#core/kubernetes/names.ts";
+import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
+
+export type { PolicyRule };
 
 /** The lease by which replicas elect a leader. Source: the cluster contract. */
 export const OPERATOR_LEASE = "3e5ad6c4.isola.run";
-
-/** A rule of a Role or ClusterRole. */
-export interface PolicyRule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly verbs: readonly string[];
-  /** Only objects of these names; the API server cannot hold `create` to it. */
-  readonly resourceNames?: readonly string[];
-}
 
 const READ = ["get", "list", "watch"];
 const EVENTS: PolicyRule = { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] };

@@ -6,7 +6,7 @@ import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBacke
 import type { Machine } from "./machine.ts";
 import { RECORD_VERSION, type SandboxRecord } from "./record.ts";
 import { SandboxUnit, type UnitDeps } from "./sandbox-unit.ts";
-import { createSlots } from "./slots.ts";
+import { createSlots } from "#runtime/slots.ts";
 
 /** Durable records, one a sandbox; each write replaces the whole record at once. */
 export interface RecordStore {
