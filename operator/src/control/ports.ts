@@ -1,3 +1,5 @@
+import type { ObjectReference } from "#core/kubernetes/event.ts";
+
 /** When a key that needs nothing now is to be looked at again; absent = only when something changes. */
 export interface ReconcileResult {
   /** Milliseconds since the Unix epoch. Replaces what an earlier result asked for. */
@@ -26,4 +28,30 @@ export interface ControllerObserver {
   reconciled(outcome: ReconcileOutcome, durationMs: number): void;
   /** Time a key waited in the queue before a worker took it. */
   waited(waitMs: number): void;
+}
+
+/** Where the numbers of the sandboxes themselves go. */
+export interface SandboxObserver {
+  /** A pod was made. */
+  created(): void;
+  /** A lifetime was over. */
+  timedOut(): void;
+  /** From the object's creation until all of it was ready. */
+  ready(durationMs: number): void;
+}
+
+/** What happened to an object, for whoever describes it. */
+export interface EventFacts {
+  readonly type: "Normal" | "Warning";
+  /** A CamelCase code. */
+  readonly reason: string;
+  /** What was done, a CamelCase verb. */
+  readonly action: string;
+  /** One sentence. */
+  readonly note: string;
+}
+
+/** Tells the cluster what happened. Returns at once, whatever becomes of the event. */
+export interface EventRecorder {
+  record(regarding: ObjectReference, facts: EventFacts): void;
 }
