@@ -45,9 +45,17 @@ export interface Doctor extends Common {
   readonly port?: number;
 }
 
+export interface Testbed extends Common {
+  readonly verb: "testbed";
+  readonly action: TestbedAction;
+}
+
+export const TESTBED_ACTIONS = ["up", "down", "status", "kubeconfig"] as const;
+export type TestbedAction = (typeof TESTBED_ACTIONS)[number];
+
 export interface Version extends Common {
   readonly verb: "version";
 }
 
 /** What the command line asks for. */
-export type Invocation = Up | Down | Status | Test | Bench | Doctor | Version;
+export type Invocation = Up | Down | Status | Test | Bench | Testbed | Doctor | Version;

@@ -12,7 +12,7 @@ const compress = promisify(zstdCompress);
 export interface Blob {
   readonly mediaType: string;
   readonly digest: string;
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 export interface Layer extends Blob {
@@ -21,7 +21,7 @@ export interface Layer extends Blob {
   readonly unpackedBytes: number;
 }
 
-export function blobOf(mediaType: string, bytes: Uint8Array): Blob {
+export function blobOf(mediaType: string, bytes: Uint8Array<ArrayBuffer>): Blob {
   return { mediaType, bytes, digest: sha256(bytes) };
 }
 

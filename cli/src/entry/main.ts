@@ -2,6 +2,7 @@ import { EXIT, Fault, sentenceOf } from "../fault.ts";
 import type { Invocation } from "../invocation.ts";
 import { parseInvocation } from "../node/parse-invocation.ts";
 import { runDoctor, runStatus, runVersion } from "./run-status.ts";
+import { runTestbed } from "./run-testbed.ts";
 import { runBenches, runTest } from "./run-test.ts";
 import { runDown, runUp } from "./run-up.ts";
 import { createWorld } from "./world.ts";
@@ -44,6 +45,8 @@ function run(invocation: Invocation, signal: AbortSignal): Promise<number> {
       return runTest(invocation, world);
     case "bench":
       return runBenches(invocation, world);
+    case "testbed":
+      return runTestbed(invocation, world);
     case "doctor":
       return runDoctor(invocation, world);
     case "version":

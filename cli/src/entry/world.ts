@@ -7,6 +7,7 @@ import { createJsonStepReport, createStepReport } from "../display/step-report.t
 import { Fault } from "../fault.ts";
 import type { Common } from "../invocation.ts";
 import { runSteps } from "../run-steps.ts";
+import type { SetupStep } from "../setup/step.ts";
 import { setupSteps } from "./setup-steps.ts";
 
 /** What every verb works with: the one place that reads environment and terminal. */
@@ -46,13 +47,18 @@ export function createWorld({ home, json }: Common, signal: AbortSignal): World 
   };
 }
 
-/** Runs the set-up steps that are needed. */
-export async function setUp(world: World): Promise<void> {
+/** Makes the machine ready for sandboxes. */
+export function setUp(world: World): Promise<void> {
+  return runAll(setupSteps(world), world);
+}
+
+/** Runs those of some steps that are needed, and shows them. */
+export async function runAll(steps: readonly SetupStep[], world: World): Promise<void> {
   const { home, repo, signal, screen } = world;
   await makeHome(home);
   const emit = world.json ? createJsonStepReport(world.write) : createStepReport(screen);
   const context = { home, repo, signal, log: setupLog(world) };
-  await runSteps(setupSteps(world), context, { clock: systemClock, emit });
+  await runSteps(steps, context, { clock: systemClock, emit });
 }
 
 /** Creates ATOLL_HOME; why it cannot be is one sentence. */

@@ -1,6 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { EXIT, Fault } from "../fault.ts";
-import type { Common, Invocation } from "../invocation.ts";
+import { TESTBED_ACTIONS, type Common, type Invocation } from "../invocation.ts";
 
 type OptionSpecs = NonNullable<ParseArgsConfig["options"]>;
 
@@ -26,6 +26,7 @@ export const OPTIONS = {
     only: { type: "string", multiple: true },
   },
   bench: { ...COMMON, list: { type: "boolean" } },
+  testbed: COMMON,
   doctor: { ...COMMON, port: { type: "string" } },
   version: COMMON,
 } as const satisfies Record<Invocation["verb"], OptionSpecs>;
@@ -57,6 +58,13 @@ export function parseInvocation(words: readonly string[]): Invocation {
     case "bench": {
       const { values, positionals } = readAll("bench", rest, true);
       return { verb, ...common(values), list: values.list ?? false, names: positionals };
+    }
+    case "testbed": {
+      const { values, positionals } = readAll("testbed", rest, true);
+      const action = TESTBED_ACTIONS.find((known) => known === positionals[0]);
+      if (action === undefined || positionals.length !== 1)
+        throw usage(`testbed takes one of ${TESTBED_ACTIONS.join(", ")}`, verb);
+      return { verb, ...common(values), action };
     }
     case "doctor": {
       const values = read("doctor", rest);

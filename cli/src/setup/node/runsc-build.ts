@@ -2,17 +2,15 @@ import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { releaseOfModule, RUNSC_MODULE_VERSION } from "../runsc-release.ts";
 import type { SetupContext } from "../step.ts";
+import { OLDEST_GO, requireGo } from "./require-go.ts";
 import { runStepTool } from "./step-tool.ts";
-import { runTool } from "#runtime/backend/local/node/image-tool.ts";
 
 const MODULE = "gvisor.dev/gvisor";
-// The Go that the pinned version asks for in its own go.mod.
-const OLDEST_GO = { major: 1, minor: 26 };
 const TYPICAL_PACKAGES = 500;
 
 /** Builds runsc from the Go module proxy, verified by Go's checksum database, at a pinned version. */
 export async function buildRunsc(file: string, context: SetupContext): Promise<void> {
-  await requireGo(context.signal);
+  await requireGo("runsc can neither be downloaded nor built", context.signal);
   const work = join(context.home, "setup", "runsc");
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
@@ -37,21 +35,4 @@ export async function buildRunsc(file: string, context: SetupContext): Promise<v
   await chmod(output, 0o755);
   await rename(output, file);
   await rm(work, { recursive: true, force: true });
-}
-
-async function requireGo(signal: AbortSignal): Promise<void> {
-  const wanted = `Go ${OLDEST_GO.major}.${OLDEST_GO.minor} or newer`;
-  const output = await runTool("go", ["env", "GOVERSION"], { signal }).catch(() => {
-    signal.throwIfAborted();
-    throw new Error(`runsc can neither be downloaded nor built: ${wanted} is needed on PATH, or a recent runsc.`);
-  });
-  const [, major, minor] = /^go(\d+)\.(\d+)/.exec(new TextDecoder().decode(output)) ?? [];
-  const isNewEnough =
-    Number(major) > OLDEST_GO.major || (Number(major) === OLDEST_GO.major && Number(minor) >= OLDEST_GO.minor);
-  // An older Go from 1.21 on fetches the one it needs by itself.
-  if (!isNewEnough && !(Number(major) === 1 && Number(minor) >= 21)) {
-    throw new Error(
-      `runsc can neither be downloaded nor built: ${wanted} is needed on PATH, there is ${new TextDecoder().decode(output).trim()}.`,
-    );
-  }
 }

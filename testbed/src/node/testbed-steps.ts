@@ -1,0 +1,65 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { baseImageStep } from "#cli/setup/node/base-image.ts";
+import { systemPackagesStep } from "#cli/setup/node/system-packages.ts";
+import type { SetupStep } from "#cli/setup/step.ts";
+import { CAP_SYS_RESOURCE, hasCapability } from "../capability.ts";
+import type { Layout } from "../layout.ts";
+import { gvisorRecipe, NODE_RECIPES, type GoRecipe } from "../programs.ts";
+import { TESTBED_REQUIREMENTS } from "../requirements.ts";
+import { clusterDnsStep, nodeStep } from "./cluster-steps.ts";
+import { pauseFolder, pauseStep } from "./pause-step.ts";
+import { goProgramStep, linkPrograms, programFolder } from "./program-step.ts";
+import { registrySeedStep, seedFolder } from "./registry-seed.ts";
+
+/** All that `testbed up` does, in order: what is built once, and what each cluster needs. */
+export async function testbedSteps(options: {
+  readonly layout: Layout;
+  readonly home: string;
+  readonly searchPath: string;
+}): Promise<readonly SetupStep[]> {
+  const { layout, home, searchPath } = options;
+  const mayLowerOomScore = hasCapability(await readFile("/proc/self/status", "utf8"), CAP_SYS_RESOURCE);
+  const gvisor = gvisorRecipe(mayLowerOomScore);
+  const folder = (name: string): string => programFolder(recipeOf(name), layout);
+  const pause = await pauseFolder(layout);
+  const seed = { layout, pause, coredns: folder("coredns"), registry: join(folder("registry"), "registry") };
+  const cluster = {
+    layout,
+    cniPlugins: folder("cni-plugins"),
+    mayLowerOomScore,
+    seed: async () => (await seedFolder(home, seed)) ?? "",
+  };
+  return [
+    systemPackagesStep({ searchPath, requirements: TESTBED_REQUIREMENTS }),
+    baseImageStep,
+    ...[...NODE_RECIPES, gvisor].map((recipe) => goProgramStep(recipe, layout)),
+    pauseStep(layout),
+    registrySeedStep(seed),
+    linkStep(
+      layout,
+      [...NODE_RECIPES.map((recipe) => programFolder(recipe, layout)), pause],
+      programFolder(gvisor, layout),
+    ),
+    nodeStep(cluster),
+    clusterDnsStep(layout),
+  ];
+}
+
+function recipeOf(name: string): GoRecipe {
+  const recipe = NODE_RECIPES.find((each) => each.name === name);
+  if (recipe === undefined) throw new RangeError(`There is no recipe "${name}"`);
+  return recipe;
+}
+
+function linkStep(layout: Layout, node: readonly string[], gvisor: string): SetupStep {
+  return {
+    name: "programs",
+    title: "Programs in use",
+    check: async () => ({ needed: true }),
+    async run() {
+      await linkPrograms(node, layout.bin);
+      await linkPrograms([gvisor], layout.gvisor);
+    },
+  };
+}
