@@ -18,12 +18,19 @@ export const DRAIN_GUARD_QUERY = { fieldSelector: `metadata.name=${DRAIN_GUARD}`
  * Reconciles drain guards: when one is being deleted, all sandboxes of its namespace are, and the
  * guard goes when none is left. A sandbox that somebody creates meanwhile is ended as well.
  */
-export function createDrainNamespace({ client, clock }: { readonly client: KubeClient; readonly clock: Clock }): Reconcile {
+export function createDrainNamespace({
+  client,
+  clock,
+}: {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+}): Reconcile {
   return async (key, signal) => {
     const ref = refOfKey(key);
     const guard = await client.get(CONFIG_MAPS, ref, { signal }).catch(absent);
     if (guard?.metadata.deletionTimestamp === undefined || !isHeld(guard)) return {};
-    if (await endSandboxes(client, ref.namespace ?? "", { signal })) return { requeueAtMs: clock.now() + LOOK_AGAIN_MS };
+    if (await endSandboxes(client, ref.namespace ?? "", { signal }))
+      return { requeueAtMs: clock.now() + LOOK_AGAIN_MS };
     await release(client, guard, { signal });
     return {};
   };

@@ -1,0 +1,113 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { OPERATOR_NAME } from "#core/kubernetes/names.ts";
+import {
+  OPERATOR_CLUSTER_RULES,
+  OPERATOR_PATHS,
+  OPERATOR_PORTS,
+  OPERATOR_SANDBOX_NAMESPACE_RULES,
+  OPERATOR_SYSTEM_NAMESPACE_RULES,
+  OperatorEnvironment,
+} from "#operator/manifest.ts";
+import type { InstallConfig } from "../config.ts";
+import { imageReference } from "../config/image.ts";
+import { renderEnvironment } from "../environment.ts";
+import { objectLabels, programPod, selectorLabels } from "../pods.ts";
+import { Access } from "./access.ts";
+import { DisruptionBudget } from "./disruption-budget.ts";
+import { Metrics } from "./metrics.ts";
+
+export interface OperatorArgs {
+  readonly config: InstallConfig;
+}
+
+/** The operator with its account, its rights and its metrics. */
+export class Operator extends pulumi.ComponentResource {
+  constructor(name: string, { config }: OperatorArgs, options: pulumi.ComponentResourceOptions) {
+    super("atoll:kubernetes:Operator", name, {}, options);
+    const { operator, serviceMonitor } = config;
+    const namespace = config.systemNamespace.name;
+    const program = OPERATOR_NAME;
+    const access = new Access(
+      `${operator.name}-access`,
+      {
+        program,
+        name: operator.name,
+        systemNamespace: namespace,
+        serviceAccount: operator.serviceAccount,
+        clusterRules: OPERATOR_CLUSTER_RULES,
+        namespaceRules: [
+          { namespace, rules: OPERATOR_SYSTEM_NAMESPACE_RULES },
+          ...config.sandboxNamespaces.map(({ name }) => ({ namespace: name, rules: OPERATOR_SANDBOX_NAMESPACE_RULES })),
+        ],
+      },
+      { parent: this },
+    );
+    const deployment = new k8s.apps.v1.Deployment(
+      operator.name,
+      {
+        metadata: { namespace, name: operator.name, labels: objectLabels(program) },
+        spec: {
+          replicas: operator.replicas,
+          revisionHistoryLimit: 3,
+          // Without a leader two operators must not run at once, not even during an upgrade.
+          ...(operator.leaderElection ? {} : { strategy: { type: "Recreate" } }),
+          selector: { matchLabels: selectorLabels(program) },
+          template: programPod({
+            program,
+            image: operator.image,
+            defaults: config,
+            scheduling: operator,
+            resources: operator.resources,
+            serviceAccountName: operator.serviceAccount.name,
+            environment: operatorEnvironment(config),
+            ports: OPERATOR_PORTS,
+            probes: { port: OPERATOR_PORTS.health, livePath: OPERATOR_PATHS.live, readyPath: OPERATOR_PATHS.ready },
+            terminationGracePeriodSeconds: 30,
+          }),
+        },
+      },
+      { parent: this, dependsOn: [access] },
+    );
+    new DisruptionBudget(
+      `${operator.name}-disruption-budget`,
+      { program, name: operator.name, namespace, budget: operator.podDisruptionBudget },
+      { parent: this },
+    );
+    new Metrics(
+      `${operator.name}-metrics`,
+      {
+        program,
+        name: operator.name,
+        namespace,
+        service: operator.metrics.service,
+        port: OPERATOR_PORTS.metrics,
+        path: OPERATOR_PATHS.metrics,
+        serviceMonitor,
+      },
+      { parent: this, dependsOn: [deployment] },
+    );
+    this.registerOutputs({});
+  }
+}
+
+function operatorEnvironment(config: InstallConfig) {
+  const { operator } = config;
+  const { sandboxes } = operator;
+  return renderEnvironment(OperatorEnvironment, {
+    ATOLL_POD_NAME: { fieldPath: "metadata.name" },
+    ATOLL_METRICS_LISTEN: `0.0.0.0:${OPERATOR_PORTS.metrics}`,
+    ATOLL_HEALTH_LISTEN: `0.0.0.0:${OPERATOR_PORTS.health}`,
+    ATOLL_LEADER_ELECTION: operator.leaderElection ? "true" : "false",
+    ATOLL_SYSTEM_NAMESPACE: config.systemNamespace.name,
+    ATOLL_SANDBOX_NAMESPACES: config.sandboxNamespaces.map(({ name }) => name).join(","),
+    ATOLL_SIDECAR_IMAGE: imageReference(sandboxes.agentImage, config),
+    ATOLL_SIDECAR_IMAGE_PULL_POLICY: sandboxes.agentImage.pullPolicy,
+    ATOLL_RUNTIME_CLASS: sandboxes.runtimeClassName,
+    ATOLL_PRIORITY_CLASS: sandboxes.priorityClassName,
+    ATOLL_IMAGE_PULL_SECRETS: [...new Set([...config.imagePullSecrets, ...sandboxes.imagePullSecrets])].join(","),
+    ATOLL_FAILED_RETENTION_SECONDS: String(sandboxes.failedRetentionSeconds),
+    ATOLL_FINISHED_RETENTION_SECONDS: String(sandboxes.finishedRetentionSeconds),
+    ATOLL_LOG_LEVEL: operator.logging.level,
+  });
+}

@@ -1,0 +1,35 @@
+import * as z from "zod";
+import { Text } from "./fields.ts";
+
+/** Where an image comes from. */
+export function image(repository: string) {
+  return z
+    .strictObject({
+      registry: z.string().default("").describe("Registry and path; empty = `imageRegistry`"),
+      repository: z.string().min(1).default(repository).describe("Name of the image"),
+      tag: Text.default("").describe("Tag; empty = `imageTag`"),
+      digest: z
+        .string()
+        .regex(/^(sha256:[0-9a-f]{64})?$/, "Expected sha256: and 64 hex digits")
+        .default("")
+        .describe("Digest; wins over the tag"),
+      pullPolicy: z.enum(["IfNotPresent", "Always", "Never"]).default("IfNotPresent").describe("When nodes pull it"),
+    })
+    .prefault({});
+}
+
+export type ImageConfig = z.output<ReturnType<typeof image>>;
+
+/** What images have in common unless they say otherwise. */
+export interface ImageDefaults {
+  readonly imageRegistry: string;
+  readonly imageTag: string;
+}
+
+/** The reference a node pulls. Without any registry the bare name stands: images that were loaded onto the nodes. */
+export function imageReference(image: ImageConfig, { imageRegistry, imageTag }: ImageDefaults): string {
+  const registry = (image.registry === "" ? imageRegistry : image.registry).replace(/\/+$/, "");
+  const name = registry === "" ? image.repository : `${registry}/${image.repository}`;
+  if (image.digest !== "") return `${name}@${image.digest}`;
+  return `${name}:${image.tag === "" ? imageTag : image.tag}`;
+}

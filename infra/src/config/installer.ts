@@ -1,0 +1,72 @@
+import * as z from "zod";
+import { GVISOR_NODE_LABEL, RUNTIME_CLASS, RUNTIME_HANDLER } from "#core/kubernetes/names.ts";
+import { Flag, LogLevel, ObjectName, resources, serviceAccount, TextMap } from "./fields.ts";
+import { image } from "./image.ts";
+import { SCHEDULING } from "./scheduling.ts";
+
+const INSTALLER_NAME = "atoll-installer";
+
+const HostPath = z.string().regex(/^\/[^\s"'\\]*$/, "Expected an absolute path without spaces and quotes");
+
+/** The runtime class of sandboxes. */
+export const RuntimeClassConfig = z
+  .strictObject({
+    install: Flag.default(true).describe("Make the runtime class; false = it exists"),
+    name: ObjectName.default(RUNTIME_CLASS).describe("Its name"),
+    handler: z.string().min(1).default(RUNTIME_HANDLER).describe("Handler in the nodes' containerd"),
+    nodeSelector: TextMap.default({ [GVISOR_NODE_LABEL]: "true" }).describe(
+      "Labels of nodes where it works; the installer sets the default one",
+    ),
+  })
+  .prefault({});
+
+/** The DaemonSet that brings gVisor to the nodes. */
+export const InstallerConfig = z
+  .strictObject({
+    enabled: Flag.default(true).describe("Bring gVisor to the nodes; false = the nodes have it"),
+    name: ObjectName.default(INSTALLER_NAME).describe("Name of the DaemonSet"),
+    image: image("atoll-installer"),
+    mode: z
+      .enum(["install", "uninstall"])
+      .default("install")
+      .describe("`uninstall` takes gVisor from the nodes; do it, and wait, before the installation is destroyed"),
+    gvisorDir: HostPath.default("/opt/atoll/gvisor").describe("Folder on the nodes for gVisor's programs"),
+    containerd: z
+      .strictObject({
+        config: HostPath.optional().describe(
+          "containerd's configuration on the nodes; absent = the one it was started with",
+        ),
+        socket: HostPath.optional().describe(
+          "containerd's socket on the nodes; absent = the one its configuration names",
+        ),
+        restart: z
+          .enum(["auto", "signal"])
+          .default("auto")
+          .describe(
+            "`auto` = through systemd, k3s or RKE2; `signal` asks the process to end where something else starts it again",
+          ),
+        cgroupDriver: z
+          .enum(["auto", "systemd", "cgroupfs"])
+          .default("auto")
+          .describe("How control groups are made; `auto` = as containerd and kubelet are set"),
+      })
+      .prefault({}),
+    checkSeconds: z.int().min(5).max(86_400).default(300).describe("How often a node is checked again"),
+    resources: resources({ cpu: "10m", memory: "64Mi" }),
+    serviceAccount: serviceAccount(INSTALLER_NAME),
+    logging: z.strictObject({ level: LogLevel }).prefault({}),
+    maxUnavailable: z
+      .union([z.int().min(1), z.string().regex(/^\d{1,3}%$/)])
+      .default(1)
+      .describe("Nodes that are set up at the same time during an upgrade"),
+    ...SCHEDULING,
+    priorityClassName: z.string().default("system-node-critical").describe("Priority class of the pods; empty = none"),
+    tolerations: SCHEDULING.tolerations
+      .unwrap()
+      .default([{ operator: "Exists", effect: "NoSchedule" }])
+      .describe("Taints of nodes that do not matter"),
+  })
+  .prefault({});
+
+export type RuntimeClassConfig = z.output<typeof RuntimeClassConfig>;
+export type InstallerConfig = z.output<typeof InstallerConfig>;

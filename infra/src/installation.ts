@@ -1,0 +1,54 @@
+import * as k8s from "@pulumi/kubernetes";
+import type { ComponentResourceOptions, Input, Resource } from "@pulumi/pulumi";
+import { AdmissionFence } from "./components/admission-fence.ts";
+import { AgentKeys } from "./components/agent-keys.ts";
+import { Crds } from "./components/crds.ts";
+import { DrainGuards } from "./components/drain-guards.ts";
+import { GvisorInstaller } from "./components/gvisor-installer.ts";
+import { Namespaces } from "./components/namespaces.ts";
+import { NetworkFence } from "./components/network-fence.ts";
+import { Operator } from "./components/operator.ts";
+import { SandboxRuntimeClass } from "./components/runtime-class.ts";
+import { SandboxPriority } from "./components/sandbox-priority.ts";
+import type { InstallConfig } from "./config.ts";
+
+/** How the cluster is reached; absent = as `kubectl` would. */
+export interface ClusterAccess {
+  readonly kubeconfig?: Input<string>;
+  readonly context?: Input<string>;
+}
+
+/**
+ * Everything that is installed, in the order that matters: what fences sandboxes before the operator
+ * that makes them, and before the gateway what a destroy must find gone: see `DrainGuards`.
+ */
+export function createInstallation(config: InstallConfig, access: ClusterAccess): void {
+  const settings = { ...access, enableServerSideApply: true, enableSecretMutable: true, enableConfigMapMutable: true };
+  const provider = new k8s.Provider("kubernetes", settings);
+  // Definitions that an earlier installation kept are taken up again; anything else that exists is an error.
+  const adopting = new k8s.Provider("kubernetes-adopting", { ...settings, upsertExistingObjects: true });
+  const after = (...dependsOn: Resource[]): ComponentResourceOptions => ({ provider, dependsOn });
+  const sandboxNamespaces = config.sandboxNamespaces.map(({ name }) => name);
+
+  const crds = new Crds("crds", config.crds, { provider: adopting });
+  const spaces = new Namespaces(
+    "namespaces",
+    { namespaces: [config.systemNamespace, ...config.sandboxNamespaces] },
+    { provider },
+  );
+
+  new GvisorInstaller("gvisor-installer", { config }, after(spaces));
+  const runtimeClass = new SandboxRuntimeClass("runtime-class", config, after());
+  const priority = new SandboxPriority("sandbox-priority", config, after());
+  const admission = new AdmissionFence("admission-fence", { config }, after(crds));
+  const network = new NetworkFence("network-fence", { config }, after(spaces));
+  const keys = new AgentKeys("agent-keys", { namespace: config.systemNamespace.name }, after(spaces));
+
+  const operator = new Operator(
+    "operator",
+    { config },
+    after(spaces, crds, admission, network, keys, runtimeClass, priority),
+  );
+  const guarded = config.drainOnDestroy ? sandboxNamespaces : [];
+  new DrainGuards("drain-guards", { namespaces: guarded }, after(operator));
+}
