@@ -59,7 +59,9 @@ function fetchOf(config: KubeConfig, as: string | undefined): KubeFetch {
     if (init.signal) options.signal = init.signal;
     await config.applyToHTTPSOptions(options);
     const impersonation = as === undefined ? {} : { "impersonate-user": as, "impersonate-group": "system:masters" };
-    options.headers = { ...Object.fromEntries(new Headers(init.headers)), ...impersonation };
+    // Node frames the body of a DELETE only when its length is said.
+    const length = typeof init.body === "string" ? { "content-length": Buffer.byteLength(init.body) } : {};
+    options.headers = { ...Object.fromEntries(new Headers(init.headers)), ...length, ...impersonation };
     const sent = request(new URL(path, server), { ...options, agent });
     sent.end(init.body);
     const [answer] = await once(sent, "response");

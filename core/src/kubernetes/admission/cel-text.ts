@@ -1,0 +1,23 @@
+import type { AdmissionValidation } from "../cluster-objects.ts";
+
+/** A string of the expression language. */
+export function celString(text: string): string {
+  return JSON.stringify(text);
+}
+
+export function celList(texts: readonly string[]): string {
+  return `[${texts.map(celString).join(", ")}]`;
+}
+
+/** Refuses when `fault` holds. */
+export function refuse(fault: string, message: string): AdmissionValidation {
+  return { expression: `!(${fault})`, message };
+}
+
+/** Refuses when `fault` holds for some item `it` of a list; the message begins with the names of those items. */
+export function refuseEach(list: string, fault: string, message: string): AdmissionValidation {
+  return {
+    expression: `!${list}.exists(it, ${fault})`,
+    messageExpression: `${list}.filter(it, ${fault}).map(it, it.name).join(", ") + ${celString(`: ${message}`)}`,
+  };
+}

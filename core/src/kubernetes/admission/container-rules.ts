@@ -1,0 +1,70 @@
+import type { AdmissionValidation } from "../cluster-objects.ts";
+import { AGENT_CONTAINER } from "../names.ts";
+import { celList, celString, refuseEach } from "./cel-text.ts";
+import type { FenceConfig } from "./fence-config.ts";
+
+const LIST = "variables.containers";
+const PROBES = ["livenessProbe", "readinessProbe", "startupProbe"].map((probe) => `it.?${probe}`);
+const HOOKS = ["postStart", "preStop"].map((hook) => `it.?lifecycle.?${hook}`);
+const ADDED = "it.?securityContext.?capabilities.?add.orValue([])";
+
+/**
+ * What a container asks for that leads out of its pod. The expressions speak of
+ * `variables.containers` and `variables.operator`: whether the operator asks.
+ */
+export function containerRules({ capabilities }: FenceConfig): readonly AdmissionValidation[] {
+  const context = "it.?securityContext";
+  return [
+    refuseEach(LIST, `${context}.?privileged.orValue(false)`, "privileged is not allowed"),
+    refuseEach(LIST, `${context}.?procMount.orValue("Default") != "Default"`, "procMount is not allowed"),
+    refuseEach(LIST, `${context}.?windowsOptions.hasValue()`, "windowsOptions are not allowed"),
+    ...["seccompProfile", "appArmorProfile"].map((member) =>
+      refuseEach(
+        LIST,
+        `${context}.?${member}.?type.orValue("") == "Unconfined"`,
+        `${member} Unconfined is not allowed`,
+      ),
+    ),
+    refuseEach(
+      LIST,
+      ["user", "role", "type"].map((member) => `${context}.?seLinuxOptions.?${member}.orValue("") != ""`).join(" || "),
+      "seLinuxOptions may set the level only",
+    ),
+    capabilityRule(capabilities),
+    refuseEach(
+      LIST,
+      "it.?ports.orValue([]).exists(port, port.?hostPort.orValue(0) != 0)",
+      "hostPort is not allowed: nothing reaches a sandbox but its agent's port",
+    ),
+    refuseEach(LIST, "it.?volumeDevices.orValue([]).size() > 0", "volumeDevices are not allowed"),
+    refuseEach(
+      LIST,
+      `!(variables.operator && it.name == ${celString(AGENT_CONTAINER)}) && (${hosts().join(" || ")})`,
+      "a probe or lifecycle hook with a host is not allowed: the node would ask it, past all network policies",
+    ),
+  ];
+}
+
+/** Anything that is not listed is refused, in whatever spelling. */
+function capabilityRule({ container, marks, agent }: FenceConfig["capabilities"]): AdmissionValidation {
+  const any = celList(container.map(short));
+  const marked = celList([...container, ...marks].map(short));
+  const agents = celList(agent.map(short));
+  const allowed = `(!variables.operator ? ${any} : it.name == ${celString(AGENT_CONTAINER)} ? ${agents} : ${marked})`;
+  return refuseEach(
+    LIST,
+    `!${ADDED}.all(capability, capability in ${allowed})`,
+    `capabilities may be added of these only: ${container.map(short).join(", ")}`,
+  );
+}
+
+function hosts(): readonly string[] {
+  return [...PROBES, ...HOOKS].flatMap((handler) =>
+    ["httpGet", "tcpSocket"].map((action) => `${handler}.?${action}.?host.orValue("") != ""`),
+  );
+}
+
+/** As Kubernetes writes it. */
+function short(capability: string): string {
+  return capability.replace(/^CAP_/, "");
+}

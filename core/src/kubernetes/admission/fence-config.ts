@@ -1,0 +1,26 @@
+/** What the fence around sandbox namespaces depends on. */
+export interface FenceConfig {
+  readonly sandboxNamespaces: readonly string[];
+  /** User name under which the operator speaks to the API server. */
+  readonly operatorUser: string;
+  /** The only runtime class of pods in those namespaces. */
+  readonly runtimeClass: string;
+  /** Host folder of snapshots: a pod starts from archives below `<folder>/<its namespace>/` alone. Absent = from none. */
+  readonly snapshotFolder?: string;
+  /** Linux capabilities, with or without `CAP_`. */
+  readonly capabilities: {
+    /** What any container may add. */
+    readonly container: readonly string[];
+    /** What the operator alone gives to containers of a sandbox, to tell them apart. */
+    readonly marks: readonly string[];
+    /** What the operator alone gives to the agent's container. */
+    readonly agent: readonly string[];
+  };
+  /** Begins the names of the policies, so that installations of one cluster have their own. @default "atoll" */
+  readonly prefix?: string;
+}
+
+/** User name of a service account. */
+export function serviceAccountUser(namespace: string, name: string): string {
+  return `system:serviceaccount:${namespace}:${name}`;
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { fences, fenceNames } from "./fence.ts";
+import { serviceAccountUser, type FenceConfig } from "./fence-config.ts";
+
+const CONFIG: FenceConfig = {
+  sandboxNamespaces: ["sandboxes", "more-sandboxes"],
+  operatorUser: serviceAccountUser("system", "operator"),
+  runtimeClass: "gvisor",
+  capabilities: { container: ["CAP_CHOWN"], marks: ["CAP_WAKE_ALARM"], agent: ["CAP_CHOWN", "CAP_SYS_PTRACE"] },
+};
+
+describe("fences()", () => {
+  it("deny in every sandbox namespace, and when they cannot be evaluated", () => {
+    const list = fences(CONFIG);
+    expect(list.map(({ policy }) => policy.metadata.name)).toEqual(Object.values(fenceNames()));
+    for (const { policy, binding } of list) {
+      expect(policy.spec.failurePolicy).toBe("Fail");
+      expect(policy.spec.matchConstraints.resourceRules.map(({ operations }) => operations)).toEqual([
+        ["CREATE", "UPDATE"],
+      ]);
+      expect(binding.spec).toMatchObject({ policyName: policy.metadata.name, validationActions: ["Deny"] });
+      expect(binding.spec.matchResources?.namespaceSelector?.matchExpressions).toEqual([
+        { key: "kubernetes.io/metadata.name", operator: "In", values: ["sandboxes", "more-sandboxes"] },
+      ]);
+    }
+  });
+
+  it("watch every way to write a pod", () => {
+    const resources = fences(CONFIG).map(({ policy }) => policy.spec.matchConstraints.resourceRules[0]?.resources);
+    expect(resources).toEqual([
+      ["pods", "pods/ephemeralcontainers", "pods/resize"],
+      ["pods", "pods/status", "pods/ephemeralcontainers", "pods/resize"],
+      ["sandboxes"],
+    ]);
+  });
+
+  it("say what is wrong in each refusal", () => {
+    for (const { message, messageExpression, reason } of fences(CONFIG).flatMap(
+      ({ policy }) => policy.spec.validations,
+    )) {
+      expect(message ?? messageExpression).toMatch(/ /);
+      expect(reason).toMatch(/^(Forbidden|Invalid)$/);
+    }
+  });
+
+  it("allow no archive where snapshots are off", () => {
+    const rules = (config: FenceConfig) => fences(config).flatMap(({ policy }) => policy.spec.validations);
+    const off = rules(CONFIG).find(({ message }) => message?.includes("snapshots are off"));
+    expect(off?.expression).toBe(
+      '!(variables.annotations.exists(key, key.startsWith("dev.gvisor.tar.rootfs.upper.")))',
+    );
+    expect(
+      rules({ ...CONFIG, snapshotFolder: "/snapshots" }).some(({ message }) => message?.includes("snapshots are off")),
+    ).toBe(false);
+  });
+
+  it("keep what is configured from being read as an expression", () => {
+    const operatorUser = `x" || true || "`;
+    const expressions = fences({ ...CONFIG, operatorUser }).flatMap(({ policy }) => policy.spec.variables ?? []);
+    expect(expressions).toContainEqual({
+      name: "operator",
+      expression: String.raw`request.userInfo.username == "x\" || true || \""`,
+    });
+  });
+
+  it("have names of their own for each installation", () =>
+    expect(fences({ ...CONFIG, prefix: "other" }).map(({ binding }) => binding.metadata.name)).toEqual([
+      "other-sandbox-pods",
+      "other-sandbox-identity",
+      "other-sandbox-templates",
+    ]));
+});

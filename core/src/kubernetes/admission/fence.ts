@@ -1,0 +1,173 @@
+import { SANDBOX_GROUP } from "#api/crd/group.ts";
+import type {
+  AdmissionPolicy,
+  AdmissionPolicyBinding,
+  AdmissionPolicySpec,
+  AdmissionRule,
+  AdmissionValidation,
+} from "../cluster-objects.ts";
+import { LABEL } from "../names.ts";
+import { apiVersionOf, VALIDATING_ADMISSION_POLICIES } from "../resources.ts";
+import { celString, refuse } from "./cel-text.ts";
+import { containerRules } from "./container-rules.ts";
+import type { FenceConfig } from "./fence-config.ts";
+import { identityRules } from "./identity-rules.ts";
+import { podRules } from "./pod-rules.ts";
+
+/** One policy and what puts it in force. */
+export interface Fence {
+  readonly policy: AdmissionPolicy;
+  readonly binding: AdmissionPolicyBinding;
+}
+
+type Variables = NonNullable<AdmissionPolicySpec["variables"]>;
+
+const API_VERSION = apiVersionOf(VALIDATING_ADMISSION_POLICIES);
+
+/**
+ * The fence around sandbox namespaces. The agent of a sandbox may trace processes, which no pod
+ * security level but `privileged` allows, so these policies are what keeps a pod from its node:
+ * what nobody gets, what only the operator may say, and what a Sandbox may not ask for.
+ */
+export function fences(config: FenceConfig): readonly Fence[] {
+  const { pods, identity, templates } = fenceNames(config.prefix);
+  return [
+    fence(pods, config, podSpec(config)),
+    fence(identity, config, identitySpec(config)),
+    fence(templates, config, templateSpec(config)),
+  ];
+}
+
+/** Names of the policies and of their bindings. */
+export function fenceNames(prefix = "atoll") {
+  return {
+    pods: `${prefix}-sandbox-pods`,
+    identity: `${prefix}-sandbox-identity`,
+    templates: `${prefix}-sandbox-templates`,
+  } as const;
+}
+
+/** The shape of pods. What is there already may be updated otherwise: a pod must always be able to end. */
+function podSpec(config: FenceConfig): AdmissionPolicySpec {
+  return {
+    failurePolicy: "Fail",
+    matchConstraints: { resourceRules: [writes("", ["pods", "pods/ephemeralcontainers", "pods/resize"])] },
+    matchConditions: [
+      { name: "new-or-changed", expression: `request.operation == "CREATE" || object.spec != oldObject.spec` },
+    ],
+    variables: [
+      operatorVariable(config),
+      { name: "spec", expression: "object.spec" },
+      {
+        name: "annotations",
+        expression: `request.operation == "CREATE" ? object.metadata.?annotations.orValue({}) : {}`,
+      },
+      // Of a pod that exists only ephemeral containers can be new.
+      {
+        name: "containers",
+        expression: `(request.operation == "CREATE" ? object.spec.containers + object.spec.?initContainers.orValue([]) : []) + object.spec.?ephemeralContainers.orValue([])`,
+      },
+    ],
+    validations: forbidden([
+      refuse(
+        `request.operation == "CREATE" && object.spec.?nodeName.orValue("") != ""`,
+        "nodeName is not allowed: the scheduler chooses the node",
+      ),
+      refuse(
+        `object.spec.?runtimeClassName.orValue("") != ${celString(config.runtimeClass)}`,
+        `runtimeClassName must be ${config.runtimeClass}: every pod of this namespace runs on a kernel of its own`,
+      ),
+      refuse(
+        "object.spec.?automountServiceAccountToken.orValue(true)",
+        "automountServiceAccountToken must be false: a sandbox has no identity in the cluster",
+      ),
+      ...podRules(),
+      ...containerRules(config),
+    ]),
+  };
+}
+
+/** Labels and annotations: the status of a pod carries them too. */
+function identitySpec(config: FenceConfig): AdmissionPolicySpec {
+  const before = (member: string): string =>
+    `request.operation == "CREATE" ? {} : oldObject.metadata.?${member}.orValue({})`;
+  const images = (object: string): string =>
+    `(${object}.spec.containers + ${object}.spec.?initContainers.orValue([])).map(it, it.?image.orValue(""))`;
+  return {
+    failurePolicy: "Fail",
+    matchConstraints: {
+      resourceRules: [writes("", ["pods", "pods/status", "pods/ephemeralcontainers", "pods/resize"])],
+    },
+    variables: [
+      operatorVariable(config),
+      { name: "labels", expression: "object.metadata.?labels.orValue({})" },
+      { name: "oldLabels", expression: before("labels") },
+      { name: "annotations", expression: "object.metadata.?annotations.orValue({})" },
+      { name: "oldAnnotations", expression: before("annotations") },
+      { name: "images", expression: images("object") },
+      { name: "oldImages", expression: `request.operation == "CREATE" ? [] : ${images("oldObject")}` },
+    ],
+    validations: forbidden(identityRules(config)),
+  };
+}
+
+/** The same for templates, so that the one who writes a Sandbox hears of it, and not the operator. */
+function templateSpec(config: FenceConfig): AdmissionPolicySpec {
+  const variables: Variables = [
+    { name: "operator", expression: "false" },
+    { name: "spec", expression: "object.spec.podTemplate.spec" },
+    { name: "annotations", expression: "object.spec.podTemplate.?metadata.?annotations.orValue({})" },
+    { name: "containers", expression: "variables.spec.containers + variables.spec.?initContainers.orValue([])" },
+  ];
+  return {
+    failurePolicy: "Fail",
+    matchConstraints: { resourceRules: [writes(SANDBOX_GROUP, ["sandboxes"])] },
+    matchConditions: [
+      {
+        name: "new-or-changed",
+        expression: `request.operation == "CREATE" || object.spec.podTemplate != oldObject.spec.podTemplate`,
+      },
+    ],
+    variables,
+    validations: [
+      ...podRules(),
+      ...containerRules(config),
+      refuse(`variables.spec.?nodeName.orValue("") != ""`, "nodeName is not allowed: the scheduler chooses the node"),
+      refuse("variables.spec.?ephemeralContainers.orValue([]).size() > 0", "ephemeralContainers are not allowed"),
+    ].map((validation) => ({ ...validation, reason: "Invalid" as const })),
+  };
+}
+
+function operatorVariable({ operatorUser }: FenceConfig): Variables[number] {
+  return { name: "operator", expression: `request.userInfo.username == ${celString(operatorUser)}` };
+}
+
+function writes(group: string, resources: readonly string[]): AdmissionRule {
+  return { apiGroups: [group], apiVersions: ["*"], operations: ["CREATE", "UPDATE"], resources };
+}
+
+function forbidden(validations: readonly AdmissionValidation[]): readonly AdmissionValidation[] {
+  return validations.map((validation) => ({ ...validation, reason: "Forbidden" }));
+}
+
+function fence(name: string, { sandboxNamespaces }: FenceConfig, spec: AdmissionPolicySpec): Fence {
+  const metadata = { name, labels: { [LABEL.partOf]: "atoll" } };
+  const values = sandboxNamespaces;
+  return {
+    policy: { apiVersion: API_VERSION, kind: VALIDATING_ADMISSION_POLICIES.kind, metadata, spec },
+    binding: {
+      apiVersion: API_VERSION,
+      kind: "ValidatingAdmissionPolicyBinding",
+      metadata,
+      spec: {
+        policyName: name,
+        validationActions: ["Deny"],
+        matchResources: {
+          namespaceSelector: {
+            matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values }],
+          },
+        },
+      },
+    },
+  };
+}
