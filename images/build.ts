@@ -72,7 +72,9 @@ function registryUrl(address: string): string {
 
 function report(name: string, { manifest: { digest }, layers }: OciImage): string {
   const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-  const sizes = layers.map((layer, index) => `${LAYERS[index]} ${mib(layer.bytes.byteLength)} (${mib(layer.unpackedBytes)} unpacked)`);
+  const sizes = layers.map(
+    (layer, index) => `${LAYERS[index]} ${mib(layer.bytes.byteLength)} (${mib(layer.unpackedBytes)} unpacked)`,
+  );
   return `atoll-${name} ${digest}: ${sizes.join(", ")}`;
 }
 

@@ -50,7 +50,8 @@ async function layRuntime(name: ProgramName, root: string): Promise<void> {
     await symlink(`usr/${folder}`, join(root, folder));
   }
   for (const [file, text] of Object.entries(ACCOUNTS)) await write(join(root, "etc", file), text);
-  for (const folder of ["dev", "proc", "sys", "run", "tmp", "root"]) await mkdir(join(root, folder), { recursive: true });
+  for (const folder of ["dev", "proc", "sys", "run", "tmp", "root"])
+    await mkdir(join(root, folder), { recursive: true });
   await chmod(join(root, "tmp"), 0o1777);
   await chmod(join(root, "root"), 0o700);
 }
@@ -87,7 +88,15 @@ async function layGvisor(root: string, built: string, gvisorDir: string | undefi
   await place(join(built, "sentry-prewarmer"), join(release, "gvisor-bin/gvisor-sentry-prewarmer"), 0o755);
   await symlink("../runsc", join(release, "gvisor-bin/gvisor_sentry"));
   const helper = join(built, "enter-host");
-  await run("cc", ["-O2", "-Wall", "-Wextra", "-static", "-o", helper, join(REPOSITORY, "infra/installer/native/enter-host.c")]);
+  await run("cc", [
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-static",
+    "-o",
+    helper,
+    join(REPOSITORY, "infra/installer/native/enter-host.c"),
+  ]);
   await place(helper, join(root, "opt/atoll/enter-host"), 0o755);
 }
 

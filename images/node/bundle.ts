@@ -6,7 +6,8 @@ import { bundleAgent } from "../../sidecar/build.ts";
 
 const REPOSITORY = join(dirname(fileURLToPath(import.meta.url)), "../..");
 /** Packages in the older module format ask for Node's own modules by `require`. */
-const REQUIRE = 'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);';
+const REQUIRE =
+  'import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);';
 
 /** Writes a program and all that it imports as one file. */
 export async function bundleProgram(name: ProgramName, outFile: string): Promise<void> {

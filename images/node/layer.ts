@@ -29,7 +29,9 @@ export function blobOf(mediaType: string, bytes: Uint8Array<ArrayBuffer>): Blob 
 export async function layerOf(root: string): Promise<Layer> {
   const archive = pack();
   const [tar] = await Promise.all([buffer(archive), addTree(archive, root).then(() => archive.finalize())]);
-  const bytes = await compress(tar, { params: { [constants.ZSTD_c_compressionLevel]: 6, [constants.ZSTD_c_checksumFlag]: 1 } });
+  const bytes = await compress(tar, {
+    params: { [constants.ZSTD_c_compressionLevel]: 6, [constants.ZSTD_c_checksumFlag]: 1 },
+  });
   return {
     ...blobOf("application/vnd.oci.image.layer.v1.tar+zstd", bytes),
     diffId: sha256(tar),
@@ -55,7 +57,11 @@ async function addTree(archive: Pack, root: string, folder = ""): Promise<void> 
   }
 }
 
-function addFile(archive: Pack, header: { readonly name: string; readonly size: number }, bytes: Buffer): Promise<void> {
+function addFile(
+  archive: Pack,
+  header: { readonly name: string; readonly size: number },
+  bytes: Buffer,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     archive.entry(header, bytes, (error) => (error ? reject(error) : resolve()));
   });

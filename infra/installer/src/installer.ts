@@ -42,6 +42,14 @@ export interface Installer {
 
 type Undo = () => Promise<void>;
 
+async function putBack(undo: readonly Undo[], cause: unknown): Promise<void> {
+  try {
+    for (const step of undo) await step();
+  } catch (error) {
+    throw new RefusedError(`The former state of containerd cannot be brought back: ${messageOf(error)}`, cause);
+  }
+}
+
 export function createInstaller(ports: InstallerPorts, options: InstallerOptions): Installer {
   const { host, releases, cri, log } = ports;
   const settings: RuntimeSettings = {
@@ -54,7 +62,11 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
     text === undefined ? host.removeFile(path) : host.writeText(path, text);
 
   /** Writes a change only if containerd then reads exactly what was meant. */
-  async function write({ process, config }: NodeFacts, plan: ConfigPlan & { kind: "write" }, call: Call): Promise<void> {
+  async function write(
+    { process, config }: NodeFacts,
+    plan: ConfigPlan & { kind: "write" },
+    call: Call,
+  ): Promise<void> {
     await put(plan.path, plan.text);
     // k3s and RKE2 make the configuration when they start: it is looked at then.
     if (config.target.kind === "template") return;
@@ -67,7 +79,11 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
     throw new RefusedError(`${plan.path} stays as it is: ${fault}.`);
   }
 
-  async function prepareRelease(pid: number, driver: CgroupDriver, call: Call): Promise<{ release: string; folder: string }> {
+  async function prepareRelease(
+    pid: number,
+    driver: CgroupDriver,
+    call: Call,
+  ): Promise<{ release: string; folder: string }> {
     const placed = await releases.place();
     const programs = [
       [`${placed.folder}/runsc`, "--version"],
@@ -91,7 +107,11 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
     await cri.tryPod(socket, { handler: settings.handler, cgroupDriver }, call);
   }
 
-  async function useForeign(node: NodeFacts, configPath: string, call: Call & { mustTry: boolean }): Promise<Installed> {
+  async function useForeign(
+    node: NodeFacts,
+    configPath: string,
+    call: Call & { mustTry: boolean },
+  ): Promise<Installed> {
     const text = await host.readText(configPath);
     const missing = missingRunscFlags(parse(text ?? ""), node.cgroupDriver);
     if (missing.length > 0) {
@@ -103,15 +123,27 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
     return { restarted: false };
   }
 
-  /** Does the work; each step that changes something leaves in `undo` how it is taken back. */
-  async function change(node: NodeFacts, plan: ConfigPlan, undo: Undo[], call: Call & { mustTry: boolean }): Promise<Installed> {
+  /** Does the work; each step that changes something leaves in `undo` how it is taken back, in that order. */
+  async function change(
+    node: NodeFacts,
+    plan: ConfigPlan,
+    undo: Undo[],
+    call: Call & { mustTry: boolean },
+  ): Promise<Installed> {
     const previous = await releases.current();
     const { release, folder } = await prepareRelease(node.process.pid, node.cgroupDriver, call);
     const isNew = previous !== folder;
+    const isProven = !isNew && (await releases.isProven(folder));
     if (isNew) {
       undo.push(() => releases.setCurrent(previous));
       await releases.setCurrent(folder);
     }
+    // A pass that was killed left the section behind before it had proof: it goes when there is none now.
+    if (!isProven && plan.kind === "unchanged")
+      undo.push(
+        () => removeSection(node),
+        () => restart(node, call),
+      );
     const restarted = plan.kind === "write" || !isLoaded(await cri.status(node.socket, call), settings);
     if (restarted) await requireRestart(host, node.process, options, call);
     if (plan.kind === "write") {
@@ -123,19 +155,31 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
       if (plan.kind === "write") undo.push(() => restart(node, call));
       await restart(node, call, (status) => isLoaded(status, settings));
     }
-    if (restarted || isNew || call.mustTry) await tryPod(node, call);
+    if (restarted || !isProven || call.mustTry) {
+      try {
+        await tryPod(node, call);
+      } catch (error) {
+        // Worked before with the same files: something passing, or a fault elsewhere on the node.
+        if (isProven) undo.length = 0;
+        throw error;
+      }
+    }
+    if (!isProven) await releases.setProven(folder);
     return { release, restarted };
   }
 
-  const restart = (node: NodeFacts, call: Call, isReady: Parameters<typeof restartContainerd>[3]["isReady"] = () => true) =>
-    restartContainerd(ports, node, options, { isReady, call });
-
-  /** Puts back what was changed: the restart, which was pushed last, comes last. */
-  async function rollBack(undo: readonly Undo[]): Promise<void> {
-    const [last, ...others] = undo.toReversed();
-    for (const step of others) await step();
-    await last?.();
+  async function removeSection(node: NodeFacts): Promise<void> {
+    for (const facts of node.targets) {
+      const plan = planRemoval(facts);
+      if (plan.kind === "write") await put(plan.path, plan.text);
+    }
   }
+
+  const restart = (
+    node: NodeFacts,
+    call: Call,
+    isReady: Parameters<typeof restartContainerd>[3]["isReady"] = () => true,
+  ) => restartContainerd(ports, node, options, { isReady, call });
 
   return {
     async install(call) {
@@ -150,10 +194,9 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
         await releases.prune();
         return installed;
       } catch (error) {
-        await rollBack(undo).catch((fault: unknown) => {
-          throw new RefusedError(`The former configuration of containerd cannot be brought back: ${messageOf(fault)}`, error);
-        });
+        // What an end leaves half done, the next pass takes up.
         call.signal.throwIfAborted();
+        await putBack(undo, error);
         if (error instanceof RefusedError) throw error;
         const rest = undo.length > 0 ? " What was changed is put back." : "";
         throw new RefusedError(`gVisor does not work on this node: ${messageOf(error)}${rest}`, error);
@@ -167,7 +210,7 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
       if (refused !== undefined) throw new RefusedError(refused.reason);
       const writes = plans.filter((plan) => plan.kind === "write");
       if (writes.length > 0) await requireRestart(host, node.process, options, call);
-      for (const { path, text } of writes) await put(path, text);
+      await removeSection(node);
       if (writes.length > 0) await restart(node, call);
       await releases.setCurrent(undefined);
       await releases.prune();

@@ -69,7 +69,8 @@ export async function effectiveConfig(
 /** The daemon that serves this node's kubelet. */
 async function findContainerd(host: Host, options: LookOptions, call: Call): Promise<ContainerdProcess> {
   const running = await host.containerds();
-  const named = options.configPath === undefined ? running : running.filter((one) => configPathOf(one) === options.configPath);
+  const named =
+    options.configPath === undefined ? running : running.filter((one) => configPathOf(one) === options.configPath);
   const [first, ...rest] = named;
   if (first === undefined) throw new RefusedError("No containerd runs on this node.");
   if (rest.length === 0) return first;
@@ -79,7 +80,9 @@ async function findContainerd(host: Host, options: LookOptions, call: Call): Pro
     if (own !== undefined && socketOf(one, effective) === own) return one;
   }
   const paths = named.map(configPathOf).join(", ");
-  throw new RefusedError(`Several containerd run on this node (${paths}): set ATOLL_CONTAINERD_CONFIG to one of these files.`);
+  throw new RefusedError(
+    `Several containerd run on this node (${paths}): set ATOLL_CONTAINERD_CONFIG to one of these files.`,
+  );
 }
 
 function socketOf(process: ContainerdProcess, effective: unknown): string {

@@ -32,6 +32,9 @@ export interface ReleaseStore {
   current(): Promise<string | undefined>;
   /** Makes the section mean this folder, at once and for all that starts later; undefined takes the meaning away. */
   setCurrent(folder: string | undefined): Promise<void>;
+  /** Whether a sandbox once ran with this release on this node. */
+  isProven(folder: string): Promise<boolean>;
+  setProven(folder: string): Promise<void>;
   /** Removes releases that nothing runs from; the current one stays. */
   prune(): Promise<void>;
 }

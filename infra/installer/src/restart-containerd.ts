@@ -72,7 +72,9 @@ export async function waitForContainerd(
     call.signal.throwIfAborted();
     if (typeof answer !== "string" && options.isReady(answer)) return;
     if (options.clock.now() >= deadline) {
-      throw new Error(`containerd does not answer as it should at ${socket}: ${typeof answer === "string" ? answer : describe(answer)}.`);
+      throw new Error(
+        `containerd does not answer as it should at ${socket}: ${typeof answer === "string" ? answer : describe(answer)}.`,
+      );
     }
     await options.clock.sleep(POLL_MS, call.signal);
   }

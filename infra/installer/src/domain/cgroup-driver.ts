@@ -16,7 +16,12 @@ export function cgroupDriverOf({ containerd, kubelet }: CgroupFacts): CgroupDriv
   for (const plugin of ["io.containerd.cri.v1.runtime", "io.containerd.grpc.v1.cri"]) {
     const runtimes = at(containerd, ["plugins", plugin, "containerd"]);
     const name = at(runtimes, ["default_runtime_name"]);
-    const usesSystemd = at(runtimes, ["runtimes", typeof name === "string" ? name : "runc", "options", "SystemdCgroup"]);
+    const usesSystemd = at(runtimes, [
+      "runtimes",
+      typeof name === "string" ? name : "runc",
+      "options",
+      "SystemdCgroup",
+    ]);
     if (typeof usesSystemd === "boolean") return usesSystemd ? "systemd" : "cgroupfs";
   }
   return kubelet === "systemd" ? "systemd" : "cgroupfs";

@@ -35,8 +35,13 @@ export function unitOf({ cgroup }: Pick<ContainerdProcess, "cgroup">): string | 
 
 /** Whether arguments are those of the daemon and not of a subcommand such as `containerd config dump`. */
 export function isDaemon(args: readonly string[]): boolean {
-  const [first] = args.slice(1).filter((argument) => !argument.startsWith("-"));
-  return first === undefined || !["config", "publish", "oci-hook", "help"].includes(first);
+  // Each option but these takes a value, in the same argument or the next.
+  const words = args.slice(1).filter((argument, index, all) => {
+    const before = all[index - 1] ?? "";
+    const isValue = before.startsWith("-") && !before.includes("=") && !/^--?(help|h|version|v)$/.test(before);
+    return !argument.startsWith("-") && !isValue;
+  });
+  return words.length === 0 && !args.some((argument) => /^--?(help|h|version|v)$/.test(argument));
 }
 
 function optionOf(args: readonly string[], names: readonly string[]): string | undefined {

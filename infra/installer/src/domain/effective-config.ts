@@ -27,7 +27,8 @@ export function withoutHandler(config: unknown, handler: string): unknown {
 export function faultOfChange(before: unknown, after: unknown, settings: RuntimeSettings): string | undefined {
   const { handler, shimPath, runscConfigPath } = settings;
   const added = runtimesOf(after)[handler];
-  if (added === undefined) return `containerd would not see the runtime "${handler}": another file replaces its section`;
+  if (added === undefined)
+    return `containerd would not see the runtime "${handler}": another file replaces its section`;
   if (at(added, ["runtime_path"]) !== shimPath || at(added, ["options", "ConfigPath"]) !== runscConfigPath)
     return `another file overrides the runtime "${handler}"`;
   const [was, is] = [before, after].map((config) => prune(withoutHandler(config, handler)));
@@ -43,7 +44,9 @@ export function judgeForeignSection(section: unknown, handler: string): string {
   const configPath = at(section, ["options", "ConfigPath"]);
   const lacks = [
     at(section, ["runtime_type"]) === RUNTIME_TYPE ? [] : [`runtime_type = "${RUNTIME_TYPE}"`],
-    ["pod_annotations", "container_annotations"].filter((key) => !passes(key)).map((key) => `${key} = ["${PASSED_ANNOTATIONS}"]`),
+    ["pod_annotations", "container_annotations"]
+      .filter((key) => !passes(key))
+      .map((key) => `${key} = ["${PASSED_ANNOTATIONS}"]`),
     typeof configPath === "string" && configPath !== "" ? [] : ["options.ConfigPath"],
   ].flat();
   if (lacks.length === 0 && typeof configPath === "string") return configPath;

@@ -24,7 +24,8 @@ export function splitBlock(text: string): MarkedText {
   if (begin === -1 && end === -1) return { rest: text, block: undefined };
   const isPaired = begin !== -1 && begin < end && lines.lastIndexOf(END) === end;
   const isLast = !lines.slice(begin + 1).some((line) => line === BEGIN || line === BEGIN_JOINED);
-  if (!isPaired || !isLast) throw new RangeError(`Its lines "${BEGIN}" and "${END}" do not make one pair: remove them by hand.`);
+  if (!isPaired || !isLast)
+    throw new RangeError(`Its lines "${BEGIN}" and "${END}" do not make one pair: remove them by hand.`);
   const before = lines.slice(0, begin).join("\n");
   const after = lines.slice(end + 1).join("\n");
   const isJoined = lines[begin] === BEGIN_JOINED;

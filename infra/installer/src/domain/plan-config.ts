@@ -69,7 +69,9 @@ function wantedText(facts: ConfigFacts, version: ConfigVersion, settings: Runtim
     }
     case "template": {
       if (rest.includes(`runtimes.${settings.handler}]`) || rest.includes(`runtimes."${settings.handler}"]`))
-        throw new RangeError(`${facts.target.path} has a runtime "${settings.handler}" of its own: remove that section`);
+        throw new RangeError(
+          `${facts.target.path} has a runtime "${settings.handler}" of its own: remove that section`,
+        );
       return addBlock(facts.targetText === undefined ? TEMPLATE_BASE : rest, section);
     }
     case "drop-in": {
@@ -85,7 +87,8 @@ function versionOf(config: Readonly<Record<string, unknown>>, facts: ConfigFacts
   if (Object.keys(config).length === 0) return facts.majorVersion >= 2 ? 3 : 2;
   const known = CONFIG_VERSIONS.find((candidate) => candidate === version);
   if (known !== undefined) return known;
-  const found = version === undefined ? "it names no version, which means 1" : `its version is ${JSON.stringify(version)}`;
+  const found =
+    version === undefined ? "it names no version, which means 1" : `its version is ${JSON.stringify(version)}`;
   throw new RangeError(
     `${found}, and only ${CONFIG_VERSIONS.join(", ")} are known: bring it up to date with \`containerd config migrate\``,
   );
@@ -94,9 +97,9 @@ function versionOf(config: Readonly<Record<string, unknown>>, facts: ConfigFacts
 function refuseDisabled(config: Readonly<Record<string, unknown>>, version: ConfigVersion): void {
   const disabled = config["disabled_plugins"];
   const names = new Set(["cri", "io.containerd.grpc.v1.cri", runtimePlugin(version)]);
-  const off: unknown = Array.isArray(disabled) ? disabled.find((name) => names.has(String(name))) : undefined;
+  const off = Array.isArray(disabled) ? disabled.map(String).find((name) => names.has(name)) : undefined;
   if (off === undefined) return;
-  throw new RangeError(`disabled_plugins names "${String(off)}", so this containerd does not serve Kubernetes`);
+  throw new RangeError(`disabled_plugins names "${off}", so this containerd does not serve Kubernetes`);
 }
 
 /** Appended text can change what earlier text means; here it must not. */
