@@ -116,6 +116,7 @@ describe("toSpec()", () => {
             ],
           },
         },
+        startupTimeoutSeconds: 90,
         rootfsSnapshotSources: [{ snapshotName: "warm" }],
       },
     } as unknown as SandboxResource;

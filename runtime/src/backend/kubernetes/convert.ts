@@ -2,14 +2,13 @@ import type { SandboxResource, SandboxSpecResource } from "#api/crd/sandbox.ts";
 import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import type { Container, EnvVar } from "#core/kubernetes/pod.ts";
 import { formatQuantity, parseQuantity } from "#core/quantity.ts";
-import type { Amounts, ContainerSpec, NetworkSpec, SandboxSpec, TerminationPolicySpec } from "#core/sandbox.ts";
+import type { Amounts, ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
 import type { CreateSandbox } from "#runtime/backend/port.ts";
 import { toLiteralText, toTemplateText } from "./literal-text.ts";
 
 /** The names of the resources: ours, and Kubernetes'. */
 const RESOURCES = { cpu: "cpu", memory: "memory", ephemeralStorage: "ephemeral-storage" } as const;
 const RESOURCE_NAMES = Object.entries(RESOURCES) as readonly [keyof Amounts, string][];
-const DEFAULT_STARTUP_SECONDS = 90;
 
 /** The object to create for a request. */
 export function toResource(
@@ -77,7 +76,7 @@ function toResourceList(amounts: Amounts): Readonly<Record<string, string>> {
 
 /** The domain's spec of an object, whoever made it: what the domain has no word for is left out. */
 export function toSpec({ spec }: Pick<SandboxResource, "spec">): SandboxSpec {
-  const { podTemplate, timeoutSeconds, startupTimeoutSeconds = DEFAULT_STARTUP_SECONDS } = spec;
+  const { podTemplate, timeoutSeconds, startupTimeoutSeconds } = spec;
   const containers = podTemplate.spec.containers as readonly (Container & { readonly image: string })[];
   const [first] = containers;
   const snapshots = new Map(
@@ -87,10 +86,8 @@ export function toSpec({ spec }: Pick<SandboxResource, "spec">): SandboxSpec {
     containers: containers.map((container) => toContainerSpec(container, snapshots.get(container.name))),
     startupTimeoutSeconds,
     ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
-    ...(spec.network === undefined ? {} : { network: spec.network as NetworkSpec }),
-    ...(spec.terminationPolicy === undefined
-      ? {}
-      : { terminationPolicy: spec.terminationPolicy as TerminationPolicySpec }),
+    ...(spec.network === undefined ? {} : { network: spec.network }),
+    ...(spec.terminationPolicy === undefined ? {} : { terminationPolicy: spec.terminationPolicy }),
   };
 }
 
@@ -123,7 +120,8 @@ function toVariable({ name, value = "", valueFrom }: EnvVar): [string, string][]
 /** The API server takes any text, and numbers, for quantities of a template. */
 function toAmounts(list: Readonly<Record<string, unknown>> | undefined): Amounts | undefined {
   const amounts = RESOURCE_NAMES.flatMap(([ours, theirs]) => {
-    const quantity = list?.[theirs] === undefined ? undefined : parseQuantity(String(list[theirs]));
+    const amount = list?.[theirs];
+    const quantity = typeof amount === "string" || typeof amount === "number" ? parseQuantity(`${amount}`) : undefined;
     return quantity === undefined ? [] : [[ours, formatQuantity(quantity)]];
   });
   return amounts.length === 0 ? undefined : Object.fromEntries(amounts);

@@ -2,6 +2,7 @@ import { AgentCommand } from "#api/agent.ts";
 import { Problem, problemSlug, type ProblemSlug } from "#api/problem.ts";
 import type { Clock } from "#core/clock.ts";
 import { ProblemError } from "#core/problem-error.ts";
+import { parseJson, readText } from "../../agent/read-text.ts";
 import type { AgentFetch } from "../../backend/port.ts";
 
 export interface AgentRequest {
@@ -152,29 +153,4 @@ async function toProblem(request: AgentRequest, response: Response): Promise<Pro
 function unreachable({ repeatable }: AgentRequest, what: string, cause?: unknown): ProblemError {
   const detail = `The agent of the sandbox ${what}.`;
   return new ProblemError(repeatable ? "agent-unreachable" : "internal", detail, { cause });
-}
-
-/** Up to `maxBytes` of a body; the rest is left, and a break in it says no more than its absence. */
-async function readText({ body }: Response, maxBytes: number): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let size = 0;
-  try {
-    for await (const chunk of body ?? []) {
-      size += chunk.length;
-      text += decoder.decode(chunk, { stream: true });
-      if (size > maxBytes) break;
-    }
-  } catch {
-    return "";
-  }
-  return text;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,0 +1,263 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import type { Clock } from "#core/clock.ts";
+import type { KubeClient, ObjectRef } from "#core/kubernetes/client.ts";
+import type { Informer } from "#core/kubernetes/informer-port.ts";
+import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
+import { ANNOTATION, podName } from "#core/kubernetes/names.ts";
+import { objectKey, refOfKey } from "#core/kubernetes/object-key.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { SANDBOXES } from "#core/kubernetes/resources.ts";
+import type { Log } from "#core/log.ts";
+import { ProblemError } from "#core/problem-error.ts";
+import { hasEnded, type Sandbox } from "#core/sandbox.ts";
+import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
+import type { Agents } from "./agents.ts";
+import { writeCertainly } from "./certain-write.ts";
+import { toResource } from "./convert.ts";
+import { agentAddressOf, ownPod } from "./own-pod.ts";
+import { problemOf } from "./problem-of.ts";
+import { RunningProbe } from "./running-probe.ts";
+import { sweepUnanswered } from "./sweep.ts";
+import { byCreation, toSandbox } from "./to-sandbox.ts";
+
+const SWEEP_MS = 60_000;
+/** The API server says something at least each minute; after so much silence it counts as out of reach. */
+const MOST_SILENCE_MS = 180_000;
+/** What a pod's name has on top of its sandbox's. */
+const POD_SUFFIX = podName("");
+
+export interface KubernetesBackendDeps {
+  readonly client: KubeClient;
+  /** Both of the one namespace; run by the caller. */
+  readonly sandboxes: Informer<SandboxResource>;
+  readonly pods: Informer<Pod>;
+  readonly agents: Agents;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+}
+
+/** The port over custom resources: writes go to the API server, reads come from a copy, the operator does the rest. */
+export class KubernetesBackend implements SandboxBackend {
+  private readonly deps: KubernetesBackendDeps;
+  private readonly probe: RunningProbe;
+  private readonly watchers = new Map<string, Set<() => void>>();
+  private readonly life = new AbortController();
+
+  constructor(deps: KubernetesBackendDeps) {
+    this.deps = deps;
+    this.probe = new RunningProbe({
+      clock: deps.clock,
+      log: deps.log,
+      random: deps.random,
+      ask: (uid, ip, signal) => deps.agents.containersOf(uid, ip, signal),
+      onUp: ({ metadata }) => this.wake(metadata.name),
+    });
+    deps.sandboxes.onChange((key, now, before) => this.onSandbox(refOfKey(key).name, now, before));
+    deps.pods.onChange((key) => this.onPod(refOfKey(key).name));
+    void this.sweepForEver();
+  }
+
+  async create(request: CreateSandbox, call: Call): Promise<Sandbox> {
+    const { clock, client, namespace, sandboxes } = this.deps;
+    const known = sandboxes.get(this.keyOf(request.id));
+    if (known !== undefined) return this.sameRequest(known, request);
+    const resource = toResource(request, { namespace, nowMs: clock.now() });
+    const act = async (signal: AbortSignal): Promise<SandboxResource> => {
+      try {
+        return await client.create(SANDBOXES, resource, { signal });
+      } catch (error) {
+        if (!isAlreadyExists(error)) throw error;
+        // Somebody else's, or an own attempt whose answer was lost: the digest tells.
+        return client.get(SANDBOXES, resource.metadata, { signal });
+      }
+    };
+    const made = await writeCertainly({ clock, signal: call.signal, mayRepeat: false, act });
+    sandboxes.upsert(made);
+    return this.sameRequest(made, request);
+  }
+
+  async confirm(id: string, call: Call): Promise<void> {
+    const { clock, client, sandboxes } = this.deps;
+    const known = await this.find(id, call);
+    if (known.metadata.annotations?.[ANNOTATION.provisional] === undefined) return;
+    const patch = { metadata: { annotations: { [ANNOTATION.provisional]: null } } };
+    const act = (signal: AbortSignal): Promise<SandboxResource | undefined> =>
+      client.patch(SANDBOXES, this.refOf(id), patch, { signal }).catch((error: unknown) => {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      });
+    // The sandbox was made: a client that made its whole request again would get another.
+    const confirmed = await writeCertainly({ clock, signal: call.signal, mayRepeat: false, act });
+    if (confirmed === undefined) throw notFound(id);
+    sandboxes.upsert(confirmed);
+  }
+
+  async get(id: string, call: Call): Promise<Sandbox> {
+    return this.present(await this.find(id, call));
+  }
+
+  async list({ limit, after }: ListSandboxes): Promise<Page<Sandbox>> {
+    const all = [...this.deps.sandboxes.values()].toSorted(byCreation);
+    const start = after === undefined ? 0 : all.findIndex(({ metadata }) => metadata.name === after) + 1;
+    const slice = all.slice(start, limit === undefined ? undefined : start + limit);
+    const items = slice.map((resource) => this.present(resource));
+    const last = items.at(-1);
+    return start + items.length < all.length && last !== undefined ? { items, next: last.id } : { items };
+  }
+
+  async remove(id: string, call: Call): Promise<void> {
+    const { clock, client, sandboxes } = this.deps;
+    if (sandboxes.get(this.keyOf(id))?.metadata.deletionTimestamp !== undefined) return;
+    const act = (signal: AbortSignal) =>
+      client.remove(SANDBOXES, this.refOf(id), { signal }, { propagationPolicy: "Background" });
+    const removal = await writeCertainly({ clock, signal: call.signal, mayRepeat: true, act });
+    if (removal.kind === "going") sandboxes.upsert(removal.object);
+    if (removal.kind === "removed" && removal.uid !== undefined) sandboxes.drop(this.keyOf(id), removal.uid);
+  }
+
+  async *watch(id: string, call: Call): AsyncIterable<Sandbox> {
+    const { uid } = (await this.find(id, call)).metadata;
+    const look = (): Sandbox | undefined => {
+      const resource = this.deps.sandboxes.get(this.keyOf(id));
+      // Another one of its name is another sandbox.
+      return resource === undefined || resource.metadata.uid !== uid ? undefined : this.present(resource);
+    };
+    let wake = Promise.withResolvers<void>();
+    const stop = this.onWake(id, () => wake.resolve());
+    const onAbort = (): void => wake.resolve();
+    call.signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      let sandbox = look();
+      while (sandbox !== undefined && !call.signal.aborted) {
+        yield sandbox;
+        const seen: Sandbox = sandbox;
+        while (!call.signal.aborted && (sandbox = look()) !== undefined && sameState(sandbox, seen)) {
+          await wake.promise;
+          wake = Promise.withResolvers<void>();
+        }
+      }
+    } finally {
+      stop();
+      call.signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async agent(id: string, call: Call): Promise<AgentFetch> {
+    const resource = await this.find(id, call);
+    const { phase, reason, message = `it is ${phase}` } = this.present(resource);
+    if (hasEnded(phase))
+      throw new ProblemError("sandbox-ended", `The sandbox "${id}" has ended (${reason}): ${message}`);
+    if (phase !== "Running") {
+      throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
+    }
+    const pod = ownPod(resource, this.deps.pods.get(this.keyOf(podName(id))));
+    // The two copies are not equally far: what the object says of the pod may be newer.
+    const ip = pod === undefined ? resource.status?.podIP : agentAddressOf(pod);
+    if (ip !== undefined) return this.deps.agents.fetchOf(resource.metadata.uid ?? "", ip);
+    throw new ProblemError("sandbox-not-ready", `The pod of the sandbox "${id}" is gone.`);
+  }
+
+  async ready(): Promise<void> {
+    const { sandboxes, pods, agents, clock } = this.deps;
+    if (!agents.hasKeys) throw new ProblemError("unavailable", "The gateway waits for the keys of the agents.");
+    if (!sandboxes.isSynced || !pods.isSynced)
+      throw new ProblemError("unavailable", "The gateway has not read the cluster's sandboxes yet.");
+    const heardAtMs = Math.min(sandboxes.lastProgressMs, pods.lastProgressMs);
+    if (clock.now() - heardAtMs > MOST_SILENCE_MS)
+      throw new ProblemError("unavailable", "The gateway has not heard from the API server for minutes.");
+  }
+
+  async close(): Promise<void> {
+    this.life.abort(new Error("the gateway stops"));
+    this.probe.close();
+    this.deps.agents.close();
+  }
+
+  private async sweepForEver(): Promise<void> {
+    const { clock, sandboxes } = this.deps;
+    const { signal } = this.life;
+    for (;;) {
+      await clock.sleep(SWEEP_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      await sweepUnanswered(sandboxes.values(), this.deps, signal);
+    }
+  }
+
+  /** From the copy; what is not there may be newer than the copy. */
+  private async find(id: string, call: Call): Promise<SandboxResource> {
+    const { client, sandboxes } = this.deps;
+    const known = sandboxes.get(this.keyOf(id));
+    if (known !== undefined) return known;
+    try {
+      const found = await client.get(SANDBOXES, this.refOf(id), { signal: call.signal });
+      sandboxes.upsert(found);
+      return found;
+    } catch (error) {
+      throw isNotFound(error) ? notFound(id) : problemOf(error, { mayRepeat: true });
+    }
+  }
+
+  private present(resource: SandboxResource): Sandbox {
+    return toSandbox(resource, this.probe.upSinceMs(resource.metadata.uid));
+  }
+
+  private sameRequest(existing: SandboxResource, { id, requestDigest }: CreateSandbox): Sandbox {
+    const sandbox = this.present(existing);
+    if (sandbox.requestDigest === requestDigest) return sandbox;
+    if (sandbox.requestDigest === "") throw new ProblemError("sandbox-exists", `There is a sandbox "${id}" already.`);
+    throw new ProblemError(
+      "idempotency-mismatch",
+      "This idempotency key made a sandbox from another request; use a new key for a new request.",
+    );
+  }
+
+  private onSandbox(name: string, now: SandboxResource | undefined, before: SandboxResource | undefined): void {
+    const gone = before?.metadata.uid === now?.metadata.uid ? undefined : before?.metadata.uid;
+    if (gone !== undefined) {
+      this.probe.forget(gone);
+      this.deps.agents.forget(gone);
+    }
+    if (now !== undefined) this.probe.consider(now, this.deps.pods.get(this.keyOf(podName(name))));
+    this.wake(name);
+  }
+
+  private onPod(name: string): void {
+    if (!name.endsWith(POD_SUFFIX)) return;
+    const sandbox = this.deps.sandboxes.get(this.keyOf(name.slice(0, -POD_SUFFIX.length)));
+    if (sandbox === undefined) return;
+    this.probe.consider(sandbox, this.deps.pods.get(this.keyOf(name)));
+    this.wake(sandbox.metadata.name);
+  }
+
+  private onWake(name: string, listener: () => void): () => void {
+    const listeners = this.watchers.get(name) ?? new Set();
+    this.watchers.set(name, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.watchers.get(name) === listeners) this.watchers.delete(name);
+    };
+  }
+
+  private wake(name: string): void {
+    for (const listener of this.watchers.get(name) ?? []) listener();
+  }
+
+  private refOf(name: string): ObjectRef & { readonly namespace: string } {
+    return { namespace: this.deps.namespace, name };
+  }
+
+  private keyOf(name: string): string {
+    return objectKey(this.refOf(name));
+  }
+}
+
+function notFound(id: string): ProblemError {
+  return new ProblemError("sandbox-not-found", `There is no sandbox "${id}".`);
+}
+
+function sameState(a: Sandbox, b: Sandbox): boolean {
+  return a.phase === b.phase && a.reason === b.reason && a.message === b.message;
+}

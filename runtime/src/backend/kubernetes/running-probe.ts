@@ -1,0 +1,101 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import { backoffMs } from "#core/backoff.ts";
+import type { Clock } from "#core/clock.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
+import type { Log } from "#core/log.ts";
+import { createSlots } from "#runtime/slots.ts";
+import { agentAddressOf, ownPod } from "./own-pod.ts";
+
+/** An agent starts within tens of milliseconds; one that does not is waited for more patiently. */
+const PAUSE = { firstMs: 30, mostMs: 2000 };
+/** Agents asked at the same time. */
+const MOST_AT_ONCE = 64;
+
+export interface RunningProbeDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  /** Names of the containers that the agent finds; throws while it gives no good answer. */
+  readonly ask: (uid: string, ip: string, signal: AbortSignal) => Promise<readonly string[]>;
+  /** Called when a sandbox is found to be up. */
+  readonly onUp: (sandbox: SandboxResource) => void;
+}
+
+interface Asking {
+  readonly ip: string;
+  readonly abort: AbortController;
+  /** When all containers answered. */
+  upSinceMs?: number;
+}
+
+/**
+ * Finds out that a sandbox is up as soon as it is, by asking its agent from the moment the pod has
+ * an address; kubelet's word comes a second later. Level-based: told of every change, it asks those
+ * that need it and no others, and forgets what is gone.
+ */
+export class RunningProbe {
+  private readonly asked = new Map<string, Asking>();
+  private readonly deps: RunningProbeDeps;
+  private readonly slot = createSlots(MOST_AT_ONCE);
+
+  constructor(deps: RunningProbeDeps) {
+    this.deps = deps;
+  }
+
+  /** Since when this very sandbox is up; undefined when that is not known here. */
+  upSinceMs(uid: string | undefined): number | undefined {
+    return this.asked.get(uid ?? "")?.upSinceMs;
+  }
+
+  /** Looks at a sandbox and its pod as they are now. */
+  consider(sandbox: SandboxResource, pod: Pod | undefined): void {
+    const uid = sandbox.metadata.uid ?? "";
+    const own = ownPod(sandbox, pod);
+    const ip = own === undefined ? undefined : agentAddressOf(own);
+    const known = this.asked.get(uid);
+    if (own === undefined || ip === undefined || known?.ip !== ip) this.forget(uid);
+    if (own === undefined || ip === undefined || this.asked.has(uid)) return;
+    if (sandboxState(sandbox).phase !== "Pending") return;
+    const asking: Asking = { ip, abort: new AbortController() };
+    this.asked.set(uid, asking);
+    void this.untilUp(sandbox, own, asking);
+  }
+
+  forget(uid: string): void {
+    this.asked.get(uid)?.abort.abort(new Error("the sandbox is no longer asked"));
+    this.asked.delete(uid);
+  }
+
+  close(): void {
+    for (const uid of Array.from(this.asked.keys())) this.forget(uid);
+  }
+
+  private async untilUp(sandbox: SandboxResource, pod: Pod, asking: Asking): Promise<void> {
+    const { clock, log, random, ask, onUp } = this.deps;
+    const { signal } = asking.abort;
+    const uid = sandbox.metadata.uid ?? "";
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      try {
+        const found = new Set(await this.slot(() => ask(uid, asking.ip, signal), signal));
+        signal.throwIfAborted();
+        if (wantedContainers(sandbox, pod).every((name) => found.has(name))) {
+          asking.upSinceMs = clock.now();
+          return onUp(sandbox);
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        log.debug("The agent does not answer yet", { sandbox_id: sandbox.metadata.name, error });
+      }
+      await clock.sleep(backoffMs(attempt, PAUSE, random), signal).catch(() => undefined);
+    }
+  }
+}
+
+/** All that have not ended already. */
+function wantedContainers({ spec }: SandboxResource, { status }: Pod): readonly string[] {
+  const ended = new Set(
+    (status?.containerStatuses ?? []).filter(({ state }) => state?.terminated !== undefined).map(({ name }) => name),
+  );
+  return spec.podTemplate.spec.containers.map(({ name }) => name).filter((name) => !ended.has(name));
+}
