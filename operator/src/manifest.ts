@@ -7,6 +7,7 @@ import {
   parseEnvironment,
   type Variables,
 } from "#api/environment.ts";
+import { parseQuantity } from "#core/quantity.ts";
 import { RUNTIME_CLASS, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 
 export {
@@ -23,6 +24,8 @@ export const OPERATOR_PATHS = { metrics: "/metrics", live: "/healthz", ready: "/
 
 const Name = z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, "Expected the name of an object");
 const Names = listVariable().pipe(z.array(Name));
+const Amount = z.string().refine((text) => parseQuantity(text) !== undefined, "Expected a Kubernetes quantity");
+const MIB = 1 << 20;
 const YEAR_SECONDS = 31_536_000;
 
 /** Environment of the operator. The program parses with it; what starts the program renders it. */
@@ -41,9 +44,19 @@ export const OperatorEnvironment = z.object({
   ATOLL_SANDBOX_NAMESPACES: listVariable([SANDBOX_NAMESPACE]).pipe(
     z.array(Name).min(1, "Expected at least one namespace"),
   ),
+  /** Begins the names of the admission policies that fence the namespaces in: no pod is created before they are in force. */
+  ATOLL_FENCE_PREFIX: Name.default("atoll"),
   /** The agent's image; of the operator's own build. */
   ATOLL_SIDECAR_IMAGE: z.string().min(1),
   ATOLL_SIDECAR_IMAGE_PULL_POLICY: z.enum(["Always", "IfNotPresent", "Never"]).default("IfNotPresent"),
+  /** The agent's own need, added on top of the amounts that a sandbox asks for. */
+  ATOLL_SIDECAR_CPU_REQUEST: Amount.default("10m"),
+  ATOLL_SIDECAR_MEMORY_REQUEST: Amount.default("48Mi"),
+  /** In force where every container of a sandbox has a limit of its own. */
+  ATOLL_SIDECAR_CPU_LIMIT: Amount.default("200m"),
+  ATOLL_SIDECAR_MEMORY_LIMIT: Amount.default("128Mi"),
+  /** Most bytes of output that one agent keeps on the node's disk. */
+  ATOLL_SIDECAR_JOURNAL_BYTES: countVariable(1024 * MIB, MIB, 2 ** 50 - 1),
   /** Runtime class of sandbox pods. */
   ATOLL_RUNTIME_CLASS: Name.default(RUNTIME_CLASS),
   /** Priority class of sandbox pods; absent = the cluster's default. */
@@ -56,6 +69,8 @@ export const OperatorEnvironment = z.object({
   ATOLL_FAILED_RETENTION_SECONDS: countVariable(3600, 0, YEAR_SECONDS),
   /** The same for one that ran and ended by itself. */
   ATOLL_FINISHED_RETENTION_SECONDS: countVariable(86_400, 0, YEAR_SECONDS),
+  /** A sandbox whose creator never confirmed it is removed when it is so old, in seconds. */
+  ATOLL_PROVISIONAL_SECONDS: countVariable(300, 1, YEAR_SECONDS),
   /** Sandboxes worked on at once. */
   ATOLL_CONCURRENCY: countVariable(32, 1, 1024),
   ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),

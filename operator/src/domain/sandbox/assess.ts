@@ -4,7 +4,7 @@ import { decide, type Decision, type Observed, type Outcome } from "#core/lifecy
 import { hasEnded } from "#core/sandbox.ts";
 import type { Fault } from "./fault.ts";
 import { observePod, type PodFacts } from "./observe.ts";
-import { ownPod, type CreationFault, type ObservedSandbox } from "./observed.ts";
+import { foreignPod, ownPod, type CreationFault, type ObservedSandbox } from "./observed.ts";
 import { hadPod } from "./had-pod.ts";
 import { retentionMs } from "./retention.ts";
 import type { SandboxSettings } from "./settings.ts";
@@ -76,10 +76,7 @@ export function assess(observed: ObservedSandbox, settings: SandboxSettings, now
 /** What keeps the pod from being created, when an attempt has shown it. */
 function obstacleOf({ pod, creationFault }: ObservedSandbox): CreationFault | undefined {
   if (pod === undefined) return creationFault;
-  const owner = pod.metadata.ownerReferences?.[0];
-  const whose = owner === undefined ? "nobody of this kind" : `the ${owner.kind} "${owner.name}" of another time`;
-  const message = `The pod "${pod.metadata.name}" is there already and belongs to ${whose}.`;
-  return { message, isFinal: false, retryAtMs: Infinity };
+  return { message: foreignPod(pod), isFinal: false, retryAtMs: Infinity };
 }
 
 function faultWithoutPod(observed: ObservedSandbox, wanted: Wanted | undefined): Fault | undefined {

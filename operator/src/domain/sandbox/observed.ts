@@ -37,3 +37,10 @@ export function ownPod({ sandbox, pod }: Pick<ObservedSandbox, "sandbox" | "pod"
 export function isOwnedBy({ metadata }: Pick<Pod, "metadata">, sandbox: SandboxResource): boolean {
   return metadata.ownerReferences?.some(({ uid }) => uid === sandbox.metadata.uid) ?? false;
 }
+
+/** Why the sandbox's pod cannot have its name. */
+export function foreignPod({ metadata }: Pick<Pod, "metadata">): string {
+  const owner = metadata.ownerReferences?.[0];
+  const whose = owner === undefined ? "nobody" : `another ${owner.kind} named "${owner.name}"`;
+  return `The pod "${metadata.name}" is there already and belongs to ${whose}.`;
+}

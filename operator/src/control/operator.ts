@@ -1,0 +1,122 @@
+import { deriveAgentKey } from "#core/agent-proof.ts";
+import type { Clock } from "#core/clock.ts";
+import type { AgentKeySet } from "#core/kubernetes/agent-keys.ts";
+import type { KubeClient } from "#core/kubernetes/client.ts";
+import type { Informer, InformerObserver } from "#core/kubernetes/informer-port.ts";
+import { createInformer } from "#core/kubernetes/informer.ts";
+import { keyOf } from "#core/kubernetes/object-key.ts";
+import type { KubeObject } from "#core/kubernetes/object.ts";
+import { CONFIG_MAPS, VALIDATING_ADMISSION_POLICY_BINDINGS } from "#core/kubernetes/resources.ts";
+import type { Log } from "#core/log.ts";
+import type { SandboxSettings } from "../domain/sandbox/settings.ts";
+import { createController, type Controller } from "./controller.ts";
+import { createDrainNamespace, DRAIN_GUARD_QUERY } from "./drain-namespace.ts";
+import { createFenceWatch } from "./fence-watch.ts";
+import type { ControllerObserver, EventRecorder, Reconcile, SandboxObserver } from "./ports.ts";
+import { createSandboxReconciler } from "./sandbox-reconciler.ts";
+import { createSandboxStores } from "./sandbox-stores.ts";
+
+/** The operator of sandboxes, without what connects it to a process. */
+export interface Operator {
+  /** Keeps the caches and looks at the fence until the signal fires: leader or not, so that whoever takes over knows. */
+  watch(signal: AbortSignal): Promise<void>;
+  /** Works on sandboxes until the signal fires and all that had begun is done. */
+  lead(keys: AgentKeySet, term: AbortSignal): Promise<void>;
+  /** What it waits for before it can do its work; empty when it can. */
+  readonly waitsFor: readonly string[];
+}
+
+export interface OperatorOptions {
+  /** Reads and trials; may be used at any time. */
+  readonly reader: KubeClient;
+  /** Writes only while this process leads. */
+  readonly writer: KubeClient;
+  readonly namespaces: readonly string[];
+  /** Begins the names of the admission policies that must be in force. */
+  readonly fencePrefix: string;
+  readonly settings: (keys: AgentKeySet) => SandboxSettings;
+  readonly concurrency: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  readonly events: EventRecorder;
+  readonly metrics: OperatorMetrics;
+}
+
+export interface OperatorMetrics {
+  readonly sandboxes: SandboxObserver;
+  controller(name: string): ControllerObserver;
+  watchQueue(name: string, queue: Controller): void;
+  informer(resource: string): InformerObserver;
+  watchInformer(resource: string, informer: { readonly lastProgressMs: number }): void;
+}
+
+export function createOperator(options: OperatorOptions): Operator {
+  const { reader, writer, namespaces, clock, random, log, metrics } = options;
+  const shared = { clock, random, log };
+  const stores = createSandboxStores(reader, namespaces, { ...shared, observe: metrics });
+  const bindings = createInformer(reader, VALIDATING_ADMISSION_POLICY_BINDINGS, {
+    ...shared,
+    observer: metrics.informer(VALIDATING_ADMISSION_POLICY_BINDINGS.plural),
+  });
+  const guards = namespaces.map((namespace) =>
+    createInformer(reader, CONFIG_MAPS, { ...shared, query: { namespace, ...DRAIN_GUARD_QUERY } }),
+  );
+  const fence = createFenceWatch({ client: reader, bindings, prefix: options.fencePrefix, clock, log });
+  const controller = (name: string, reconcile: Reconcile, concurrency: number): Controller => {
+    const made = createController(reconcile, { ...shared, concurrency, observer: metrics.controller(name) });
+    metrics.watchQueue(name, made);
+    return made;
+  };
+
+  const fences = controller("fence", fence.reconcile, 1);
+  bindings.onChange(() => namespaces.forEach((namespace) => fences.enqueue(namespace)));
+
+  return {
+    async watch(signal) {
+      namespaces.forEach((namespace) => fences.enqueue(namespace));
+      const informers: readonly Pick<Informer<KubeObject>, "run">[] = [stores, bindings, ...guards];
+      await Promise.all([fences.run(signal), ...informers.map((informer) => informer.run(signal))]);
+    },
+
+    async lead(keys, term) {
+      await Promise.all([stores.synced(term), bindings.synced(term), ...guards.map((guard) => guard.synced(term))]);
+      const reconcile = createSandboxReconciler({
+        ...shared,
+        client: writer,
+        stores,
+        settings: options.settings(keys),
+        events: options.events,
+        observer: metrics.sandboxes,
+        agentKey: (uid) => deriveAgentKey(keys.agentMasterKey, uid),
+        hold: fence.hold,
+      });
+      const sandboxes = controller("sandbox", reconcile, options.concurrency);
+      const drains = controller("drain", createDrainNamespace({ client: writer, clock }), namespaces.length);
+      const endings = [
+        stores.onChange((key) => sandboxes.enqueue(key)),
+        fence.onChange((namespace) => enqueueAll(sandboxes, stores.in(namespace))),
+        ...guards.map((guard) => guard.onChange((key) => drains.enqueue(key))),
+      ];
+      for (const namespace of namespaces) enqueueAll(sandboxes, stores.in(namespace));
+      for (const guard of guards) enqueueAll(drains, guard.values());
+      try {
+        await Promise.all([sandboxes.run(term), drains.run(term)]);
+      } finally {
+        for (const end of endings) end();
+      }
+    },
+
+    get waitsFor() {
+      const held = namespaces.filter((namespace) => fence.hold(namespace) !== undefined);
+      return [
+        ...(stores.isSynced && bindings.isSynced ? [] : ["its caches to be filled"]),
+        ...held.map((namespace) => `the admission policies of namespace "${namespace}"`),
+      ];
+    },
+  };
+}
+
+function enqueueAll(controller: Controller, objects: Iterable<KubeObject>): void {
+  for (const object of objects) controller.enqueue(keyOf(object));
+}

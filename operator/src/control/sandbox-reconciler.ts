@@ -1,0 +1,117 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import type { KubeCall } from "#core/kubernetes/client.ts";
+import { isConflict, isNotFound } from "#core/kubernetes/kube-error.ts";
+import { customPolicyName, podName } from "#core/kubernetes/names.ts";
+import { objectKey, refOfKey } from "#core/kubernetes/object-key.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { PODS } from "#core/kubernetes/resources.ts";
+import type { Plan } from "../domain/action.ts";
+import { isOwnedBy, ownPod, type ObservedSandbox } from "../domain/sandbox/observed.ts";
+import { plan } from "../domain/sandbox/plan.ts";
+import type { SandboxSettings } from "../domain/sandbox/settings.ts";
+import { performSandboxAction, type SandboxWrites } from "./sandbox-actions.ts";
+import type { Reconcile, ReconcileResult } from "./ports.ts";
+import { createSandboxMemory, type SandboxNotes } from "./sandbox-memory.ts";
+import type { NamespaceStores, SandboxStores } from "./sandbox-stores.ts";
+
+export interface SandboxReconcilerOptions extends Omit<SandboxWrites, "stores"> {
+  readonly stores: SandboxStores;
+  readonly settings: SandboxSettings;
+  /** The key of one sandbox's agent, by the sandbox's uid. */
+  readonly agentKey: (uid: string) => Promise<string>;
+  /** Why no pod may be created in this namespace at present; undefined = they may. */
+  readonly hold: (namespace: string) => string | undefined;
+}
+
+/** After a conflict the newer version is on its way; this is for the case that it got lost. */
+const CONFLICT_MS = 2000;
+
+/** Brings sandboxes to what they ask for: reads the caches, plans, acts. */
+export function createSandboxReconciler(options: SandboxReconcilerOptions): Reconcile {
+  const memory = createSandboxMemory();
+  return async (key, signal) => {
+    const stores = options.stores.of(refOfKey(key).namespace ?? "");
+    const sandbox = stores?.sandboxes.get(key);
+    if (stores === undefined || sandbox === undefined) {
+      memory.forget(key);
+      return {};
+    }
+    const pass = new SandboxPass(options, { stores, sandbox, notes: memory.of(key, sandbox), call: { signal } });
+    try {
+      return await pass.run();
+    } catch (error) {
+      // Somebody was faster, or the sandbox is gone: the caches are about to say so.
+      if (isConflict(error) || isNotFound(error)) return { requeueAtMs: options.clock.now() + CONFLICT_MS };
+      throw error;
+    }
+  };
+}
+
+interface PassScope {
+  readonly stores: NamespaceStores;
+  readonly sandbox: SandboxResource;
+  readonly notes: SandboxNotes;
+  readonly call: KubeCall;
+}
+
+/** One look at one sandbox. */
+class SandboxPass {
+  readonly #options: SandboxReconcilerOptions;
+  readonly #scope: PassScope;
+
+  constructor(options: SandboxReconcilerOptions, scope: PassScope) {
+    this.#options = options;
+    this.#scope = scope;
+  }
+
+  async run(): Promise<ReconcileResult> {
+    const planned = await this.#plan();
+    for (const action of planned.actions) {
+      const isDone = await performSandboxAction(action, { ...this.#options, ...this.#scope });
+      // The pod was refused, or was there already: what follows depends on which.
+      if (!isDone) return { requeueAtMs: this.#options.clock.now() };
+    }
+    return planned.nextDeadlineMs === undefined ? {} : { requeueAtMs: planned.nextDeadlineMs };
+  }
+
+  async #plan(): Promise<Plan> {
+    const { settings, clock } = this.#options;
+    const observed = await this.#observe();
+    const first = plan(observed, settings, clock.now());
+    if (first.confirmNoPod !== true) return first;
+    const { pod: _, ...others } = observed;
+    const pod = await this.#readPod();
+    return plan({ ...others, ...(pod === undefined ? {} : { pod }), podIsFresh: true }, settings, clock.now());
+  }
+
+  async #observe(): Promise<ObservedSandbox> {
+    const { stores, sandbox, notes } = this.#scope;
+    const { namespace = "", name, uid = "" } = sandbox.metadata;
+    const pod = stores.pods.get(objectKey({ namespace, name: podName(name) }));
+    const policy = stores.policies.get(objectKey({ namespace, name: customPolicyName(name) }));
+    const hold = this.#options.hold(namespace);
+    if (ownPod({ sandbox, ...(pod === undefined ? {} : { pod }) }) !== undefined) notes.podSeen = true;
+    return {
+      sandbox,
+      ...(pod === undefined ? {} : { pod }),
+      ...(policy === undefined ? {} : { policy }),
+      agentKey: pod === undefined ? await this.#options.agentKey(uid) : "",
+      podSeen: notes.podSeen,
+      ...(notes.creationFault === undefined ? {} : { creationFault: notes.creationFault }),
+      ...(hold === undefined ? {} : { hold }),
+    };
+  }
+
+  async #readPod(): Promise<Pod | undefined> {
+    const { stores, sandbox, call } = this.#scope;
+    const { namespace = "", name } = sandbox.metadata;
+    try {
+      const pod = await this.#options.client.get(PODS, { namespace, name: podName(name) }, call);
+      if (isOwnedBy(pod, sandbox)) stores.pods.upsert(pod);
+      return pod;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+}

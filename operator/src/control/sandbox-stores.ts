@@ -1,0 +1,99 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import type { KubeClient, Resource } from "#core/kubernetes/client.ts";
+import type { Informer, InformerObserver, InformerOptions } from "#core/kubernetes/informer-port.ts";
+import { createInformer } from "#core/kubernetes/informer.ts";
+import { customPolicyName, LABEL, podName } from "#core/kubernetes/names.ts";
+import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
+import { objectKey } from "#core/kubernetes/object-key.ts";
+import type { KubeObject } from "#core/kubernetes/object.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { trimPod, trimPolicy, trimSandbox } from "../domain/sandbox/trim.ts";
+
+/** Local copies of all that belongs to the sandboxes of one namespace. */
+export interface NamespaceStores {
+  readonly sandboxes: Informer<SandboxResource>;
+  readonly pods: Informer<Pod>;
+  readonly policies: Informer<NetworkPolicy>;
+}
+
+/** The same of all namespaces of an operator. Its access is to each namespace alone, so each has lists of its own. */
+export interface SandboxStores {
+  of(namespace: string): NamespaceStores | undefined;
+  run(signal: AbortSignal): Promise<void>;
+  /** Resolves when each cache has been filled once. */
+  synced(signal: AbortSignal): Promise<void>;
+  readonly isSynced: boolean;
+  /** Says which sandbox something changed for, by its key; the result ends it. */
+  onChange(listener: (key: string) => void): () => void;
+  /** The sandboxes of one namespace. */
+  in(namespace: string): Iterable<SandboxResource>;
+}
+
+export interface StoresOptions extends Pick<InformerOptions<KubeObject>, "clock" | "log" | "random"> {
+  /** Where the numbers of the caches go, by resource. */
+  readonly observe: {
+    informer(resource: string): InformerObserver;
+    watchInformer(resource: string, informer: { readonly lastProgressMs: number }): void;
+  };
+}
+
+const SANDBOX_PARTS = `${LABEL.sandbox}=true`;
+
+export function createSandboxStores(
+  client: KubeClient,
+  namespaces: readonly string[],
+  options: StoresOptions,
+): SandboxStores {
+  const stores = new Map(namespaces.map((namespace) => [namespace, namespaceStores(client, namespace, options)]));
+  const all = [...stores.values()].flatMap(({ sandboxes, pods, policies }) => [sandboxes, pods, policies]);
+  return {
+    of: (namespace) => stores.get(namespace),
+    async run(signal) {
+      await Promise.all(all.map((informer) => informer.run(signal)));
+    },
+    async synced(signal) {
+      await Promise.all(all.map((informer) => informer.synced(signal)));
+    },
+    get isSynced() {
+      return all.every((informer) => informer.isSynced);
+    },
+    onChange(listener) {
+      const endings = [...stores.values()].flatMap(({ sandboxes, pods, policies }) => [
+        sandboxes.onChange((key) => listener(key)),
+        pods.onChange((_key, now, before) => tellOwner(now ?? before, podName(""), listener)),
+        policies.onChange((_key, now, before) => tellOwner(now ?? before, customPolicyName(""), listener)),
+      ]);
+      return () => endings.forEach((end) => end());
+    },
+    in: (namespace) => stores.get(namespace)?.sandboxes.values() ?? [],
+  };
+}
+
+function namespaceStores(
+  client: KubeClient,
+  namespace: string,
+  { observe, ...options }: StoresOptions,
+): NamespaceStores {
+  const parts = { namespace, labelSelector: SANDBOX_PARTS };
+  const informer = <T extends KubeObject>(resource: Resource<T>, own: Pick<InformerOptions<T>, "query" | "trim">) => {
+    const made = createInformer(client, resource, {
+      ...{ ...options, ...own },
+      observer: observe.informer(resource.plural),
+    });
+    observe.watchInformer(resource.plural, made);
+    return made;
+  };
+  return {
+    sandboxes: informer(SANDBOXES, { query: { namespace }, trim: trimSandbox }),
+    pods: informer(PODS, { query: parts, trim: trimPod }),
+    policies: informer(NETWORK_POLICIES, { query: parts, trim: trimPolicy }),
+  };
+}
+
+/** By the name, not by the owner: one that belongs to nobody stands in the way of a sandbox all the same. */
+function tellOwner(object: KubeObject | undefined, suffix: string, listener: (key: string) => void): void {
+  if (object === undefined || !object.metadata.name.endsWith(suffix)) return;
+  const { namespace, name } = object.metadata;
+  listener(objectKey({ ...(namespace === undefined ? {} : { namespace }), name: name.slice(0, -suffix.length) }));
+}
