@@ -3,38 +3,47 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { Agent, request, type RequestOptions } from "node:https";
+import { delimiter, dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { KubeCall, KubeClient, KubeFetch } from "#core/kubernetes/client.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import { NAMESPACES } from "#core/kubernetes/resources.ts";
+import { createLayout } from "#testbed/layout.ts";
+import { testbedKubeconfig } from "#testbed/node/testbed.ts";
 
-/** Where `atoll testbed up` leaves the administrator's access. */
-const TESTBED_KUBECONFIG = new URL("../../.atoll/testbed/kubeconfig", import.meta.url).pathname;
 const CALL_MS = 30_000;
 
 export interface Cluster {
   readonly kubeconfig: string;
   /** A client with the administrator's power, under the administrator's name or another. */
   client(options?: { readonly as: string }): KubeClient;
-  kubectl(args: readonly string[], input?: string): Promise<KubectlResult>;
+  /** Runs kubectl, or another program that came with the cluster, on this cluster. */
+  run(program: string, args: readonly string[], input?: string): Promise<RunResult>;
 }
 
-export interface KubectlResult {
+export interface RunResult {
   readonly exitCode: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The cluster that `KUBECONFIG` names, else the testbed. */
-export function findCluster(): Cluster {
-  const kubeconfig = process.env["KUBECONFIG"] ?? TESTBED_KUBECONFIG;
+/** The cluster that `KUBECONFIG` names, else the testbed that is up, with its programs. */
+export async function findCluster(): Promise<Cluster> {
+  const named = process.env["KUBECONFIG"];
+  const kubeconfig = named ?? (await testbedKubeconfig());
+  if (kubeconfig === undefined) {
+    throw new Error("No cluster to test on: start one with ./atoll testbed up, or name one by KUBECONFIG");
+  }
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
+  const programs = named === undefined ? [createLayout(join(dirname(kubeconfig), "..")).bin] : [];
+  const path = [...programs, process.env["PATH"]].join(delimiter);
   return {
     kubeconfig,
     client: (options) => createKubeClient(fetchOf(config, options?.as)),
-    kubectl: (args, input) => kubectl(kubeconfig, args, input),
+    run: (program, args, input) =>
+      run([program, ...args], { ...process.env, KUBECONFIG: kubeconfig, PATH: path }, input),
   };
 }
 
@@ -76,9 +85,8 @@ function headersOf(headers: Readonly<Record<string, unknown>>): [string, string]
   return Object.entries(headers).map(([name, value]) => [name, String(value)]);
 }
 
-async function kubectl(kubeconfig: string, args: readonly string[], input = ""): Promise<KubectlResult> {
-  const program = process.env["KUBECTL"] ?? "kubectl";
-  const child = spawn(program, ["--kubeconfig", kubeconfig, ...args], { stdio: "pipe" });
+async function run([program = "", ...args]: readonly string[], env: NodeJS.ProcessEnv, input = ""): Promise<RunResult> {
+  const child = spawn(program, args, { stdio: "pipe", env });
   child.stdin.end(input);
   const [stdout, stderr, [exitCode]] = await Promise.all([
     text(child.stdout),

@@ -19,7 +19,7 @@ let removeNamespace: (() => Promise<unknown>) | undefined;
 let count = 0;
 
 beforeAll(async () => {
-  cluster = findCluster();
+  cluster = await findCluster();
   client = cluster.client();
   await client.apply(CRDS, sandboxCrd(), call(), { fieldManager: "atoll-test" });
   await vi.waitUntil(served, 20_000);
@@ -298,14 +298,14 @@ describe("the API server", () => {
 
   it("prints the columns Ready, Age and Reason by the short name", async () => {
     const { metadata } = await client.create(SANDBOXES, draft({}), call());
-    const { stdout } = await cluster.kubectl(["get", "sb", "-n", namespace, metadata.name]);
+    const { stdout } = await cluster.run("kubectl", ["get", "sb", "-n", namespace, metadata.name]);
     const [head, line] = stdout.trim().split("\n");
     expect(head?.split(/ +/)).toEqual(["NAME", "READY", "AGE", "REASON"]);
     expect(line?.split(/ +/)).toEqual([metadata.name, "Unknown", expect.stringMatching(/^\d+s$/), "PodPending"]);
   });
 
   it("explains the fields", async () => {
-    const { stdout } = await cluster.kubectl(["explain", "sandbox.spec.network.allowedEgressCIDRs"]);
+    const { stdout } = await cluster.run("kubectl", ["explain", "sandbox.spec.network.allowedEgressCIDRs"]);
     expect(stdout.replaceAll(/\s+/g, " ")).toContain("without effect beside allowInternetEgress");
   });
 });

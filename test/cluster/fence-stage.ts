@@ -45,7 +45,7 @@ export interface FenceStage {
 
 /** Sets the stage and waits until the fence stands. */
 export async function setFenceStage(): Promise<FenceStage> {
-  const cluster = findCluster();
+  const cluster = await findCluster();
   const admin = cluster.client();
   const cleanUps: (() => Promise<unknown>)[] = [];
   const clear = async (): Promise<void> => {

@@ -32,6 +32,11 @@ export interface PolicyOptions {
 export const CLUSTER_DNS = { namespace: "kube-system", podLabels: { "k8s-app": "kube-dns" } } as const;
 
 const SANDBOX_PODS = { [LABEL.name]: SANDBOX_APP, [LABEL.managedBy]: SANDBOX_MANAGER };
+/**
+ * Kubernetes and network plug-ins read this range as all of IPv4, and refuse it inside one of IPv6.
+ * No packet on a wire has such an address: systems send IPv4 instead, which has rules of its own.
+ */
+const IPV4_MAPPED = "::ffff:0:0/96";
 const DNS_PORTS: readonly PolicyPort[] = [
   { protocol: "UDP", port: 53 },
   { protocol: "TCP", port: 53 },
@@ -107,7 +112,8 @@ function internetRules(): readonly [PolicyEgressRule, PolicyEgressRule] {
 }
 
 function block({ cidr, except }: EgressRule): PolicyPeer {
-  return { ipBlock: { cidr, ...(except.length === 0 ? {} : { except }) } };
+  const expressible = except.filter((range) => range !== IPV4_MAPPED);
+  return { ipBlock: { cidr, ...(expressible.length === 0 ? {} : { except: expressible }) } };
 }
 
 function podsOf(namespace: string, matchLabels: Readonly<Record<string, string>>): PolicyPeer {
