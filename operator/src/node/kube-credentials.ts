@@ -1,55 +1,15 @@
 import type { KubeConfig } from "@kubernetes/client-node";
 import { readFile } from "node:fs/promises";
-import type { AgentOptions, RequestOptions } from "node:https";
-import type { Agent } from "node:http";
-
-/** What makes a request this program's own. */
-export interface KubeCredentials {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly tls: AgentOptions;
-  /** Of the configuration, where requests go through a proxy: it is used as it is. */
-  readonly proxy?: Agent;
-}
-
-export interface CredentialsSource {
-  get(): Promise<KubeCredentials>;
-  /** The API server no longer takes them: the next `get` reads anew. */
-  expire(): void;
-}
-
-export interface CredentialsOptions {
-  /** For how long credentials are used before they are read again. @default 10_000 */
-  readonly refreshMs?: number;
-  /** Monotonic milliseconds. */
-  readonly now?: () => number;
-}
+import type { RequestOptions } from "node:https";
+import { keepCredentials, type CredentialsOptions } from "#core/kubernetes/node/keep-credentials.ts";
+import type { CredentialsSource, KubeCredentials } from "#core/kubernetes/node/kube-fetch.ts";
 
 /**
  * Credentials of all kinds that kubeconfig knows: certificates, tokens, token files that somebody
- * rotates, plugins. Reading them means files and processes, so they are kept for a while.
+ * rotates, plugins.
  */
-export function createCredentials(config: KubeConfig, options: CredentialsOptions = {}): CredentialsSource {
-  const { refreshMs = 10_000, now = () => performance.now() } = options;
-  let kept: Promise<KubeCredentials> | undefined;
-  let untilMs = 0;
-
-  return {
-    get() {
-      if (kept === undefined || now() >= untilMs) {
-        const reading = read(config);
-        kept = reading;
-        untilMs = now() + refreshMs;
-        // What failed is not kept; whoever waits for it learns why.
-        reading.catch(() => {
-          if (kept === reading) kept = undefined;
-        });
-      }
-      return kept;
-    },
-    expire() {
-      kept = undefined;
-    },
-  };
+export function createCredentials(config: KubeConfig, options?: CredentialsOptions): CredentialsSource {
+  return keepCredentials(() => read(config), options);
 }
 
 async function read(config: KubeConfig): Promise<KubeCredentials> {

@@ -28,7 +28,7 @@ const POD_SUFFIX = podName("");
 
 export interface KubernetesBackendDeps {
   readonly client: KubeClient;
-  /** Both of the one namespace; run by the caller. */
+  /** Both of the one namespace; run by the caller until `stop`. */
   readonly sandboxes: Informer<SandboxResource>;
   readonly pods: Informer<Pod>;
   readonly agents: Agents;
@@ -37,6 +37,7 @@ export interface KubernetesBackendDeps {
   readonly log: Log;
   /** From 0 up to 1. */
   readonly random: () => number;
+  readonly stop: () => Promise<void>;
 }
 
 /** The port over custom resources: writes go to the API server, reads come from a copy, the operator does the rest. */
@@ -174,6 +175,7 @@ export class KubernetesBackend implements SandboxBackend {
     this.life.abort(new Error("the gateway stops"));
     this.probe.close();
     this.deps.agents.close();
+    await this.deps.stop();
   }
 
   private async sweepForEver(): Promise<void> {
