@@ -139,7 +139,7 @@ export function createInstaller(ports: InstallerPorts, options: InstallerOptions
       await releases.setCurrent(folder);
     }
     // A pass that was killed left the section behind before it had proof: it goes when there is none now.
-    if (!isProven && plan.kind === "unchanged")
+    if (!isNew && !isProven && plan.kind === "unchanged")
       undo.push(
         () => removeSection(node),
         () => restart(node, call),

@@ -1,6 +1,6 @@
 import { CONFIG_VERSIONS, PASSED_ANNOTATIONS, RUNTIME_TYPE, runtimePlugin } from "./runtime-section.ts";
 import type { RuntimeSettings } from "./runtime-section.ts";
-import { at, isSame, isTable, prune } from "./toml-path.ts";
+import { at, differenceOf, isTable, prune } from "./toml-path.ts";
 
 const PLUGINS = [...new Set(CONFIG_VERSIONS.map(runtimePlugin))];
 
@@ -32,7 +32,8 @@ export function faultOfChange(before: unknown, after: unknown, settings: Runtime
   if (at(added, ["runtime_path"]) !== shimPath || at(added, ["options", "ConfigPath"]) !== runscConfigPath)
     return `another file overrides the runtime "${handler}"`;
   const [was, is] = [before, after].map((config) => prune(withoutHandler(config, handler)));
-  return isSame(was, is) ? undefined : "something else than the runtime would change";
+  const difference = differenceOf(was, is);
+  return difference === undefined ? undefined : `the runtime added to it would change ${difference} as well`;
 }
 
 /** The runsc.toml of a section that somebody else wrote; throws when sandboxes could not work with it. */

@@ -35,3 +35,16 @@ export function prune(value: unknown): unknown {
     .filter(([, part]) => !isTable(part) || Object.keys(part).length > 0);
   return Object.fromEntries(kept);
 }
+
+/** Where two parsed values first differ, with both values; undefined = nowhere. */
+export function differenceOf(before: unknown, after: unknown, path: readonly string[] = []): string | undefined {
+  if (isSame(before, after)) return undefined;
+  if (isTable(before) && isTable(after)) {
+    for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+      const found = differenceOf(before[key], after[key], [...path, key]);
+      if (found !== undefined) return found;
+    }
+  }
+  const text = (value: unknown): string => (canonical(value) ?? "").slice(0, 80);
+  return `${path.map((key) => (/^[\w-]+$/.test(key) ? key : `"${key}"`)).join(".")} from ${text(before)} to ${text(after)}`;
+}
