@@ -155,10 +155,7 @@ export const SandboxSpecResource = z
     ),
   );
 
-/** Types of the conditions of a Sandbox. `Succeeded` is absent until the sandbox has ended, and then never changes. */
-export const SANDBOX_CONDITIONS = ["Ready", "Succeeded", "PodReady", "NetworkConfigured", "RootfsSnapshot"] as const;
-
-/** `status` of a Sandbox object: the operator's. */
+/** `status` of a Sandbox object: the operator's. The condition `Succeeded` is absent until the sandbox has ended, and then never changes. */
 export const SandboxStatusResource = z.object({
   conditions: z
     .array(Condition)
@@ -184,7 +181,6 @@ export type SandboxNetwork = z.infer<typeof SandboxNetwork>;
 export type SandboxTerminationPolicy = z.infer<typeof SandboxTerminationPolicy>;
 export type SandboxSpecResource = z.infer<typeof SandboxSpecResource>;
 export type SandboxStatusResource = z.infer<typeof SandboxStatusResource>;
-export type SandboxConditionType = (typeof SANDBOX_CONDITIONS)[number];
 
 /** A Sandbox object. */
 export interface SandboxResource {

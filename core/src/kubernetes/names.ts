@@ -1,5 +1,4 @@
 export { SANDBOX_GROUP, SANDBOX_VERSION } from "#api/crd/group.ts";
-export { MAX_SANDBOX_NAME } from "#api/name-patterns.ts";
 
 /** Holds a sandbox object until its pod is really gone. */
 export const SANDBOX_FINALIZER = "sandbox.isola.run/cleanup";
