@@ -56,6 +56,9 @@ export const InstallConfig = z
         install: Flag.default(true).describe(
           "Install the policies that fence sandbox pods; false = an administrator did: without them no sandbox starts",
         ),
+        prefix: ObjectName.default("atoll").describe(
+          "Begins their names; another installation in the cluster needs another",
+        ),
       })
       .prefault({}),
     networkPolicies: z

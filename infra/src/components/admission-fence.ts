@@ -21,6 +21,7 @@ export class AdmissionFence extends pulumi.ComponentResource {
       sandboxNamespaces: config.sandboxNamespaces.map(({ name }) => name),
       operatorUser: serviceAccountUser(config.systemNamespace.name, operator.serviceAccount.name),
       runtimeClass: operator.sandboxes.runtimeClassName,
+      prefix: config.admissionPolicies.prefix,
       capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     });
     for (const { policy, binding } of config.admissionPolicies.install ? all : []) {

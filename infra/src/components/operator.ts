@@ -103,6 +103,7 @@ function operatorEnvironment(config: InstallConfig) {
     ATOLL_SANDBOX_NAMESPACES: config.sandboxNamespaces.map(({ name }) => name).join(","),
     ATOLL_SIDECAR_IMAGE: imageReference(sandboxes.agentImage, config),
     ATOLL_SIDECAR_IMAGE_PULL_POLICY: sandboxes.agentImage.pullPolicy,
+    ATOLL_FENCE_PREFIX: config.admissionPolicies.prefix,
     ATOLL_RUNTIME_CLASS: sandboxes.runtimeClassName,
     ATOLL_PRIORITY_CLASS: sandboxes.priorityClassName,
     ATOLL_IMAGE_PULL_SECRETS: [...new Set([...config.imagePullSecrets, ...sandboxes.imagePullSecrets])].join(","),

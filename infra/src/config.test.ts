@@ -1,0 +1,58 @@
+import { describe, expect, it, test } from "vitest";
+import { API_KEY, stackSettings } from "../test/registrations.ts";
+import { readInstallConfig } from "./config.ts";
+
+describe("readInstallConfig", () => {
+  const read = (settings: Record<string, unknown>) => readInstallConfig(stackSettings(settings), "1.2.3");
+
+  it("needs nothing but API keys", () => {
+    const { imageTag, systemNamespace, sandboxNamespaces, gateway } = read({});
+    expect({ imageTag, system: systemNamespace.name, sandboxes: sandboxNamespaces.map(({ name }) => name) }).toEqual({
+      imageTag: "1.2.3",
+      system: "atoll-system",
+      sandboxes: ["isola-sandboxes"],
+    });
+    expect(gateway.sandboxNamespace).toBe("isola-sandboxes");
+  });
+
+  test.each<[string, Record<string, unknown>, string]>([
+    ["a key that nobody knows", { gatway: {} }, "gatway"],
+    ["a member that nobody knows", { gateway: { replica: 2 } }, "replica"],
+    ["a wrong type", { gateway: { replicas: "two" } }, "gateway.replicas"],
+    ["text where a structure belongs", { gateway: "big" }, "gateway: expected a structure"],
+    ["a quantity that is none", { operator: { resources: { limits: { cpu: "lots" } } } }, "500m or 128Mi"],
+    ["a digest that is none", { gateway: { image: { digest: "latest" } } }, "sha256:"],
+    ["no API key", { apiKeys: [] }, "apiKeys: the gateway needs API keys"],
+    ["a short API key", { apiKeys: ["short"] }, "at least 16 characters"],
+    ["an API key of two lines", { apiKeys: [`${API_KEY}\n${API_KEY}`] }, "no white space"],
+    ["a namespace named twice", { sandboxNamespaces: [{ name: "a" }, { name: "a" }] }, "named twice"],
+    ["sandboxes in the system namespace", { sandboxNamespaces: [{ name: "atoll-system" }] }, "one of their own"],
+    [
+      "a served namespace without sandboxes",
+      { gateway: { sandboxNamespace: "b" } },
+      "b is not one of sandboxNamespaces",
+    ],
+    ["several operators without a leader", { operator: { replicas: 2, leaderElection: false } }, "needs a leader"],
+    ["an Ingress without a name", { gateway: { ingress: { enabled: true } } }, "at least one of hosts"],
+    ["an autoscaler upside down", { gateway: { autoscaling: { minReplicas: 5, maxReplicas: 2 } } }, "minReplicas"],
+  ])("refuses %s", (_, settings, message) => {
+    expect(() => read(settings)).toThrow(message);
+  });
+
+  it("says all faults at once, and no API key", () => {
+    const faults = () => read({ apiKeys: ["short"], operator: { replicas: 0 }, gateway: { service: { port: 0 } } });
+    expect(faults).toThrow(/operator\.replicas.*gateway\.service\.port/);
+    expect(faults).not.toThrow("short");
+  });
+
+  it("takes what the command line turned into numbers and flags as text", () => {
+    const { gateway, operator } = read({
+      gateway: { service: { annotations: { "a/b": true } }, image: { tag: 12 } },
+      operator: { resources: { limits: { cpu: 1, memory: "1024Mi" } }, tolerations: [{ key: "k", value: false }] },
+    });
+    expect(gateway.service.annotations).toEqual({ "a/b": "true" });
+    expect(gateway.image.tag).toBe("12");
+    expect(operator.tolerations).toEqual([{ key: "k", value: "false" }]);
+    expect(operator.resources.limits).toEqual({ cpu: "1", memory: "1Gi" });
+  });
+});
