@@ -87,6 +87,11 @@ describe("nobody gets a Sandbox with a template that asks for", () => {
     expect(await sandbox({ containers })).toContain("user: capabilities may be added of these only");
   });
 
+  it("an init container of the agent's name", async () =>
+    expect(await sandbox({ initContainers: [container({ name: "sandbox-sidecar" })] })).toContain(
+      "the name sandbox-sidecar belongs to the sandbox's agent",
+    ));
+
   it("ephemeral containers", async () =>
     expect(await sandbox({ ephemeralContainers: [container({})] })).toContain("ephemeralContainers are not allowed"));
 

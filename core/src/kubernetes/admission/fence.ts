@@ -6,7 +6,7 @@ import type {
   AdmissionRule,
   AdmissionValidation,
 } from "../cluster-objects.ts";
-import { LABEL } from "../names.ts";
+import { AGENT_CONTAINER, LABEL } from "../names.ts";
 import { apiVersionOf, VALIDATING_ADMISSION_POLICIES } from "../resources.ts";
 import { celString, refuse } from "./cel-text.ts";
 import { containerRules } from "./container-rules.ts";
@@ -133,6 +133,10 @@ function templateSpec(config: FenceConfig): AdmissionPolicySpec {
       ...podRules(),
       ...containerRules(config),
       refuse(`variables.spec.?nodeName.orValue("") != ""`, "nodeName is not allowed: the scheduler chooses the node"),
+      refuse(
+        `variables.spec.?initContainers.orValue([]).exists(it, it.name == ${celString(AGENT_CONTAINER)})`,
+        `the name ${AGENT_CONTAINER} belongs to the sandbox's agent: choose another`,
+      ),
       refuse("variables.spec.?ephemeralContainers.orValue([]).size() > 0", "ephemeralContainers are not allowed"),
     ].map((validation) => ({ ...validation, reason: "Invalid" as const })),
   };
