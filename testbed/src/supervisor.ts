@@ -41,7 +41,8 @@ const LONGEST_DELAY_MS = 2_000;
 /** Who ran this long starts again without delay. */
 const STEADY_MS = 10_000;
 const PROBE_EVERY_MS = 50;
-const STOP_WITHIN_MS = 10_000;
+/** An API server waits a minute for those who watch. */
+const STOP_WITHIN_MS = 3_000;
 
 export function createSupervisor(components: readonly Component[], ports: SupervisorPorts): Supervisor {
   const members = new Map<string, Member>(

@@ -10,6 +10,7 @@ import { runSuite } from "../node/run-suite.ts";
 import { selectSuites } from "../test/select-suites.ts";
 import { REPORTS, SUITES } from "../test/suites.ts";
 import { runTests } from "../verb/test.ts";
+import { createTestTestbed, testbedRoot } from "./run-testbed.ts";
 import { makeHome, setUp, type World } from "./world.ts";
 
 export async function runTest(options: Test, world: World): Promise<number> {
@@ -21,13 +22,19 @@ export async function runTest(options: Test, world: World): Promise<number> {
   }
   await makeReports(world.repo);
   const env = suiteEnvironment(world, options.soak);
-  return runTests(suites, {
-    isRoot: world.isRoot,
-    setUp: () => setUpAlone(world),
-    runSuite: (suite, onLine) => runSuite(suite, { repo: world.repo, env, signal: world.signal, onLine }),
-    report: world.json ? createJsonReport(world.write) : createTextReport(world.screen, () => performance.now()),
-    signal: world.signal,
-  });
+  const testbed = createTestTestbed(world);
+  try {
+    return await runTests(suites, {
+      isRoot: world.isRoot,
+      setUp: () => setUpAlone(world),
+      bringUpTestbed: testbed.bringUp,
+      runSuite: (suite, onLine) => runSuite(suite, { repo: world.repo, env, signal: world.signal, onLine }),
+      report: world.json ? createJsonReport(world.write) : createTextReport(world.screen, () => performance.now()),
+      signal: world.signal,
+    });
+  } finally {
+    await testbed.leave();
+  }
 }
 
 export async function runBenches(options: Bench, world: World): Promise<number> {
@@ -75,13 +82,15 @@ async function setUpAlone(world: World): Promise<void> {
 }
 
 /** Pinned tools come first in PATH; ATOLL_HOME is where set-up put programs and images. */
-function suiteEnvironment({ env, repo, home, searchPath }: World, soak: boolean): Record<string, string | undefined> {
+function suiteEnvironment(world: World, soak: boolean): Record<string, string | undefined> {
+  const { env, repo, home, searchPath } = world;
   const tools = [join(repo, `node_modules/node-linux-${process.arch}/bin`), join(repo, "node_modules/.bin")];
   const base = Object.fromEntries(Object.entries(env).filter(([name]) => !/^(ATOLL_|ISOLA_)/.test(name)));
   return {
     ...base,
     PATH: [...tools, searchPath].join(delimiter),
     ATOLL_HOME: home,
+    ATOLL_TESTBED_HOME: testbedRoot(world),
     ATOLL_RUNSC: join(home, "bin", "runsc"),
     ...(soak ? { ATOLL_SOAK: "1" } : {}),
   };

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { renderTestbedEvent, renderTestbedStatus } from "#testbed/events.ts";
 import { testbedDown, testbedKubeconfig, testbedStatus, testbedUp, type TestbedPorts } from "#testbed/node/testbed.ts";
+import { testProgramSteps } from "#testbed/node/testbed-steps.ts";
 import { EXIT, Fault } from "../fault.ts";
 import type { Testbed } from "../invocation.ts";
 import { runAll, type World } from "./world.ts";
@@ -27,10 +28,34 @@ export async function runTestbed(options: Testbed, world: World): Promise<number
   }
 }
 
-function portsOf(world: World): TestbedPorts {
-  const { home, env, searchPath, isRoot, signal } = world;
+/** The testbed of a test run: one that was up before stays up, another goes with the run. */
+export function createTestTestbed(world: World) {
+  const ports = { ...portsOf(world), tell: (): void => undefined };
+  let wasUp: boolean | undefined;
   return {
-    root: resolve(env["ATOLL_TESTBED_HOME"] || `${home}/testbed`),
+    async bringUp(): Promise<void> {
+      const isFirst = wasUp === undefined;
+      wasUp ??= (await testbedKubeconfig()) !== undefined;
+      if (isFirst) await runAll(testProgramSteps(ports.root), world);
+      await testbedUp(ports);
+    },
+    async leave(): Promise<void> {
+      if (wasUp === false) await testbedDown({ ...ports, signal: AbortSignal.timeout(LEAVE_WITHIN_MS) });
+    },
+  };
+}
+
+const LEAVE_WITHIN_MS = 60_000;
+
+/** Folder of the testbed. */
+export function testbedRoot({ home, env }: World): string {
+  return resolve(env["ATOLL_TESTBED_HOME"] || `${home}/testbed`);
+}
+
+function portsOf(world: World): TestbedPorts {
+  const { home, searchPath, isRoot, signal } = world;
+  return {
+    root: testbedRoot(world),
     home,
     searchPath,
     isRoot,

@@ -18,6 +18,8 @@ describe("parseInvocation()", () => {
     ],
     ["bench", { verb: "bench", json: false, list: false, names: [] }],
     ["bench create idle --json", { verb: "bench", json: true, list: false, names: ["create", "idle"] }],
+    ["testbed up", { verb: "testbed", json: false, action: "up" }],
+    ["testbed kubeconfig --home /x", { verb: "testbed", json: false, home: "/x", action: "kubeconfig" }],
     ["doctor --port 1", { verb: "doctor", json: false, port: 1 }],
     ["--version", { verb: "version", json: false }],
   ])("reads %j", (line, invocation) => {
@@ -31,6 +33,8 @@ describe("parseInvocation()", () => {
     ["up --port 65536", '--port must be a number from 1 to 65535, and is "65536"; see `atoll help up`'],
     ["doctor --port 8x", '--port must be a number from 1 to 65535, and is "8x"; see `atoll help doctor`'],
     ["down now", "unexpected argument 'now'"],
+    ["testbed", "testbed takes one of up, down, status, kubeconfig; see `atoll help testbed`"],
+    ["testbed up down", "testbed takes one of up, down, status, kubeconfig; see `atoll help testbed`"],
     ["test --only", "option '--only <value>' argument missing; see `atoll help test`"],
     ["up --detach=yes", "option '--detach' does not take an argument; see `atoll help up`"],
     ["status --home=", "--home needs a directory; see `atoll help`"],

@@ -58,6 +58,7 @@ export const SUITES: readonly Suite[] = [
   vitest("network", "Flows and life of links, with real packets", 300, "setup", false),
   vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 300, "setup", false),
   vitest("local", "Local backend on gVisor: conformance, limits, recovery", 700, "setup", false),
+  vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 300, "testbed", false),
   pytest("e2e", "Official Isola Python client against the gateway", 700, "setup"),
   pytest("fuzz", "Requests made from the OpenAPI document", 240, "setup"),
 ];
@@ -71,6 +72,8 @@ function pytest(name: string, title: string, budgetSeconds: number, needs: Suite
 /** A project of `vitest.config.ts` as a suite. */
 function vitest(name: string, title: string, budgetSeconds: number, needs: Suite["needs"], quick: boolean): Suite {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORTS}/${name}.json`];
-  const command = ["node", "node_modules/vitest/vitest.mjs", "run", `--project=${name}`, ...reporters];
+  // There is one testbed: its tests come one after the other, however many processors there are.
+  const order = needs === "testbed" ? ["--no-file-parallelism"] : [];
+  const command = ["node", "node_modules/vitest/vitest.mjs", "run", `--project=${name}`, ...order, ...reporters];
   return { name, title, budgetSeconds, needs, quick, command, counting: "vitest" };
 }

@@ -14,10 +14,15 @@ const suite = (name: string, needs: Suite["needs"] = "nothing"): Suite => ({
 });
 
 function world(over: Partial<TestPorts> & { results?: readonly SuiteResult[] } = {}) {
-  const seen: { finished: readonly SuiteResult[]; setUps: number } = { finished: [], setUps: 0 };
+  const seen: { finished: readonly SuiteResult[]; setUps: number; testbeds: number } = {
+    finished: [],
+    setUps: 0,
+    testbeds: 0,
+  };
   const ports: TestPorts = {
     isRoot: true,
     setUp: async () => void (seen.setUps += 1),
+    bringUpTestbed: async () => void (seen.testbeds += 1),
     runSuite: async ({ name }) => ({
       result: { name, passed: 2, failed: 0, seconds: 1, budgetSeconds: 10 },
       output: "",
@@ -53,6 +58,18 @@ describe("runTests()", () => {
     const { seen, ports } = world({ setUp: async () => Promise.reject(new Error("no disk\n at x.ts:1")) });
     expect(await runTests([suite("a", "setup"), suite("b")], ports)).toBe(1);
     expect(seen.finished).toMatchObject([{ failed: 1, note: "set-up failed: no disk" }, { failed: 0 }]);
+  });
+
+  test("has the testbed up before each suite that needs it, after one set-up", async () => {
+    const { seen, ports } = world();
+    expect(await runTests([suite("a", "testbed"), suite("b", "setup"), suite("c", "testbed")], ports)).toBe(0);
+    expect([seen.setUps, seen.testbeds]).toEqual([1, 2]);
+  });
+
+  test("fails a suite whose testbed does not come up, and runs the others", async () => {
+    const { seen, ports } = world({ bringUpTestbed: async () => Promise.reject(new Error("no veth")) });
+    expect(await runTests([suite("a", "testbed"), suite("b", "setup")], ports)).toBe(1);
+    expect(seen.finished).toMatchObject([{ failed: 1, note: "the testbed failed: no veth" }, { failed: 0 }]);
   });
 
   test("fails a suite whose program cannot start", async () => {

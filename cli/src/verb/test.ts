@@ -6,6 +6,8 @@ import { total, type SuiteResult } from "../test/suite-table.ts";
 export interface TestPorts {
   readonly isRoot: boolean;
   readonly setUp: () => Promise<void>;
+  /** Has the testbed up, whatever the suite before has done to it. */
+  readonly bringUpTestbed: () => Promise<void>;
   readonly runSuite: (suite: Suite, onLine: (line: string) => void) => Promise<{ result: SuiteResult; output: string }>;
   readonly report: TestReport;
   readonly signal: AbortSignal;
@@ -53,7 +55,13 @@ async function findObstacle(
 ): Promise<string | undefined> {
   if (suite.needs === "nothing") return undefined;
   if (!ports.isRoot) return "needs root";
-  return suite.needs === "setup" ? setUp() : undefined;
+  if (suite.needs === "root") return undefined;
+  const obstacle = await setUp();
+  if (obstacle !== undefined || suite.needs === "setup") return obstacle;
+  return ports.bringUpTestbed().then(
+    () => undefined,
+    (error: unknown) => `the testbed failed: ${sentenceOf(error)}`,
+  );
 }
 
 /** The set-up, at most once; answers why it failed. */

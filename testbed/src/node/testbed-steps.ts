@@ -4,8 +4,8 @@ import { baseImageStep } from "#cli/setup/node/base-image.ts";
 import { systemPackagesStep } from "#cli/setup/node/system-packages.ts";
 import type { SetupStep } from "#cli/setup/step.ts";
 import { CAP_SYS_RESOURCE, hasCapability } from "../capability.ts";
-import type { Layout } from "../layout.ts";
-import { gvisorRecipe, NODE_RECIPES, type GoRecipe } from "../programs.ts";
+import { createLayout, type Layout } from "../layout.ts";
+import { gvisorRecipe, NODE_RECIPES, TEST_RECIPES, type GoRecipe } from "../programs.ts";
 import { TESTBED_REQUIREMENTS } from "../requirements.ts";
 import { clusterDnsStep, nodeStep } from "./cluster-steps.ts";
 import { pauseFolder, pauseStep } from "./pause-step.ts";
@@ -44,6 +44,21 @@ export async function testbedSteps(options: {
     nodeStep(cluster),
     clusterDnsStep(layout),
   ];
+}
+
+/** Builds what only tests need, and puts it beside the programs of the node. */
+export function testProgramSteps(root: string): readonly SetupStep[] {
+  const layout = createLayout(root);
+  return TEST_RECIPES.map((recipe) => {
+    const step = goProgramStep(recipe, layout);
+    return {
+      ...step,
+      async run(context) {
+        await step.run(context);
+        await linkPrograms([programFolder(recipe, layout)], layout.bin);
+      },
+    };
+  });
 }
 
 function recipeOf(name: string): GoRecipe {
