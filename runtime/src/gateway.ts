@@ -6,6 +6,7 @@ import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import type { Call, SandboxBackend } from "./backend/port.ts";
 import type { GatewayConfig } from "./gateway-config.ts";
+import type { ApiKeys } from "./middleware/auth.ts";
 import type { StreamLimits } from "./middleware/stream-limits.ts";
 
 /** What the gateway is made of; nothing else reaches it. */
@@ -16,6 +17,8 @@ export interface GatewayDeps {
   readonly log: Log;
   readonly config: GatewayConfig;
   readonly version: VersionInfo;
+  /** Absent = those of the configuration. */
+  readonly apiKeys?: ApiKeys;
 }
 
 /** What routes get: the deps and what is counted over all requests. */

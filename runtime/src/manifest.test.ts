@@ -32,6 +32,7 @@ describe("readEnvironment", () => {
       );
       const open = readEnvironment({ ATOLL_LISTEN: listen, ATOLL_INSECURE_NO_AUTH: "true" });
       expect(gatewayConfigOf(open).allowedHosts).toEqual(["*"]);
+      expect(readEnvironment({ ATOLL_LISTEN: listen, ATOLL_API_KEYS_FILE: "/keys" }).ATOLL_API_KEYS_FILE).toBe("/keys");
       expect(readEnvironment({ ATOLL_LISTEN: listen, ATOLL_API_KEY_HASHES: HASH }).ATOLL_API_KEY_HASHES).toEqual([
         HASH,
       ]);

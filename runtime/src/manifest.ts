@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { AGENT_KEYS_SECRET, SANDBOX_GROUP, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
+import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
 import { DEFAULT_GATEWAY_CONFIG, MAX_CREATE_WAIT_MS, type GatewayConfig } from "./gateway-config.ts";
 
@@ -18,11 +20,31 @@ const list = z
   .transform((text) => text.split(/[\s,]+/).filter((part) => part !== ""))
   .default([]);
 const defaults = DEFAULT_GATEWAY_CONFIG;
+const Namespace = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "Expected the name of a namespace");
+
+/** Where the gateway listens in a pod, and what the kubelet asks there. */
+export const GATEWAY_PORTS = { http: 8080 } as const;
+export const GATEWAY_PATHS = { live: "/healthz", ready: "/readyz" } as const;
+
+/** What the gateway may do in the namespace of its sandboxes. */
+export const GATEWAY_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
+  {
+    apiGroups: [SANDBOX_GROUP],
+    resources: ["sandboxes"],
+    verbs: ["get", "list", "watch", "create", "patch", "delete"],
+  },
+  { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] },
+];
+
+/** What the gateway may do in the platform's own namespace. */
+export const GATEWAY_SYSTEM_NAMESPACE_RULES: readonly PolicyRule[] = [
+  { apiGroups: [""], resources: ["secrets"], verbs: ["get", "list", "watch"], resourceNames: [AGENT_KEYS_SECRET] },
+];
 
 /** Environment of the gateway. The program parses with it; what starts the program renders it. */
 export const GatewayEnvironment = z.object({
-  /** `local` runs sandboxes on this machine, `memory` simulates them. */
-  ATOLL_BACKEND: z.enum(["local", "memory"]).default("local"),
+  /** `local` runs sandboxes on this machine, `kubernetes` in a cluster, `memory` simulates them. */
+  ATOLL_BACKEND: z.enum(["local", "kubernetes", "memory"]).default("local"),
   /** `host:port`; an IPv6 address in brackets. Port 0 chooses a free one. */
   ATOLL_LISTEN: z
     .string()
@@ -30,6 +52,8 @@ export const GatewayEnvironment = z.object({
     .default("127.0.0.1:8080"),
   /** SHA-256 of each API key in hex, split by commas or white space. Empty = no key is asked for. */
   ATOLL_API_KEY_HASHES: list.pipe(z.array(z.string().regex(/^[0-9a-fA-F]{64}$/, "Expected a SHA-256 in hex"))),
+  /** A file of API keys, split by commas or white space, read again when it changes: nobody comes in without one of them. */
+  ATOLL_API_KEYS_FILE: z.string().startsWith("/").optional(),
   /** `true` lets the gateway listen beyond loopback without API keys: whoever reaches it controls every sandbox. */
   ATOLL_INSECURE_NO_AUTH: flag,
   /** Names by which a gateway without API keys may be addressed, loopback names apart. */
@@ -40,10 +64,16 @@ export const GatewayEnvironment = z.object({
   /** Streams open at once, in all and of one sandbox. */
   ATOLL_MAX_STREAMS: count(defaults.maxStreams, 1, 1_000_000),
   ATOLL_MAX_STREAMS_PER_SANDBOX: count(defaults.maxStreamsPerSandbox, 1, 1_000_000),
-  /** Living sandboxes at once. */
+  /** Living sandboxes at once; in a cluster its quotas decide instead. */
   ATOLL_MAX_SANDBOXES: count(1000, 1, 1_000_000),
-  /** How long the record of an ended sandbox stays readable, in seconds. */
+  /** How long the record of an ended sandbox stays readable, in seconds; in a cluster the operator decides. */
   ATOLL_RETENTION_SECONDS: count(DEFAULT_RETENTION_MS / 1000, 0, 31_536_000),
+  /** Kubernetes backend: namespace of the sandboxes. */
+  ATOLL_SANDBOX_NAMESPACE: Namespace.default(SANDBOX_NAMESPACE),
+  /** Kubernetes backend: namespace in which the operator keeps the agents' keys. */
+  ATOLL_SYSTEM_NAMESPACE: Namespace.default(SYSTEM_NAMESPACE),
+  /** Kubernetes backend: a kubeconfig; absent = the account of the pod. */
+  ATOLL_KUBECONFIG: z.string().startsWith("/").optional(),
   /** Local backend: where its state lies. */
   ATOLL_HOME: z.string().startsWith("/").default("/var/lib/atoll"),
   /** Local backend: the runsc to use; absent = the one that the set-up placed. */
@@ -108,10 +138,11 @@ export function readEnvironment(source: Readonly<Record<string, string | undefin
   }
   const { hostname, port } = listenOf(result.data);
   if (port > 65_535) throw new RangeError(`Cannot use the environment: ATOLL_LISTEN: there is no port ${port}`);
-  const isGuarded = result.data.ATOLL_API_KEY_HASHES.length > 0 || isLoopback(hostname);
+  const hasKeys = result.data.ATOLL_API_KEY_HASHES.length > 0 || result.data.ATOLL_API_KEYS_FILE !== undefined;
+  const isGuarded = hasKeys || isLoopback(hostname);
   if (!isGuarded && !result.data.ATOLL_INSECURE_NO_AUTH) {
     throw new RangeError(
-      `Cannot listen on ${hostname} without API keys: set ATOLL_API_KEY_HASHES, or ATOLL_INSECURE_NO_AUTH=true if whoever reaches it may control every sandbox`,
+      `Cannot listen on ${hostname} without API keys: set ATOLL_API_KEY_HASHES or ATOLL_API_KEYS_FILE, or ATOLL_INSECURE_NO_AUTH=true if whoever reaches it may control every sandbox`,
     );
   }
   return Object.freeze(result.data);

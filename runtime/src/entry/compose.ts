@@ -6,6 +6,8 @@ import { readLocalConfig } from "../backend/local/read-config.ts";
 import type { SandboxBackend } from "../backend/port.ts";
 import { createMemoryBackend } from "../backend/memory/create-memory-backend.ts";
 import type { Gateway } from "../gateway.ts";
+import { fixedKeys, type ApiKeys } from "../middleware/auth.ts";
+import { openKeysFile } from "../node/keys-file.ts";
 import { gatewayConfigOf, listenOf, readEnvironment, type GatewayEnvironment, type Listen } from "../manifest.ts";
 
 /** What a JavaScript runtime says of itself. */
@@ -34,11 +36,24 @@ const VERSION = "0.1.0";
 export async function composeGateway(facts: RuntimeFacts): Promise<ComposedGateway> {
   const env = readEnvironment(facts.env);
   const log = createLog(env.ATOLL_LOG_LEVEL, facts.writeLine, systemClock.now);
+  const life = new AbortController();
+  const apiKeys = await openKeys(env, log, life.signal);
   const backend = await openBackend(env, facts.env, log);
   const version = { gitVersion: `v${VERSION}`, goVersion: facts.runtime, platform: facts.platform };
   const config = { ...gatewayConfigOf(env), ...(facts.boundsHeaders ? { maxHeaderBytes: Infinity } : {}) };
-  const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config, version });
-  return { app, listen: listenOf(env), log, close: () => backend.close() };
+  const keys = apiKeys === undefined ? {} : { apiKeys };
+  const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config, version, ...keys });
+  const close = (): Promise<void> => {
+    life.abort(new Error("the gateway stops"));
+    return backend.close();
+  };
+  return { app, listen: listenOf(env), log, close };
+}
+
+async function openKeys(env: GatewayEnvironment, log: Log, signal: AbortSignal): Promise<ApiKeys | undefined> {
+  if (env.ATOLL_API_KEYS_FILE === undefined) return undefined;
+  const besides = fixedKeys(env.ATOLL_API_KEY_HASHES);
+  return openKeysFile(env.ATOLL_API_KEYS_FILE, { clock: systemClock, log, besides, signal });
 }
 
 async function openBackend(env: GatewayEnvironment, source: RuntimeFacts["env"], log: Log): Promise<SandboxBackend> {
@@ -48,7 +63,26 @@ async function openBackend(env: GatewayEnvironment, source: RuntimeFacts["env"],
       retentionMs: env.ATOLL_RETENTION_SECONDS * 1000,
     });
   }
+  if (env.ATOLL_BACKEND === "kubernetes") return openKubernetes(env, source, log);
   // Loaded only where it is asked for: it needs Linux and root.
   const { createLocalBackend } = await import("../backend/local/node/create-local-backend.ts");
   return createLocalBackend(readLocalConfig(env, source), { clock: systemClock, ids: cryptoIds, log });
+}
+
+async function openKubernetes(env: GatewayEnvironment, source: RuntimeFacts["env"], log: Log): Promise<SandboxBackend> {
+  const [{ createKubeFetch }, { findClusterAccess }, { createKubernetesBackend }] = await Promise.all([
+    import("#core/kubernetes/node/kube-fetch.ts"),
+    import("../backend/kubernetes/node/cluster-access.ts"),
+    import("../backend/kubernetes/node/create-kubernetes-backend.ts"),
+  ]);
+  const access = await findClusterAccess({ kubeconfig: env.ATOLL_KUBECONFIG, env: source });
+  return createKubernetesBackend(
+    { sandboxNamespace: env.ATOLL_SANDBOX_NAMESPACE, systemNamespace: env.ATOLL_SYSTEM_NAMESPACE },
+    {
+      fetch: createKubeFetch(access, { userAgent: `atoll-gateway/${VERSION}` }),
+      clock: systemClock,
+      log,
+      random: Math.random,
+    },
+  );
 }

@@ -1,7 +1,7 @@
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import type { Gateway, GatewayDeps, RequestContext } from "../gateway.ts";
-import { requireKey } from "./auth.ts";
+import { fixedKeys, requireKey } from "./auth.ts";
 import { refuseForeign } from "./origin.ts";
 import { refuse } from "./problem.ts";
 import { readHead, readMeasuredHead, type RequestHead } from "./request-head.ts";
@@ -14,13 +14,13 @@ const REQUEST_ID = /^[\w.-]{1,128}$/;
  * one go, which the runtimes reward.
  */
 export function createFrontDoor(
-  { ids, log, config }: GatewayDeps,
+  { ids, log, config, apiKeys }: GatewayDeps,
   publicPaths: ReadonlySet<string>,
   route: Gateway["fetch"],
 ): Gateway["fetch"] {
   const isMeasured = config.maxHeaderBytes !== Infinity;
-  const refuseUnknown =
-    config.apiKeyHashes.length > 0 ? requireKey(config.apiKeyHashes, publicPaths) : refuseForeign(config.allowedHosts);
+  const keys = apiKeys ?? (config.apiKeyHashes.length > 0 ? fixedKeys(config.apiKeyHashes) : undefined);
+  const refuseUnknown = keys === undefined ? refuseForeign(config.allowedHosts) : requireKey(keys, publicPaths);
   return (request) => {
     const head = isMeasured ? readMeasuredHead(request) : readHead(request);
     const given = head.requestId;

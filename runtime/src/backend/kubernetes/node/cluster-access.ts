@@ -43,7 +43,7 @@ async function readContext(path: string): Promise<KubeContext> {
 }
 
 async function credentialsOf(context: KubeContext, directory: string): Promise<KubeCredentials> {
-  const load = async (material: Material | undefined): Promise<Buffer | undefined> => {
+  const load = async (material: Material | undefined) => {
     if (material === undefined) return undefined;
     return material.kind === "inline"
       ? Buffer.from(material.base64, "base64")

@@ -56,7 +56,13 @@ export function createKubernetesBackend(config: KubernetesConfig, deps: Kubernet
   });
   const following = [sandboxes, pods, secrets].map((informer) => informer.run(life.signal));
   return new KubernetesBackend({
-    ...{ client, sandboxes, pods, agents, clock, log, random },
+    client,
+    sandboxes,
+    pods,
+    agents,
+    clock,
+    log,
+    random,
     namespace: config.sandboxNamespace,
     stop: async () => {
       life.abort(new Error("the gateway stops"));
