@@ -19,6 +19,7 @@ export const PROJECTS = {
   network: ["test/network/**/*.test.ts"],
   agent: ["test/agent/**/*.test.ts"],
   local: ["test/local/**/*.test.ts"],
+  testbed: ["test/testbed/**/*.test.ts"],
   /** What needs a Kubernetes cluster: the one that KUBECONFIG names, else the testbed. */
   cluster: ["test/cluster/**/*.test.ts"],
 } as const;
