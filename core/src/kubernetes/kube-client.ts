@@ -119,7 +119,7 @@ export function createKubeClient(fetch: KubeFetch, options: KubeClientOptions = 
       options: RemoveOptions = {},
     ) {
       const path = objectPath(resource, ref);
-      const request = { ...read("delete", resource.plural, path), method: "DELETE", body: removalBody(options) };
+      const request = { ...read("delete", resource.plural, path), body: removalBody(options) };
       try {
         return removalOf(await send(call, request, jsonOfResponse<T & KubeStatus>));
       } catch (error) {
