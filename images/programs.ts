@@ -60,6 +60,6 @@ export const PROGRAMS: Readonly<Record<ProgramName, Program>> = {
     // It writes to the node's file system and enters its namespaces.
     user: "0:0",
     entrypoint: [NODE.path, "/opt/atoll/installer.js"],
-    folders: ["/host"],
+    folders: [],
   },
 };

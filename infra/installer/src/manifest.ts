@@ -7,8 +7,11 @@ import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 export const INSTALLER_PORTS = { health: 8081 } as const;
 export const INSTALLER_PATHS = { live: "/healthz", ready: "/readyz" } as const;
 
-/** What its pod needs of the node: privileged, in the node's process namespace, with the node's file system at `hostRoot`. */
-export const INSTALLER_POD = { hostRoot: "/host", hostPid: true, privileged: true } as const;
+/**
+ * What its pod needs of the node: privileged, in the node's process namespace. No mount of the
+ * node's file system: it would keep each mount of the node from going away.
+ */
+export const INSTALLER_POD = { hostPid: true, privileged: true } as const;
 
 const Path = z.string().regex(/^\/[^\s"'\\]*$/, "Expected an absolute path without spaces and quotes");
 
@@ -18,8 +21,8 @@ export const InstallerEnvironment = z.object({
   ATOLL_NODE_NAME: z.string().min(1).max(253),
   /** `install` and keep so; `uninstall` once and then idle, so that a DaemonSet can take it from all nodes. */
   ATOLL_INSTALLER_MODE: z.enum(["install", "uninstall"]).default("install"),
-  /** Where the node's file system is mounted. */
-  ATOLL_HOST_ROOT: Path.default(INSTALLER_POD.hostRoot),
+  /** The node's file system: that of its first process. */
+  ATOLL_HOST_ROOT: Path.default("/proc/1/root"),
   /** Folder on the node for gVisor's programs. Programs must be allowed to run from it. */
   ATOLL_GVISOR_DIR: Path.default("/opt/atoll/gvisor"),
   /** Name under which containerd knows gVisor: the handler of the RuntimeClass. */

@@ -14,7 +14,6 @@ import { Access } from "./access.ts";
 
 /** Value of the `name` label. */
 const PROGRAM = "atoll-installer";
-const HOST = "host";
 
 export interface GvisorInstallerArgs {
   readonly config: InstallConfig;
@@ -71,7 +70,6 @@ function installerPod(config: InstallConfig): k8s.types.input.core.v1.PodTemplat
   const container = {
     ...baseContainer(pod),
     securityContext: { privileged: INSTALLER_POD.privileged, readOnlyRootFilesystem: true, runAsUser: 0 },
-    volumeMounts: [{ name: HOST, mountPath: INSTALLER_POD.hostRoot, mountPropagation: "HostToContainer" }],
   };
   return {
     metadata: podMetadata(pod),
@@ -79,7 +77,6 @@ function installerPod(config: InstallConfig): k8s.types.input.core.v1.PodTemplat
       ...baseSpec(pod),
       hostPID: INSTALLER_POD.hostPid,
       containers: [container],
-      volumes: [{ name: HOST, hostPath: { path: "/", type: "Directory" } }],
     },
   };
 }
@@ -89,7 +86,6 @@ function installerEnvironment({ installer, runtimeClass }: InstallConfig) {
   return renderEnvironment(InstallerEnvironment, {
     ATOLL_NODE_NAME: { fieldPath: "spec.nodeName" },
     ATOLL_INSTALLER_MODE: installer.mode,
-    ATOLL_HOST_ROOT: INSTALLER_POD.hostRoot,
     ATOLL_GVISOR_DIR: installer.gvisorDir,
     ATOLL_RUNTIME_HANDLER: runtimeClass.handler,
     ATOLL_CONTAINERD_CONFIG: containerd.config,

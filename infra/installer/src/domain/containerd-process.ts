@@ -5,6 +5,8 @@ export interface ContainerdProcess {
   /** Path of its program, on the node. */
   readonly program: string;
   readonly args: readonly string[];
+  /** Its working directory. */
+  readonly cwd: string;
   /** Text of /proc/PID/cgroup. */
   readonly cgroup: string;
 }
@@ -12,8 +14,9 @@ export interface ContainerdProcess {
 const DEFAULT_CONFIG = "/etc/containerd/config.toml";
 
 /** The configuration file it was started with. */
-export function configPathOf({ args }: Pick<ContainerdProcess, "args">): string {
-  return optionOf(args, ["-c", "--config", "-config", "--c"]) ?? DEFAULT_CONFIG;
+export function configPathOf({ args, cwd }: Pick<ContainerdProcess, "args" | "cwd">): string {
+  const path = optionOf(args, ["-c", "--config", "-config", "--c"]) ?? DEFAULT_CONFIG;
+  return path.startsWith("/") ? path : `${cwd.replace(/\/$/, "")}/${path}`;
 }
 
 /** The socket named on its command line; undefined = the configuration names it. */

@@ -2,9 +2,10 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { addressOf, isDaemon, type ContainerdProcess } from "../domain/containerd-process.ts";
 
-/** Daemons named containerd among the processes in sight. */
+/** Daemons named containerd in this process namespace; those of nodes in containers are not the node's own. */
 export async function findContainerds(): Promise<readonly ContainerdProcess[]> {
-  const found = await Promise.all((await pids()).map(containerdOf));
+  const own = await readlink("/proc/self/ns/pid");
+  const found = await Promise.all((await pids()).map((pid) => containerdOf(pid, own)));
   return found.filter((one) => one !== undefined);
 }
 
@@ -27,10 +28,11 @@ export async function processTexts(): Promise<readonly string[]> {
   );
 }
 
-async function containerdOf(pid: number): Promise<ContainerdProcess | undefined> {
+async function containerdOf(pid: number, namespace: string): Promise<ContainerdProcess | undefined> {
   const args = await argumentsOf(pid);
   if (basename(args[0] ?? "") !== "containerd" || !isDaemon(args)) return undefined;
   try {
+    if ((await readlink(`/proc/${pid}/ns/pid`)) !== namespace) return undefined;
     const exe = (await readlink(`/proc/${pid}/exe`)).replace(/ \(deleted\)$/, "");
     return {
       pid,
@@ -38,6 +40,7 @@ async function containerdOf(pid: number): Promise<ContainerdProcess | undefined>
       // One program with many names, as that of k3s, does what its name says.
       program: basename(exe) === "containerd" ? exe : join(dirname(exe), "containerd"),
       args,
+      cwd: await readlink(`/proc/${pid}/cwd`),
       cgroup: await readFile(`/proc/${pid}/cgroup`, "utf8"),
     };
   } catch {
