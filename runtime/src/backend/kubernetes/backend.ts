@@ -17,10 +17,8 @@ import { toResource } from "./convert.ts";
 import { agentAddressOf, ownPod } from "./own-pod.ts";
 import { problemOf } from "./problem-of.ts";
 import { RunningProbe } from "./running-probe.ts";
-import { sweepUnanswered } from "./sweep.ts";
 import { byCreation, toSandbox } from "./to-sandbox.ts";
 
-const SWEEP_MS = 60_000;
 /** The API server says something at least each minute; after so much silence it counts as out of reach. */
 const MOST_SILENCE_MS = 180_000;
 /** What a pod's name has on top of its sandbox's. */
@@ -45,7 +43,6 @@ export class KubernetesBackend implements SandboxBackend {
   private readonly deps: KubernetesBackendDeps;
   private readonly probe: RunningProbe;
   private readonly watchers = new Map<string, Set<() => void>>();
-  private readonly life = new AbortController();
 
   constructor(deps: KubernetesBackendDeps) {
     this.deps = deps;
@@ -58,7 +55,6 @@ export class KubernetesBackend implements SandboxBackend {
     });
     deps.sandboxes.onChange((key, now, before) => this.onSandbox(refOfKey(key).name, now, before));
     deps.pods.onChange((key) => this.onPod(refOfKey(key).name));
-    void this.sweepForEver();
   }
 
   async create(request: CreateSandbox, call: Call): Promise<Sandbox> {
@@ -172,20 +168,9 @@ export class KubernetesBackend implements SandboxBackend {
   }
 
   async close(): Promise<void> {
-    this.life.abort(new Error("the gateway stops"));
     this.probe.close();
     this.deps.agents.close();
     await this.deps.stop();
-  }
-
-  private async sweepForEver(): Promise<void> {
-    const { clock, sandboxes } = this.deps;
-    const { signal } = this.life;
-    for (;;) {
-      await clock.sleep(SWEEP_MS, signal).catch(() => undefined);
-      if (signal.aborted) return;
-      await sweepUnanswered(sandboxes.values(), this.deps, signal);
-    }
   }
 
   /** From the copy; what is not there may be newer than the copy. */
