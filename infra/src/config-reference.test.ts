@@ -18,7 +18,11 @@ describe("docs/reference/kubernetes.md", () => {
   });
 
   it("says what each key means", () => {
-    expect(referenceRows().filter(({ meaning }) => meaning === "").map(({ path }) => path)).toEqual([]);
+    expect(
+      referenceRows()
+        .filter(({ meaning }) => meaning === "")
+        .map(({ path }) => path),
+    ).toEqual([]);
   });
 });
 

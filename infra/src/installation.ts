@@ -4,12 +4,14 @@ import { AdmissionFence } from "./components/admission-fence.ts";
 import { AgentKeys } from "./components/agent-keys.ts";
 import { Crds } from "./components/crds.ts";
 import { DrainGuards } from "./components/drain-guards.ts";
+import { Gateway } from "./components/gateway.ts";
 import { GvisorInstaller } from "./components/gvisor-installer.ts";
 import { Namespaces } from "./components/namespaces.ts";
 import { NetworkFence } from "./components/network-fence.ts";
 import { Operator } from "./components/operator.ts";
 import { SandboxRuntimeClass } from "./components/runtime-class.ts";
 import { SandboxPriority } from "./components/sandbox-priority.ts";
+import { SystemNetwork } from "./components/system-network.ts";
 import type { InstallConfig } from "./config.ts";
 
 /** How the cluster is reached; absent = as `kubectl` would. */
@@ -42,13 +44,15 @@ export function createInstallation(config: InstallConfig, access: ClusterAccess)
   const priority = new SandboxPriority("sandbox-priority", config, after());
   const admission = new AdmissionFence("admission-fence", { config }, after(crds));
   const network = new NetworkFence("network-fence", { config }, after(spaces));
+  const system = new SystemNetwork("system-network", { config }, after(spaces));
   const keys = new AgentKeys("agent-keys", { namespace: config.systemNamespace.name }, after(spaces));
 
   const operator = new Operator(
     "operator",
     { config },
-    after(spaces, crds, admission, network, keys, runtimeClass, priority),
+    after(spaces, crds, admission, network, system, keys, runtimeClass, priority),
   );
   const guarded = config.drainOnDestroy ? sandboxNamespaces : [];
-  new DrainGuards("drain-guards", { namespaces: guarded }, after(operator));
+  const guards = new DrainGuards("drain-guards", { namespaces: guarded }, after(operator));
+  if (config.gateway.enabled) new Gateway("gateway", { config }, after(operator, guards));
 }

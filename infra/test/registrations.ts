@@ -2,10 +2,11 @@ import * as pulumi from "@pulumi/pulumi";
 import type { RegisterResourceRequest } from "@pulumi/pulumi/proto/resource_pb.js";
 import { readInstallConfig } from "#infra/config.ts";
 import { createInstallation } from "#infra/installation.ts";
-import { registrationOf } from "../../test/cluster/pulumi/monitor.ts";
+import { registrationOf, urnOf } from "../../test/cluster/pulumi/monitor.ts";
 import type { Registration } from "../../test/cluster/pulumi/registration.ts";
 
-const STACK_URN = "urn:pulumi:test::atoll::pulumi:pulumi:Stack::atoll-test";
+const STACK_TYPE = "pulumi:pulumi:Stack";
+const STACK_URN = `urn:pulumi:test::atoll::${STACK_TYPE}::atoll-test`;
 
 type Settings = Readonly<Record<string, unknown>>;
 
@@ -19,7 +20,9 @@ export async function registrationsOf(settings: Settings = {}): Promise<readonly
     "atoll",
     "test",
   );
-  const monitor = pulumi.runtime.getMonitor() as unknown as Record<"registerResource", RegisterResource>;
+  const monitor = pulumi.runtime.getMonitor() as unknown as MockMonitor;
+  // The mocks' own names leave out the parents of parents, and what depends on what is told by name.
+  monitor.newUrn = (parent, type, name) => (type === STACK_TYPE ? STACK_URN : urnOf(parent || STACK_URN, type, name));
   const register = monitor.registerResource.bind(monitor);
   const found: Registration[] = [];
   monitor.registerResource = (request, answer) => {
@@ -27,11 +30,14 @@ export async function registrationsOf(settings: Settings = {}): Promise<readonly
     return register(request, answer);
   };
   createInstallation(readInstallConfig(stackSettings(settings), "1.2.3"), {});
-  await pulumi.runtime.waitForRPCs();
+  await pulumi.runtime.disconnect();
   return found;
 }
 
-type RegisterResource = (request: RegisterResourceRequest, answer: unknown) => Promise<void>;
+interface MockMonitor {
+  newUrn: (parent: string, type: string, name: string) => string;
+  registerResource: (request: RegisterResourceRequest, answer: unknown) => Promise<void>;
+}
 
 /** Structures as a stack keeps them: as JSON. An API key is there unless the settings say otherwise. */
 export function stackSettings(settings: Settings): Record<string, string> {

@@ -19,7 +19,7 @@ export interface GvisorInstallerArgs {
   readonly config: InstallConfig;
 }
 
-/** Brings gVisor to each node and labels the nodes where it works. It needs the whole node: it sets up its container engine. */
+/** Brings gVisor to each node and labels the nodes where it works. It needs the whole node, as it sets up its container engine. */
 export class GvisorInstaller extends pulumi.ComponentResource {
   constructor(name: string, { config }: GvisorInstallerArgs, options: pulumi.ComponentResourceOptions) {
     super("atoll:kubernetes:GvisorInstaller", name, {}, options);

@@ -116,8 +116,8 @@ export function registrationOf(stackUrn: string, request: resource.RegisterResou
   };
 }
 
-/** `urn:pulumi:STACK::PROJECT::PARENT-TYPES$TYPE::NAME`; the stack itself is no parent type. */
-function urnOf(parent: string, type: string, name: string): string {
+/** The name by which the engine knows a resource: `urn:pulumi:STACK::PROJECT::PARENT-TYPES$TYPE::NAME`; the stack itself is no parent type. */
+export function urnOf(parent: string, type: string, name: string): string {
   const [stack, project, parentTypes = ""] = parent.split("::");
   const types = parentTypes === "pulumi:pulumi:Stack" ? type : `${parentTypes}$${type}`;
   return [stack, project, types, name].join("::");
