@@ -28,7 +28,7 @@ export async function keepInstalled(options: KeepOptions, signal: AbortSignal): 
     let pauseMs = options.checkMs;
     try {
       const { release, restarted } = await installer.install({ signal, mustTry });
-      await report.works(release ?? "unknown", { signal });
+      await report.works(release ?? "of its own", { signal });
       if (mustTry || restarted) log.info("gVisor works on this node", { release, restarted });
       [mustTry, faults] = [false, 0];
       options.onState(undefined);
