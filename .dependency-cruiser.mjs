@@ -80,10 +80,10 @@ export default {
     },
     {
       name: "domain-is-pure",
-      comment: "Decisions know no adapter and no library but schemas.",
+      comment: "Decisions know data of other programs, but no adapter and no library but schemas.",
       severity: "error",
       from: { path: `^${program}/src/domain/`, pathNot: OUR_TESTS },
-      to: { pathNot: ["^$1/src/domain/", "^api/", "^core/", ZOD] },
+      to: { pathNot: ["^$1/src/domain/", "^api/", "^core/", ZOD, `^${program}/src/manifest\\.ts$`] },
     },
     {
       name: "node-builtins-only-in-node-or-entry",

@@ -56,7 +56,8 @@ export function createLeadership(options: LeadershipOptions): Leadership {
   const leaseMs = (options.leaseSeconds ?? LEASE_SECONDS) * 1000;
   const rightMs = leaseMs * (1 - MARGIN);
   const renewMs = leaseMs * RENEW;
-  const callMs = rightMs / 2;
+  /** Leaves time for a second attempt. */
+  const callMs = (rightMs * 2) / 3;
   let held: Held | undefined;
 
   /** The longer of what both clocks say: the one that stood still does not prolong a right. */

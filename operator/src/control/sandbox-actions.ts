@@ -17,7 +17,7 @@ import type { NamespaceStores } from "./sandbox-stores.ts";
 export interface SandboxWrites {
   readonly client: KubeClient;
   readonly stores: NamespaceStores;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "now">;
   readonly random: () => number;
   readonly events: EventRecorder;
   readonly observer?: SandboxObserver;
@@ -129,7 +129,9 @@ async function setFinalizers(
 function referenceTo({ metadata }: SandboxResource): ObjectReference {
   const { name, namespace, uid, resourceVersion } = metadata;
   return {
-    ...{ apiVersion: apiVersionOf(SANDBOXES), kind: SANDBOXES.kind, name },
+    apiVersion: apiVersionOf(SANDBOXES),
+    kind: SANDBOXES.kind,
+    name,
     ...(namespace === undefined ? {} : { namespace }),
     ...(uid === undefined ? {} : { uid }),
     ...(resourceVersion === undefined ? {} : { resourceVersion }),

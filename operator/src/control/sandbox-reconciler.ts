@@ -15,7 +15,7 @@ import { createSandboxMemory, type SandboxNotes } from "./sandbox-memory.ts";
 import type { NamespaceStores, SandboxStores } from "./sandbox-stores.ts";
 
 export interface SandboxReconcilerOptions extends Omit<SandboxWrites, "stores"> {
-  readonly stores: SandboxStores;
+  readonly stores: Pick<SandboxStores, "of">;
   readonly settings: SandboxSettings;
   /** The key of one sandbox's agent, by the sandbox's uid. */
   readonly agentKey: (uid: string) => Promise<string>;
@@ -47,6 +47,11 @@ export function createSandboxReconciler(options: SandboxReconcilerOptions): Reco
   };
 }
 
+interface SeenPod {
+  readonly pod: Pod | undefined;
+  readonly podIsFresh: boolean;
+}
+
 interface PassScope {
   readonly stores: NamespaceStores;
   readonly sandbox: SandboxResource;
@@ -76,18 +81,21 @@ class SandboxPass {
 
   async #plan(): Promise<Plan> {
     const { settings, clock } = this.#options;
-    const observed = await this.#observe();
-    const first = plan(observed, settings, clock.now());
+    const first = plan(await this.#observe(this.#cachedPod()), settings, clock.now());
     if (first.confirmNoPod !== true) return first;
-    const { pod: _, ...others } = observed;
-    const pod = await this.#readPod();
-    return plan({ ...others, ...(pod === undefined ? {} : { pod }), podIsFresh: true }, settings, clock.now());
+    const fresh = { pod: await this.#readPod(), podIsFresh: true };
+    return plan(await this.#observe(fresh), settings, clock.now());
   }
 
-  async #observe(): Promise<ObservedSandbox> {
+  #cachedPod(): SeenPod {
+    const { stores, sandbox } = this.#scope;
+    const { namespace = "", name } = sandbox.metadata;
+    return { pod: stores.pods.get(objectKey({ namespace, name: podName(name) })), podIsFresh: false };
+  }
+
+  async #observe({ pod, podIsFresh }: SeenPod): Promise<ObservedSandbox> {
     const { stores, sandbox, notes } = this.#scope;
     const { namespace = "", name, uid = "" } = sandbox.metadata;
-    const pod = stores.pods.get(objectKey({ namespace, name: podName(name) }));
     const policy = stores.policies.get(objectKey({ namespace, name: customPolicyName(name) }));
     const hold = this.#options.hold(namespace);
     if (ownPod({ sandbox, ...(pod === undefined ? {} : { pod }) }) !== undefined) notes.podSeen = true;
@@ -96,6 +104,7 @@ class SandboxPass {
       ...(pod === undefined ? {} : { pod }),
       ...(policy === undefined ? {} : { policy }),
       agentKey: pod === undefined ? await this.#options.agentKey(uid) : "",
+      podIsFresh,
       podSeen: notes.podSeen,
       ...(notes.creationFault === undefined ? {} : { creationFault: notes.creationFault }),
       ...(hold === undefined ? {} : { hold }),

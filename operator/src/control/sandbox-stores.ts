@@ -78,7 +78,8 @@ function namespaceStores(
   const parts = { namespace, labelSelector: SANDBOX_PARTS };
   const informer = <T extends KubeObject>(resource: Resource<T>, own: Pick<InformerOptions<T>, "query" | "trim">) => {
     const made = createInformer(client, resource, {
-      ...{ ...options, ...own },
+      ...options,
+      ...own,
       observer: observe.informer(resource.plural),
     });
     observe.watchInformer(resource.plural, made);

@@ -34,7 +34,11 @@ const fetch = createKubeFetch(config, { userAgent: `atoll-operator/${VERSION}` }
 const reader = createKubeClient(fetch, { random, observe: metrics.apiCall });
 const leadership = createLeadership({
   client: createKubeClient(fetch, { random }),
-  ...{ clock: monotonic, wallNow: clock.now, random, log, namespace },
+  clock: monotonic,
+  wallNow: clock.now,
+  random,
+  log,
+  namespace,
   name: OPERATOR_LEASE,
   holder: `${instance}_${randomUUID()}`,
 });
@@ -42,11 +46,21 @@ metrics.watchLeadership(leadership);
 const mayWrite = (): boolean => !env.ATOLL_LEADER_ELECTION || leadership.isHeld;
 const writer = createKubeClient(fenceWrites(fetch, mayWrite), { random, observe: metrics.apiCall });
 const events = createEventRecorder({
-  ...{ client: writer, clock, log, bytes: cryptoIds.bytes, instance },
+  client: writer,
+  clock,
+  log,
+  bytes: cryptoIds.bytes,
+  instance,
   controller: "atoll.run/operator",
 });
 const operator = createOperator({
-  ...{ reader, writer, clock, random, log, events, metrics },
+  reader,
+  writer,
+  clock,
+  random,
+  log,
+  events,
+  metrics,
   namespaces: env.ATOLL_SANDBOX_NAMESPACES,
   fencePrefix: env.ATOLL_FENCE_PREFIX,
   settings: ({ gatewayPublicKey }) => sandboxSettings(env, { version: VERSION, gatewayPublicKey }),

@@ -119,8 +119,9 @@ function timeout(before: Status, { timeoutAtMs }: StatusFacts): Pick<Status, "ti
 }
 
 /** The address may soon be another sandbox's: nobody must send anything there. */
-function withoutAddress({ podIP: _, ...status }: Status): Status {
-  return status;
+function withoutAddress(status: Status): Status {
+  const { podIP, ...others } = status;
+  return podIP === undefined ? status : others;
 }
 
 function withConditions(before: Status, said: Readonly<Record<string, Said>>, nowMs: number): Status {

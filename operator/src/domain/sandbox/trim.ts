@@ -1,40 +1,35 @@
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { ANNOTATION } from "#core/kubernetes/names.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
-import type { KubeObject, ObjectMeta } from "#core/kubernetes/object.ts";
+import type { ObjectMeta } from "#core/kubernetes/object.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
+
+/** Members that plans read of any object. */
+const IDENTITY = ["name", "namespace", "uid", "resourceVersion", "ownerReferences"] as const;
+const LIFE = ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] as const;
+/** Everything of a sandbox but the record of who changed what. */
+const SANDBOX = [...IDENTITY, ...LIFE, "generation", "labels", "annotations", "finalizers"] as const;
 
 /** A sandbox's pod without what no plan reads: a cache of thousands stays small. */
 export function trimPod({ metadata, status }: Pod): Pod {
-  const { name, namespace, uid, resourceVersion, ownerReferences, annotations = {} } = metadata;
-  const { creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds } = metadata;
-  const version = annotations[ANNOTATION.sidecarVersion];
-  const kept = {
-    ...{ name, namespace, uid, resourceVersion, ownerReferences },
-    ...{ creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds },
-    ...(version === undefined ? {} : { annotations: { [ANNOTATION.sidecarVersion]: version } }),
-  };
+  const version = metadata.annotations?.[ANNOTATION.sidecarVersion];
+  const annotations = version === undefined ? {} : { annotations: { [ANNOTATION.sidecarVersion]: version } };
   return {
-    metadata: defined(kept) as ObjectMeta,
+    metadata: { ...pick(metadata, [...IDENTITY, ...LIFE]), ...annotations },
     spec: { containers: [] },
     ...(status === undefined ? {} : { status }),
   };
 }
 
-export function trimSandbox(sandbox: SandboxResource): SandboxResource {
-  return { ...sandbox, metadata: withoutManagers(sandbox) };
+export function trimSandbox({ metadata, spec, status }: SandboxResource): SandboxResource {
+  return { metadata: pick(metadata, SANDBOX), spec, ...(status === undefined ? {} : { status }) };
 }
 
 export function trimPolicy({ metadata, spec }: NetworkPolicy): NetworkPolicy {
-  const { name, namespace, uid, resourceVersion, ownerReferences } = metadata;
-  return { metadata: defined({ name, namespace, uid, resourceVersion, ownerReferences }) as ObjectMeta, spec };
+  return { metadata: pick(metadata, IDENTITY), spec };
 }
 
-function withoutManagers({ metadata }: KubeObject): ObjectMeta {
-  const { managedFields: _, ...kept } = metadata as ObjectMeta & { readonly managedFields?: unknown };
-  return kept;
-}
-
-function defined(members: object): object {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
+function pick(metadata: ObjectMeta, members: readonly (keyof ObjectMeta)[]): ObjectMeta {
+  const kept = members.flatMap((member) => (metadata[member] === undefined ? [] : [[member, metadata[member]]]));
+  return { name: metadata.name, ...Object.fromEntries(kept) };
 }

@@ -1,7 +1,7 @@
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { customNetworkPolicy } from "#core/kubernetes/network-policies.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
-import type { Pod, PodSpec } from "#core/kubernetes/pod.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { quoted, type Fault } from "./fault.ts";
 import { forbiddenAsks } from "./forbidden.ts";
@@ -23,7 +23,7 @@ export function wantedObjects(sandbox: SandboxResource, settings: SandboxSetting
   }
   try {
     const policy = customNetworkPolicy(sandbox);
-    const asks = forbiddenAsks(sandbox.spec.podTemplate.spec as PodSpec);
+    const asks = forbiddenAsks(sandbox.spec.podTemplate.spec);
     if (asks.length > 0) {
       return refuse("PodCreationFailed", `The pod template asks for what no sandbox may have: ${asks.join(", ")}.`);
     }

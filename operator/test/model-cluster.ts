@@ -1,0 +1,190 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import type { KubeClient, ObjectRef, Removal, Resource, WatchEvent } from "#core/kubernetes/client.ts";
+import { KubeError } from "#core/kubernetes/kube-error.ts";
+import { objectKey } from "#core/kubernetes/object-key.ts";
+import type { KubeObject, ObjectMeta } from "#core/kubernetes/object.ts";
+import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+
+/** What becomes of a write: done, done though nobody hears of it, or never arrived. */
+export type Fate = "done" | "lost" | "unsent";
+
+type Stored = KubeObject & { readonly status?: unknown };
+
+export const KINDS = [SANDBOXES.plural, PODS.plural, NETWORK_POLICIES.plural] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** The API server as far as the operator's rules lean on it: versions, preconditions, finalizers, graceful removal. */
+export class ModelCluster {
+  nowMs = Date.parse("2026-01-01T00:00:00Z");
+  /** Fates of the next writes; beyond them all are done. */
+  fates: Fate[] = [];
+  writes = 0;
+  readonly history: Record<string, WatchEvent<Stored>[]> = {};
+  readonly #objects: Record<string, Map<string, Stored>> = {};
+  #version = 1;
+  #uids = 0;
+  /** Called after each change. */
+  onEvent: (kind: string, event: WatchEvent<Stored>) => void = () => {};
+
+  constructor() {
+    for (const kind of KINDS) {
+      this.history[kind] = [];
+      this.#objects[kind] = new Map();
+    }
+  }
+
+  all<T extends KubeObject>(kind: string): readonly T[] {
+    return [...(this.#objects[kind]?.values() ?? [])] as unknown as T[];
+  }
+
+  get version(): string {
+    return String(this.#version);
+  }
+
+  find<T extends KubeObject>(kind: string, ref: ObjectRef): T | undefined {
+    return this.#objects[kind]?.get(objectKey(ref)) as T | undefined;
+  }
+
+  insert(kind: string, object: Stored): Stored {
+    const key = objectKey(object.metadata);
+    if (this.find(kind, object.metadata) !== undefined) {
+      throw new KubeError(409, `${kind} "${key}" already exists`, { reason: "AlreadyExists" });
+    }
+    const uid = `uid-${(this.#uids += 1)}`;
+    return this.#put(kind, "added", {
+      ...object,
+      metadata: { ...object.metadata, uid, creationTimestamp: this.#time() },
+    });
+  }
+
+  /** Somebody's change of an object that is there. */
+  change(kind: string, ref: ObjectRef, change: (object: Stored) => Stored): void {
+    const found = this.find<Stored>(kind, ref);
+    if (found !== undefined) this.#settle(kind, change(found));
+  }
+
+  /** As the API server removes: what has finalizers or runs stays for a while. */
+  remove(kind: string, ref: ObjectRef, options: { force?: boolean } = {}): Removal<Stored> {
+    const found = this.find<Stored>(kind, ref);
+    if (found === undefined) return { kind: "absent" };
+    const isHeld = (found.metadata.finalizers ?? []).length > 0;
+    const isRunning = kind === PODS.plural && options.force !== true;
+    if (!isHeld && !isRunning) {
+      this.#drop(kind, found);
+      return { kind: "removed", uid: found.metadata.uid ?? "" };
+    }
+    if (found.metadata.deletionTimestamp !== undefined) return { kind: "going", object: found };
+    const grace = isRunning ? { deletionGracePeriodSeconds: 1 } : {};
+    const metadata = { ...found.metadata, ...grace, deletionTimestamp: this.#time() };
+    return { kind: "going", object: this.#put(kind, "modified", { ...found, metadata }) };
+  }
+
+  /** Kubelet has ended the processes of a pod that is being removed. */
+  finishRemoval(ref: ObjectRef): void {
+    const pod = this.find<Stored>(PODS.plural, ref);
+    if (pod?.metadata.deletionTimestamp !== undefined) this.#drop(PODS.plural, pod);
+  }
+
+  /** What belongs to an object that is gone goes too. */
+  collectGarbage(): void {
+    const alive = new Set(this.all<SandboxResource>(SANDBOXES.plural).map(({ metadata }) => metadata.uid));
+    for (const kind of [PODS.plural, NETWORK_POLICIES.plural]) {
+      for (const object of this.all<Stored>(kind)) {
+        const owners = object.metadata.ownerReferences ?? [];
+        if (owners.length > 0 && owners.every(({ uid }) => !alive.has(uid))) this.remove(kind, object.metadata);
+      }
+    }
+  }
+
+  /** The operator's way to it. */
+  client(): KubeClient {
+    const write = <T>(work: () => T): T => {
+      const fate = this.fates.shift() ?? "done";
+      if (fate === "unsent") throw new KubeError(0, "no answer", { reason: "NoAnswer" });
+      this.writes += 1;
+      const result = work();
+      if (fate === "lost") throw new KubeError(0, "no answer", { reason: "NoAnswer" });
+      return result;
+    };
+    const found = <T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): T => {
+      const object = this.find<T>(resource.plural, ref);
+      if (object === undefined) throw new KubeError(404, `${objectKey(ref)} not found`, { reason: "NotFound" });
+      return object;
+    };
+    const unsupported = (): never => {
+      throw new TypeError("The model has no such call");
+    };
+    return {
+      get: async (resource, ref) => found(resource, ref),
+      list: async (resource) => ({ items: this.all(resource.plural), resourceVersion: this.version }),
+      create: async (resource, object) => write(() => this.insert(resource.plural, object) as typeof object),
+      replace: unsupported,
+      apply: async (resource, object, _call, { subresource }) =>
+        write(() => {
+          const present = this.find<typeof object>(resource.plural, object.metadata);
+          if (present === undefined && subresource === undefined) {
+            return this.insert(resource.plural, object) as typeof object;
+          }
+          const before = found(resource, object.metadata);
+          check(before.metadata, object.metadata);
+          const { metadata: _, ...members } = object;
+          return this.#settle(resource.plural, { ...before, ...members }) as typeof object;
+        }),
+      patch: async (resource, ref, patch) =>
+        write(() => {
+          const before = found(resource, ref);
+          const { metadata } = patch as { metadata: ObjectMeta };
+          check(before.metadata, metadata);
+          const kept = { ...before.metadata, finalizers: metadata.finalizers ?? [] };
+          return this.#settle(resource.plural, { ...before, metadata: kept }) as typeof before;
+        }),
+      remove: async <T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, _call: unknown, options = {}) =>
+        write(() => {
+          const present = this.find<T>(resource.plural, ref);
+          if (present === undefined) return { kind: "absent" };
+          check(present.metadata, options);
+          return this.remove(resource.plural, ref) as unknown as Removal<T>;
+        }),
+      watch: unsupported,
+      text: unsupported,
+    };
+  }
+
+  /** Keeps an object, unless the last that held it is gone. */
+  #settle(kind: string, object: Stored): Stored {
+    const { deletionTimestamp, finalizers = [] } = object.metadata;
+    const isOver = deletionTimestamp !== undefined && finalizers.length === 0 && kind !== PODS.plural;
+    if (!isOver) return this.#put(kind, "modified", object);
+    this.#drop(kind, object);
+    return object;
+  }
+
+  #put(kind: string, change: "added" | "modified", object: Stored): Stored {
+    const metadata = { ...object.metadata, resourceVersion: String((this.#version += 1)) };
+    const stored = { ...object, metadata };
+    this.#objects[kind]?.set(objectKey(metadata), stored);
+    this.#tell(kind, { kind: change, object: stored });
+    return stored;
+  }
+
+  #drop(kind: string, object: Stored): void {
+    this.#objects[kind]?.delete(objectKey(object.metadata));
+    const metadata = { ...object.metadata, resourceVersion: String((this.#version += 1)) };
+    this.#tell(kind, { kind: "deleted", object: { ...object, metadata } });
+  }
+
+  #tell(kind: string, event: WatchEvent<Stored>): void {
+    this.history[kind]?.push(event);
+    this.onEvent(kind, event);
+  }
+
+  #time(): string {
+    return new Date(this.nowMs).toISOString().replace(/\.\d+Z$/, "Z");
+  }
+}
+
+function check(present: ObjectMeta, wanted: { readonly uid?: string; readonly resourceVersion?: string }): void {
+  const isOther = wanted.uid !== undefined && wanted.uid !== present.uid;
+  const isOlder = wanted.resourceVersion !== undefined && wanted.resourceVersion !== present.resourceVersion;
+  if (isOther || isOlder) throw new KubeError(409, "the object has been modified", { reason: "Conflict" });
+}
