@@ -1,4 +1,3 @@
-import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { KubeClient, ObjectRef, Removal, Resource, WatchEvent } from "#core/kubernetes/client.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
 import { objectKey } from "#core/kubernetes/object-key.ts";
@@ -9,6 +8,7 @@ import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts
 export type Fate = "done" | "lost" | "unsent";
 
 type Stored = KubeObject & { readonly status?: unknown };
+type Of<T extends KubeObject> = Pick<Resource<T>, "object" | "plural">;
 
 export const KINDS = [SANDBOXES.plural, PODS.plural, NETWORK_POLICIES.plural] as const;
 export type Kind = (typeof KINDS)[number];
@@ -33,21 +33,21 @@ export class ModelCluster {
     }
   }
 
-  all<T extends KubeObject>(kind: string): readonly T[] {
-    return [...(this.#objects[kind]?.values() ?? [])] as unknown as T[];
+  all<T extends KubeObject>({ plural }: Of<T>): readonly T[] {
+    return [...(this.#objects[plural]?.values() ?? [])] as unknown as T[];
   }
 
   get version(): string {
     return String(this.#version);
   }
 
-  find<T extends KubeObject>(kind: string, ref: ObjectRef): T | undefined {
-    return this.#objects[kind]?.get(objectKey(ref)) as T | undefined;
+  find<T extends KubeObject>({ plural }: Of<T>, ref: ObjectRef): T | undefined {
+    return this.#objects[plural]?.get(objectKey(ref)) as T | undefined;
   }
 
   insert(kind: string, object: Stored): Stored {
     const key = objectKey(object.metadata);
-    if (this.find(kind, object.metadata) !== undefined) {
+    if (this.find({ plural: kind }, object.metadata) !== undefined) {
       throw new KubeError(409, `${kind} "${key}" already exists`, { reason: "AlreadyExists" });
     }
     const uid = `uid-${(this.#uids += 1)}`;
@@ -59,13 +59,13 @@ export class ModelCluster {
 
   /** Somebody's change of an object that is there. */
   change(kind: string, ref: ObjectRef, change: (object: Stored) => Stored): void {
-    const found = this.find<Stored>(kind, ref);
+    const found = this.find<Stored>({ plural: kind }, ref);
     if (found !== undefined) this.#settle(kind, change(found));
   }
 
   /** As the API server removes: what has finalizers or runs stays for a while. */
   remove(kind: string, ref: ObjectRef, options: { force?: boolean } = {}): Removal<Stored> {
-    const found = this.find<Stored>(kind, ref);
+    const found = this.find<Stored>({ plural: kind }, ref);
     if (found === undefined) return { kind: "absent" };
     const isHeld = (found.metadata.finalizers ?? []).length > 0;
     const isRunning = kind === PODS.plural && options.force !== true;
@@ -81,15 +81,15 @@ export class ModelCluster {
 
   /** Kubelet has ended the processes of a pod that is being removed. */
   finishRemoval(ref: ObjectRef): void {
-    const pod = this.find<Stored>(PODS.plural, ref);
+    const pod = this.find(PODS, ref);
     if (pod?.metadata.deletionTimestamp !== undefined) this.#drop(PODS.plural, pod);
   }
 
   /** What belongs to an object that is gone goes too. */
   collectGarbage(): void {
-    const alive = new Set(this.all<SandboxResource>(SANDBOXES.plural).map(({ metadata }) => metadata.uid));
+    const alive = new Set(this.all(SANDBOXES).map(({ metadata }) => metadata.uid));
     for (const kind of [PODS.plural, NETWORK_POLICIES.plural]) {
-      for (const object of this.all<Stored>(kind)) {
+      for (const object of this.all<Stored>({ plural: kind })) {
         const owners = object.metadata.ownerReferences ?? [];
         if (owners.length > 0 && owners.every(({ uid }) => !alive.has(uid))) this.remove(kind, object.metadata);
       }
@@ -107,7 +107,7 @@ export class ModelCluster {
       return result;
     };
     const found = <T extends KubeObject>(resource: Resource<T>, ref: ObjectRef): T => {
-      const object = this.find<T>(resource.plural, ref);
+      const object = this.find(resource, ref);
       if (object === undefined) throw new KubeError(404, `${objectKey(ref)} not found`, { reason: "NotFound" });
       return object;
     };
@@ -116,12 +116,12 @@ export class ModelCluster {
     };
     return {
       get: async (resource, ref) => found(resource, ref),
-      list: async (resource) => ({ items: this.all(resource.plural), resourceVersion: this.version }),
+      list: async (resource) => ({ items: this.all(resource), resourceVersion: this.version }),
       create: async (resource, object) => write(() => this.insert(resource.plural, object) as typeof object),
       replace: unsupported,
       apply: async (resource, object, _call, { subresource }) =>
         write(() => {
-          const present = this.find<typeof object>(resource.plural, object.metadata);
+          const present = this.find(resource, object.metadata);
           if (present === undefined && subresource === undefined) {
             return this.insert(resource.plural, object) as typeof object;
           }
@@ -140,7 +140,7 @@ export class ModelCluster {
         }),
       remove: async <T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, _call: unknown, options = {}) =>
         write(() => {
-          const present = this.find<T>(resource.plural, ref);
+          const present = this.find(resource, ref);
           if (present === undefined) return { kind: "absent" };
           check(present.metadata, options);
           return this.remove(resource.plural, ref) as unknown as Removal<T>;

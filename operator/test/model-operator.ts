@@ -27,7 +27,10 @@ export class ModelOperator {
     for (const kind of KINDS) {
       const cache = createInformerCache<KubeObject>(() => {});
       cache.beginList();
-      cache.replace({ items: cluster.all(kind).map((object) => trim(kind, object)), resourceVersion: cluster.version });
+      cache.replace({
+        items: cluster.all({ plural: kind }).map((object) => trim(kind, object)),
+        resourceVersion: cluster.version,
+      });
       this.#caches.set(kind, { cache, told: cluster.history[kind]?.length ?? 0 });
     }
     const stores = {

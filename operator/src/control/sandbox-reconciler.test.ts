@@ -56,7 +56,7 @@ class World {
 
   /** Unless one of the name is there. */
   create(): void {
-    if (this.cluster.find(SANDBOXES.plural, REF) === undefined) this.cluster.insert(SANDBOXES.plural, this.#sandbox);
+    if (this.cluster.find(SANDBOXES, REF) === undefined) this.cluster.insert(SANDBOXES.plural, this.#sandbox);
   }
 
   #checkSandbox(change: string, { status, metadata }: SandboxResource): void {
@@ -73,13 +73,13 @@ class World {
     const text = end === undefined ? undefined : JSON.stringify([end, conditionOf(status, "Cause")]);
     if (this.#end !== undefined && text !== this.#end) this.broken.push(`the end changed from ${this.#end} to ${text}`);
     this.#end = text;
-    const pod = this.cluster.find<Pod>(PODS.plural, POD);
+    const pod = this.cluster.find(PODS, POD);
     const isOwn = pod?.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid) ?? false;
     if (change === "deleted" && isOwn) this.broken.push("the object went before its pod");
   }
 
   #checkNewPod({ metadata }: Pod): void {
-    const sandbox = this.cluster.find<SandboxResource>(SANDBOXES.plural, REF);
+    const sandbox = this.cluster.find(SANDBOXES, REF);
     const owner = metadata.ownerReferences?.[0]?.uid;
     if (owner === undefined || owner !== sandbox?.metadata.uid) this.broken.push("a pod without its owner was made");
     if (this.#wasReady) this.broken.push("a second pod was made");
@@ -115,7 +115,7 @@ class World {
   }
 
   get left(): number {
-    return KINDS.reduce((sum, kind) => sum + this.cluster.all(kind).length, 0);
+    return KINDS.reduce((sum, kind) => sum + this.cluster.all({ plural: kind }).length, 0);
   }
 }
 
@@ -172,7 +172,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "confirm",
         "policyGoes",
       ),
-    }) as fc.Arbitrary<Step>,
+    }),
   },
 );
 
@@ -298,14 +298,14 @@ describe("the sandbox reconciler", () => {
     // Its cache does not show the pod: only the refused creation tells of it.
     for (let turn = 0; turn < 3; turn += 1) await world.operator.reconcile(KEY);
     await world.settle();
-    expect(conditionOf(world.cluster.find<SandboxResource>(SANDBOXES.plural, REF)?.status, "Ready")).toMatchObject({
+    expect(conditionOf(world.cluster.find(SANDBOXES, REF)?.status, "Ready")).toMatchObject({
       reason: "PodCreationFailed",
       message: 'The pod "a-pod" is there already and belongs to nobody.',
     });
-    expect(world.cluster.all<Pod>(PODS.plural)[0]?.metadata.deletionTimestamp).toBeUndefined();
+    expect(world.cluster.all(PODS)[0]?.metadata.deletionTimestamp).toBeUndefined();
     world.cluster.remove(PODS.plural, POD, { force: true });
     world.cluster.nowMs += 1000;
     await world.settle();
-    expect(world.cluster.all<Pod>(PODS.plural)[0]?.metadata.ownerReferences).toHaveLength(1);
+    expect(world.cluster.all(PODS)[0]?.metadata.ownerReferences).toHaveLength(1);
   });
 });
