@@ -1,7 +1,7 @@
 import { silentLog } from "#core/log.ts";
 import { describeBackend } from "../../runtime/test/conformance/backend.ts";
 import { BASE_IMAGE, makeLocal } from "./local-backend.ts";
-import { restartAgent } from "./restart-agent.ts";
+import { restartAgent } from "../harness/restart-agent.ts";
 
 describeBackend("local", async () => {
   const { backend, dispose } = await makeLocal();

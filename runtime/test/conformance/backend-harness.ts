@@ -11,6 +11,8 @@ export interface BackendUnderTest {
   readonly image: string;
   /** A reference that no registry has. */
   readonly missingImage: string;
+  /** A lifetime within which a sandbox comes to run. @default 1 */
+  readonly lifetimeSeconds?: number;
   /** Ends the agent of a running sandbox as its user can, and waits for the next one. */
   restartAgent(id: string): Promise<void>;
   dispose(): Promise<void>;

@@ -114,11 +114,11 @@ export function lifecycleCases(bench: () => Bench): void {
     });
 
     it("a lifetime that is over ends the sandbox as a success", async () => {
-      const { running, spec, until } = bench();
-      const { sandbox } = await running(spec({}, { timeoutSeconds: 1 }));
+      const { running, spec, until, lifetimeSeconds = 1 } = bench();
+      const { sandbox } = await running(spec({}, { timeoutSeconds: lifetimeSeconds }));
       const ended = await until(sandbox.id, ({ endedAtMs }) => endedAtMs !== undefined);
       expect(ended).toMatchObject({ phase: "Succeeded", reason: "Timeout" });
-      expect((ended.endedAtMs ?? 0) - (ended.startedAtMs ?? 0)).toBeGreaterThanOrEqual(1000);
+      expect((ended.endedAtMs ?? 0) - (ended.startedAtMs ?? 0)).toBeGreaterThanOrEqual(lifetimeSeconds * 1000);
     });
   });
 }

@@ -1,0 +1,160 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { sandboxCrd } from "#api/crd/sandbox-crd.ts";
+import { fences } from "#core/kubernetes/admission/fence.ts";
+import type { KubeClient } from "#core/kubernetes/client.ts";
+import { AGENT_KEYS_SECRET, RUNTIME_CLASS } from "#core/kubernetes/names.ts";
+import {
+  CRDS,
+  SANDBOXES,
+  SECRETS,
+  VALIDATING_ADMISSION_POLICIES,
+  VALIDATING_ADMISSION_POLICY_BINDINGS,
+} from "#core/kubernetes/resources.ts";
+import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
+import { call, createNamespace, findCluster, type Cluster } from "../cluster/cluster.ts";
+import { pushAgentImage } from "./cluster-images.ts";
+import { freePort, RUNTIMES } from "./gateway-process.ts";
+
+/** A working operator of the present sources on this machine, with namespaces and a fence of its own. */
+export interface HostOperator {
+  readonly cluster: Cluster;
+  readonly client: KubeClient;
+  readonly sandboxNamespace: string;
+  readonly systemNamespace: string;
+  log(): string;
+  /** Ends the process; sandboxes stay as they are. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again. */
+  start(): Promise<void>;
+  /** Ends it with all that it made. */
+  dispose(): Promise<void>;
+}
+
+const OPERATOR = join(import.meta.dirname, "../../operator/src/entry/main.ts");
+const READY_TIMEOUT_MS = 60_000;
+const GONE_TIMEOUT_MS = 60_000;
+
+export async function startHostOperator(env: Readonly<Record<string, string>> = {}): Promise<HostOperator> {
+  const cluster = await findCluster();
+  const client = cluster.client();
+  const image = await pushAgentImage();
+  const directory = mkdtempSync(join(tmpdir(), "atoll-operator-"));
+  const logPath = join(directory, "operator.log");
+  const cleanUps: (() => Promise<unknown>)[] = [async () => rmSync(directory, { recursive: true })];
+  const prefix = `test-${randomBytes(4).toString("hex")}`;
+
+  await client.apply(CRDS, sandboxCrd(), call(), { fieldManager: "atoll-test" });
+  const [systemNamespace, removeSystem] = await createNamespace(client, "system");
+  const [sandboxNamespace, removeSandboxes] = await createNamespace(client, "boxes");
+  cleanUps.push(removeSystem, removeSandboxes);
+  await client.create(SECRETS, { metadata: { name: AGENT_KEYS_SECRET, namespace: systemNamespace } }, call());
+  cleanUps.push(await raiseFence(client, sandboxNamespace, prefix));
+
+  const [metricsPort, healthPort] = [await freePort(), await freePort()];
+  const variables = {
+    PATH: process.env["PATH"],
+    KUBECONFIG: cluster.kubeconfig,
+    ATOLL_SYSTEM_NAMESPACE: systemNamespace,
+    ATOLL_SANDBOX_NAMESPACES: sandboxNamespace,
+    ATOLL_FENCE_PREFIX: prefix,
+    ATOLL_SIDECAR_IMAGE: image,
+    ATOLL_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
+    ATOLL_HEALTH_LISTEN: `127.0.0.1:${healthPort}`,
+    ATOLL_LEADER_ELECTION: "false",
+    ...env,
+  };
+  let child: ChildProcess | undefined;
+  const start = async (): Promise<void> => {
+    const log = openSync(logPath, "a");
+    const [program, ...words] = RUNTIMES.node;
+    child = spawn(program, [...words, OPERATOR], { env: variables, stdio: ["ignore", log, log] });
+    closeSync(log);
+    await untilReady(`http://127.0.0.1:${healthPort}/readyz`, () => readFileSync(logPath, "utf8"));
+  };
+  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
+    const running = child;
+    child = undefined;
+    if (running === undefined || running.exitCode !== null) return;
+    running.kill(signal);
+    await once(running, "exit");
+  };
+  const dispose = async (): Promise<void> => {
+    try {
+      if (child !== undefined) await removeSandboxesOf(client, sandboxNamespace);
+    } finally {
+      await stop();
+      for (const cleanUp of cleanUps.toReversed()) await cleanUp();
+    }
+  };
+  const operator = { cluster, client, sandboxNamespace, systemNamespace, start, stop, dispose };
+  try {
+    await start();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return { ...operator, log: () => readFileSync(logPath, "utf8") };
+}
+
+/** The operator speaks with the administrator's name here, so the fence must know that one. */
+async function raiseFence(client: KubeClient, namespace: string, prefix: string): Promise<() => Promise<void>> {
+  const fence = fences({
+    sandboxNamespaces: [namespace],
+    operatorUser: await userName(client),
+    runtimeClass: RUNTIME_CLASS,
+    capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
+    prefix,
+  });
+  for (const { policy, binding } of fence) {
+    await client.create(VALIDATING_ADMISSION_POLICIES, policy, call());
+    await client.create(VALIDATING_ADMISSION_POLICY_BINDINGS, binding, call());
+  }
+  return async () => {
+    for (const { policy, binding } of fence) {
+      await client.remove(VALIDATING_ADMISSION_POLICY_BINDINGS, binding.metadata, call());
+      await client.remove(VALIDATING_ADMISSION_POLICIES, policy.metadata, call());
+    }
+  };
+}
+
+/** Under which name the API server knows who asks. */
+async function userName(client: KubeClient): Promise<string> {
+  const review = {
+    group: "authentication.k8s.io",
+    version: "v1",
+    plural: "selfsubjectreviews",
+    kind: "SelfSubjectReview",
+    namespaced: false,
+  } as const;
+  const answer = await client.create(review, { metadata: { name: "" } }, call());
+  return (answer as unknown as { status: { userInfo: { username: string } } }).status.userInfo.username;
+}
+
+async function removeSandboxesOf(client: KubeClient, namespace: string): Promise<void> {
+  const deadlineMs = Date.now() + GONE_TIMEOUT_MS;
+  for (;;) {
+    const { items } = await client.list(SANDBOXES, { namespace }, call());
+    if (items.length === 0) return;
+    if (Date.now() > deadlineMs)
+      throw new Error(`Sandboxes that do not go: ${items.map(({ metadata }) => metadata.name).join(", ")}`);
+    for (const { metadata } of items)
+      if (metadata.deletionTimestamp === undefined) await client.remove(SANDBOXES, metadata, call());
+    await sleep(200);
+  }
+}
+
+async function untilReady(url: string, log: () => string): Promise<void> {
+  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
+  while (Date.now() < deadlineMs) {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+    if (answer?.ok) return;
+    await sleep(100);
+  }
+  throw new Error(`The operator was not ready within ${READY_TIMEOUT_MS} ms: ${log()}`);
+}
