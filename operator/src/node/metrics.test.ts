@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { createMetrics } from "./metrics.ts";
+import { serveStatus } from "./status-server.ts";
+
+async function valuesOf(metrics: ReturnType<typeof createMetrics>): Promise<Map<string, number>> {
+  const { text } = await metrics.render();
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
+  );
+}
+
+describe("createMetrics()", () => {
+  it("counts sandboxes under the contract's names and buckets", async () => {
+    const metrics = createMetrics(() => 0);
+    metrics.sandboxes.created();
+    metrics.sandboxes.created();
+    metrics.sandboxes.timedOut();
+    metrics.sandboxes.ready(3000);
+    const values = await valuesOf(metrics);
+    expect(values.get("isola_sandbox_created_total")).toBe(2);
+    expect(values.get("isola_sandbox_timed_out_total")).toBe(1);
+    const buckets = [...values.keys()].filter((name) => name.startsWith("isola_sandbox_ready_duration_seconds_bucket"));
+    const bounds = buckets.map((name) => /le="(.*)"/.exec(name)?.[1]);
+    expect(bounds).toEqual(["0.5", "1", "2", "4", "8", "16", "32", "64", "128", "+Inf"]);
+    expect(values.get('isola_sandbox_ready_duration_seconds_bucket{le="2"}')).toBe(0);
+    expect(values.get('isola_sandbox_ready_duration_seconds_bucket{le="4"}')).toBe(1);
+  });
+
+  it("tells how the machinery fares at the moment it is asked", async () => {
+    let nowMs = 1000;
+    const metrics = createMetrics(() => nowMs);
+    const queue = { depth: 3, active: 2 };
+    const leadership = { isHeld: false };
+    metrics.watchQueue("sandbox", queue);
+    metrics.watchInformer("pods", { lastProgressMs: 500 });
+    metrics.watchLeadership(leadership);
+    metrics.controller("sandbox").reconciled("done", 10);
+    metrics.informer("pods").reconnected("cut");
+    metrics.apiCall({ verb: "create", resource: "pods", status: 201, durationMs: 5 });
+    metrics.apiCall({ verb: "create", resource: "pods", status: 0, durationMs: 5 });
+    nowMs = 2500;
+    leadership.isHeld = true;
+    const values = await valuesOf(metrics);
+    expect(values.get('atoll_operator_queue_depth{controller="sandbox"}')).toBe(3);
+    expect(values.get('atoll_operator_queue_active{controller="sandbox"}')).toBe(2);
+    expect(values.get('atoll_operator_informer_lag_seconds{resource="pods"}')).toBe(2);
+    expect(values.get("atoll_operator_leader")).toBe(1);
+    expect(values.get('atoll_operator_informer_reconnects_total{resource="pods",reason="cut"}')).toBe(1);
+    expect(values.get('atoll_operator_api_requests_total{verb="create",resource="pods",code="201"}')).toBe(1);
+    expect(values.get('atoll_operator_api_requests_total{verb="create",resource="pods",code="0"}')).toBe(1);
+    const reconciled = 'atoll_operator_reconcile_duration_seconds_count{controller="sandbox",outcome="done"}';
+    expect(values.get(reconciled)).toBe(1);
+  });
+});
+
+describe("serveStatus()", () => {
+  it("answers its paths, and refuses others, other methods and failed answers", async () => {
+    const server = await serveStatus(
+      { hostname: "127.0.0.1", port: 0 },
+      {
+        "/readyz": () => ({ status: 503, text: "not yet\n" }),
+        "/metrics": async () => ({ status: 200, text: "m 1\n", contentType: "text/plain; version=0.0.4" }),
+        "/broken": () => {
+          throw new Error("a fault");
+        },
+      },
+    );
+    const ask = async (path: string, method = "GET") => {
+      const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method });
+      return [response.status, await response.text(), response.headers.get("content-type")];
+    };
+    expect(await ask("/readyz?verbose")).toEqual([503, "not yet\n", "text/plain; charset=utf-8"]);
+    expect(await ask("/metrics")).toEqual([200, "m 1\n", "text/plain; version=0.0.4"]);
+    expect((await ask("/broken"))[0]).toBe(500);
+    expect((await ask("/constructor"))[0]).toBe(404);
+    expect((await ask("/metrics", "POST"))[0]).toBe(405);
+    await server.close();
+  });
+});
