@@ -81,7 +81,7 @@ describe("./atoll testbed", { timeout: 120_000 }, () => {
 
     const { code, told } = await atoll("up");
     const started = told.filter(({ state }) => state === "start").map(({ step }) => step);
-    expect([code, started]).toEqual([0, ["programs", "node", "cluster-dns"]]);
+    expect([code, started]).toEqual([0, ["node", "cluster-dns"]]);
     expect(machineSettings()).toEqual(settings);
     expect((await atoll("status")).code).toBe(0);
   });

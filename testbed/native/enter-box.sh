@@ -27,6 +27,9 @@ done
 mount -t tmpfs -o mode=1777 testbed "$root/tmp"
 mkdir -p "$root/usr/local/bin" "$root/usr/local/sbin" "$root/etc/cni/net.d" "$root/opt/cni/bin" "$root/run/lock"
 
+# The machine's own may lie where the node's folder for additions covers it.
+cp "$(PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin && command -v runc)" "$root/usr/local/sbin/runc"
+
 # The state of kubelet and containerd is too large for memory, and containerd's layers need a real file system.
 for dir in var/lib/kubelet var/lib/containerd var/lib/etcd var/lib/registry var/log/pods var/log/containers; do
   mkdir -p "$TESTBED_STATE/node/$dir"

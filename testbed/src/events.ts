@@ -1,5 +1,5 @@
 import { renderTable } from "#cli/display/table.ts";
-import { formatBytes } from "#cli/display/amount.ts";
+import { formatBytes, formatDuration } from "#cli/display/amount.ts";
 import type { ComponentStatus } from "./component.ts";
 
 /** What the verbs of `atoll testbed` tell, beside steps. */
@@ -39,7 +39,7 @@ export function renderTestbedEvent(event: TestbedEvent): string {
       return "Another atoll is at work on the testbed; waiting for it.";
     case "usage":
       return `
-A Kubernetes of one node is up. To use it:
+A Kubernetes of one node is up, after ${formatDuration(event.elapsedMs)}. To use it:
 
   export KUBECONFIG=${event.kubeconfig} PATH=${event.bin}:$PATH
   kubectl get pods -A

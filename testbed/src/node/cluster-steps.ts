@@ -9,11 +9,16 @@ import { NODE_NAME, type Layout } from "../layout.ts";
 import { findBox, startBox } from "./box.ts";
 import { createBoxControl } from "./box-control.ts";
 import { makeCertificates } from "./certificates.ts";
+import { linkPrograms } from "./program-step.ts";
 import { plantSeed } from "./registry-seed.ts";
 
 export interface ClusterOptions {
   readonly layout: Layout;
   readonly cniPlugins: string;
+  /** Folders of all programs of the node. */
+  readonly programs: readonly string[];
+  /** Folder of runsc and its shim. */
+  readonly gvisor: string;
   /** What the registry starts with. */
   readonly seed: () => Promise<string>;
   readonly mayLowerOomScore: boolean;
@@ -33,6 +38,8 @@ export function nodeStep(options: ClusterOptions): SetupStep {
     async run({ repo, signal, progress }) {
       const config = join(layout.state, "config");
       progress({ detail: "certificates and configuration" });
+      await linkPrograms(options.programs, layout.bin);
+      await linkPrograms([options.gvisor], layout.gvisor);
       await mkdir(layout.state, { recursive: true, mode: 0o711 });
       await makeCertificates(join(config, "pki"), signal);
       await copyFile(join(config, "pki/admin.kubeconfig"), layout.kubeconfig);

@@ -9,7 +9,7 @@ import { gvisorRecipe, NODE_RECIPES, TEST_RECIPES, type GoRecipe } from "../prog
 import { TESTBED_REQUIREMENTS } from "../requirements.ts";
 import { clusterDnsStep, nodeStep } from "./cluster-steps.ts";
 import { pauseFolder, pauseStep } from "./pause-step.ts";
-import { goProgramStep, linkPrograms, programFolder } from "./program-step.ts";
+import { goProgramStep, isThere, linkPrograms, programFolder } from "./program-step.ts";
 import { registrySeedStep, seedFolder } from "./registry-seed.ts";
 
 /** All that `testbed up` does, in order: what is built once, and what each cluster needs. */
@@ -27,6 +27,8 @@ export async function testbedSteps(options: {
   const cluster = {
     layout,
     cniPlugins: folder("cni-plugins"),
+    programs: [...NODE_RECIPES.map((recipe) => programFolder(recipe, layout)), pause],
+    gvisor: programFolder(gvisor, layout),
     mayLowerOomScore,
     seed: async () => (await seedFolder(home, seed)) ?? "",
   };
@@ -36,11 +38,6 @@ export async function testbedSteps(options: {
     ...[...NODE_RECIPES, gvisor].map((recipe) => goProgramStep(recipe, layout)),
     pauseStep(layout),
     registrySeedStep(seed),
-    linkStep(
-      layout,
-      [...NODE_RECIPES.map((recipe) => programFolder(recipe, layout)), pause],
-      programFolder(gvisor, layout),
-    ),
     nodeStep(cluster),
     clusterDnsStep(layout),
   ];
@@ -51,11 +48,16 @@ export function testProgramSteps(root: string): readonly SetupStep[] {
   const layout = createLayout(root);
   return TEST_RECIPES.map((recipe) => {
     const step = goProgramStep(recipe, layout);
+    const folder = programFolder(recipe, layout);
     return {
       ...step,
+      async check(context) {
+        const isLinked = await isThere(join(layout.bin, recipe.name));
+        return isLinked ? step.check(context) : { needed: true, reason: "not there" };
+      },
       async run(context) {
-        await step.run(context);
-        await linkPrograms([programFolder(recipe, layout)], layout.bin);
+        if (!(await isThere(folder))) await step.run(context);
+        await linkPrograms([folder], layout.bin);
       },
     };
   });
@@ -65,16 +67,4 @@ function recipeOf(name: string): GoRecipe {
   const recipe = NODE_RECIPES.find((each) => each.name === name);
   if (recipe === undefined) throw new RangeError(`There is no recipe "${name}"`);
   return recipe;
-}
-
-function linkStep(layout: Layout, node: readonly string[], gvisor: string): SetupStep {
-  return {
-    name: "programs",
-    title: "Programs in use",
-    check: async () => ({ needed: true }),
-    async run() {
-      await linkPrograms(node, layout.bin);
-      await linkPrograms([gvisor], layout.gvisor);
-    },
-  };
 }
