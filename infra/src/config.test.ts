@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it, test } from "vitest";
+import { parse } from "yaml";
+import { REGISTRY } from "#testbed/layout.ts";
 import { API_KEY, stackSettings } from "../test/registrations.ts";
 import { readInstallConfig } from "./config.ts";
 
@@ -54,5 +58,15 @@ describe("readInstallConfig", () => {
     expect(gateway.image.tag).toBe("12");
     expect(operator.tolerations).toEqual([{ key: "k", value: "false" }]);
     expect(operator.resources.limits).toEqual({ cpu: "1", memory: "1Gi" });
+  });
+});
+
+describe("Pulumi.testbed.yaml", () => {
+  it("is a configuration", () => {
+    const text = readFileSync(join(import.meta.dirname, "../../Pulumi.testbed.yaml"), "utf8");
+    const { config } = parse(text) as { config: Record<string, unknown> };
+    const settings = Object.entries(config).map(([key, value]) => [key.replace(/^atoll:/, ""), value] as const);
+    const { imageRegistry, crds } = readInstallConfig(stackSettings(Object.fromEntries(settings)), "1.2.3");
+    expect({ imageRegistry, crds }).toEqual({ imageRegistry: REGISTRY, crds: { install: true, keep: false } });
   });
 });

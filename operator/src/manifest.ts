@@ -15,7 +15,6 @@ export {
   OPERATOR_LEASE,
   OPERATOR_SANDBOX_NAMESPACE_RULES,
   OPERATOR_SYSTEM_NAMESPACE_RULES,
-  type PolicyRule,
 } from "./rules.ts";
 
 /** Where the operator listens: metrics, and what the kubelet asks. */

@@ -8,8 +8,8 @@ export interface AgentKeysArgs {
 }
 
 /**
- * Where the operator puts the keys by which gateway and agents know each other. Made empty: the
- * keys never pass through the stack's state, and what the operator put there stays.
+ * Where the operator puts the keys by which gateway and agents know each other. Made empty: no
+ * program of the installation knows a key, and what the operator put there stays.
  */
 export class AgentKeys extends pulumi.ComponentResource {
   constructor(name: string, { namespace }: AgentKeysArgs, options: pulumi.ComponentResourceOptions) {
