@@ -58,7 +58,8 @@ mount -t mqueue mqueue "$root/dev/mqueue" 2>/dev/null || true
 if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
   mount -t cgroup2 cgroup "$root/sys/fs/cgroup"
   for controller in $(cat "$root/sys/fs/cgroup/cgroup.controllers"); do
-    echo "+$controller" >"$root/sys/fs/cgroup/cgroup.subtree_control"
+    # One that cannot be shared out is missed by kubelet, which says so.
+    echo "+$controller" >"$root/sys/fs/cgroup/cgroup.subtree_control" || :
   done
 else
   mount -t tmpfs -o mode=755 cgroup "$root/sys/fs/cgroup"
