@@ -1,15 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
-import { readInstallConfig } from "#infra/config.ts";
+import { readInstallConfig, type InstallConfig } from "#infra/config.ts";
 import { createInstallation } from "#infra/installation.ts";
-import version from "../package.json" with { type: "json" };
+import manifest from "../package.json" with { type: "json" };
 
-/** Keys of this project in the stack's settings, without the project's name. */
-const prefix = `${pulumi.getProject()}:`;
-const all: Readonly<Record<string, string>> = pulumi.runtime.allConfig();
-const own = Object.entries(all).filter(([key]) => key.startsWith(prefix));
-const settings = Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value]));
-
-const config = readInstallConfig(settings, version.version);
+const config = readStack();
 const cluster = new pulumi.Config("kubernetes");
 const kubeconfig = cluster.getSecret("kubeconfig");
 const context = cluster.get("context");
@@ -24,3 +18,18 @@ export const gatewayUrl = config.gateway.enabled
   ? `http://${config.gateway.name}.${config.systemNamespace.name}:${config.gateway.service.port}`
   : "";
 export const sandboxNamespaces = config.sandboxNamespaces.map(({ name }) => name);
+
+/** The stack's own settings. What is wrong with them is told without a stack trace. */
+function readStack(): InstallConfig {
+  const prefix = `${pulumi.getProject()}:`;
+  const all: Readonly<Record<string, string>> = pulumi.runtime.allConfig();
+  const own = Object.entries(all).filter(([key]) => key.startsWith(prefix));
+  try {
+    return readInstallConfig(
+      Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])),
+      manifest.version,
+    );
+  } catch (error) {
+    throw error instanceof RangeError ? new pulumi.RunError(error.message) : error;
+  }
+}

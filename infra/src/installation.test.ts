@@ -116,8 +116,13 @@ describe.each([
 });
 
 describe("createInstallation", () => {
+  let byDefault: readonly Registration[] = [];
+  beforeAll(async () => {
+    byDefault = await registrationsOf();
+  });
+
   it("installs by default what the snapshot shows", async () => {
-    const shown = objects(await registrationsOf()).filter(
+    const shown = objects(byDefault).filter(
       ({ inputs }) => !/CustomResourceDefinition|ValidatingAdmissionPolicy$/.test(String(inputs["kind"])),
     );
     const found = shown.toSorted((one, other) => one.urn.localeCompare(other.urn)).map(({ inputs }) => inputs);
@@ -209,7 +214,7 @@ describe("createInstallation", () => {
   });
 
   it("leaves the agents' keys to the operator", async () => {
-    const secret = find(await registrationsOf(), "Secret", "atoll-agent-keys");
+    const secret = find(byDefault, "Secret", "atoll-agent-keys");
     expect(secret.ignoreChanges).toEqual(["data"]);
     expect(secret.inputs).not.toHaveProperty("data");
   });
@@ -229,7 +234,7 @@ describe("createInstallation", () => {
   });
 
   it("keeps gateway and operator without privilege", async () => {
-    const pods = objects(await registrationsOf())
+    const pods = objects(byDefault)
       .filter(({ inputs }) => inputs["kind"] === "Deployment")
       .map((one) => (described(one).spec as { template: { spec: PodSpec } }).template.spec);
     expect(pods).toHaveLength(2);

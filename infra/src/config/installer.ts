@@ -60,7 +60,6 @@ export const InstallerConfig = z
       .default(1)
       .describe("Nodes that are set up at the same time during an upgrade"),
     ...SCHEDULING,
-    priorityClassName: z.string().default("system-node-critical").describe("Priority class of the pods; empty = none"),
     tolerations: SCHEDULING.tolerations
       .unwrap()
       .default([{ operator: "Exists", effect: "NoSchedule" }])
