@@ -8,6 +8,7 @@ const program = `(${PROGRAMS.join("|")})`;
 const TESTS = String.raw`(^|/)(test|bench)/|\.test\.ts$`;
 const OUR_TESTS = String.raw`^(test|bench)/|^[^/]+/(test|bench)/|\.test\.ts$`;
 const ZOD = "(^|node_modules/)zod(/|$)";
+const TOML = "(^|node_modules/)smol-toml(/|$)";
 const BUILTINS = ["core"];
 /** Files that no program loads: settings of tools, and programs that build. */
 const TOOLING = String.raw`^[^/]+\.(ts|mjs)$|^[^/]+/(node/)?build\.ts$|^images/`;
@@ -48,6 +49,13 @@ export default {
       },
     },
     {
+      name: "infra-reads-only-manifests",
+      comment: "The installation knows of a program what its manifest says: environment, ports, rights.",
+      severity: "error",
+      from: { path: "^infra/(src/|index)", pathNot: OUR_TESTS },
+      to: { path: `^${program}/`, pathNot: String.raw`/src/manifest\.ts$` },
+    },
+    {
       name: "setup-shares-only-images",
       comment: "The set-up fills the image store that the local backend reads: one code for one format.",
       severity: "error",
@@ -80,10 +88,11 @@ export default {
     },
     {
       name: "domain-is-pure",
-      comment: "Decisions know data of other programs, but no adapter and no library but schemas.",
+      comment:
+        "Decisions know data of other programs, but no adapter and no library but schemas and the parser of the texts they decide about.",
       severity: "error",
       from: { path: `^${program}/src/domain/`, pathNot: OUR_TESTS },
-      to: { pathNot: ["^$1/src/domain/", "^api/", "^core/", ZOD, `^${program}/src/manifest\\.ts$`] },
+      to: { pathNot: ["^$1/src/domain/", "^api/", "^core/", ZOD, TOML, `^${program}/src/manifest\\.ts$`] },
     },
     {
       name: "node-builtins-only-in-node-or-entry",

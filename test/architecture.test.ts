@@ -29,6 +29,10 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
     wrong: { "runtime/src/a.ts": `import type { B } from "#sidecar/b.ts";`, "sidecar/src/b.ts": "" },
     right: { "runtime/src/a.ts": `import type { B } from "#sidecar/manifest.ts";`, "sidecar/src/manifest.ts": "" },
   },
+  "infra-reads-only-manifests": {
+    wrong: { "infra/src/a.ts": `import "#sidecar/b.ts";`, "sidecar/src/b.ts": "" },
+    right: { "infra/src/a.ts": `import "#sidecar/manifest.ts";`, "sidecar/src/manifest.ts": "" },
+  },
   "setup-shares-only-images": {
     wrong: { "cli/src/setup/node/a.ts": `import "#runtime/app.ts";`, "runtime/src/app.ts": "" },
     right: {
