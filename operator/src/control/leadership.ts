@@ -99,10 +99,13 @@ export function createLeadership(options: LeadershipOptions): Leadership {
     let seenMs = clock.now();
     /** Somebody removed the lease: its holder may not know yet. */
     let isWithdrawn = false;
-    informer.onChange((_key, now) => {
-      isWithdrawn = now === undefined;
-      seen = now;
+    const see = (lease: Lease | undefined): void => {
+      isWithdrawn = lease === undefined;
+      seen = lease;
       seenMs = clock.now();
+    };
+    informer.onChange((_key, now) => {
+      see(now);
       change.notify();
     });
     const running = informer.run(done.signal);
@@ -121,7 +124,9 @@ export function createLeadership(options: LeadershipOptions): Leadership {
           log.warn("The lease cannot be taken now", { error });
         });
         if (claimed !== undefined) return claimed;
-        // Somebody was faster, or no answer: the stream will tell; do not ask in a tight circle.
+        // Somebody was faster, or no answer came. The stream should tell; it may be late or broken.
+        const current = await read(signal);
+        if (current !== undefined && current.metadata.resourceVersion !== seen?.metadata.resourceVersion) see(current);
         await changeOrTime(change.wait, RETRY_MS * (1 + random()), signal);
       }
     } finally {
@@ -130,6 +135,13 @@ export function createLeadership(options: LeadershipOptions): Leadership {
       await running;
     }
   };
+
+  /** The lease as it is now; undefined = there is none, or no answer. */
+  const read = (signal: AbortSignal): Promise<Lease | undefined> =>
+    bounded(signal, callMs, (call) => client.get(LEASES, { namespace, name }, call)).catch(() => {
+      signal.throwIfAborted();
+      return undefined;
+    });
 
   const changeOrTime = async (
     wait: (signal: AbortSignal) => Promise<void>,
