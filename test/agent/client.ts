@@ -4,6 +4,9 @@ import { decodeFrames } from "#core/frames.ts";
 import { Problem, problemSlug } from "#api/problem.ts";
 import type { AgentSandbox } from "./sandbox.ts";
 
+/** Whoever sends requests to an agent with what it asks for. */
+export type AgentPeer = Pick<AgentSandbox, "fetch">;
+
 export type CommandOptions = Partial<Omit<AgentCreateCommand, "args">> & { readonly container?: string };
 
 /** What a stream gave until its body ended. */
@@ -14,7 +17,7 @@ export interface Collected {
 
 /** Starts a command in `main` and gives its id. */
 export async function start(
-  sandbox: AgentSandbox,
+  sandbox: AgentPeer,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<string> {
@@ -29,7 +32,7 @@ export async function start(
 }
 
 /** Waits until a command has ended. */
-export async function ended(sandbox: AgentSandbox, id: string): Promise<AgentCommand> {
+export async function ended(sandbox: AgentPeer, id: string): Promise<AgentCommand> {
   for (;;) {
     const command = AgentCommand.parse(await (await sandbox.fetch(`/v1/commands/${id}?waitMs=20000`)).json());
     if (command.state !== "running") return command;
@@ -37,7 +40,7 @@ export async function ended(sandbox: AgentSandbox, id: string): Promise<AgentCom
 }
 
 export async function collect(
-  sandbox: AgentSandbox,
+  sandbox: AgentPeer,
   id: string,
   stream: "stdout" | "stderr",
   options: { offset?: number; most?: number } = {},
@@ -61,14 +64,14 @@ export async function readFrames(response: Response, most = Infinity): Promise<C
 }
 
 /** Runs a command to its end. */
-export async function exec(sandbox: AgentSandbox, args: readonly string[], options: CommandOptions = {}) {
+export async function exec(sandbox: AgentPeer, args: readonly string[], options: CommandOptions = {}) {
   const id = await start(sandbox, args, options);
   const command = await ended(sandbox, id);
   const [stdout, stderr] = [await collect(sandbox, id, "stdout"), await collect(sandbox, id, "stderr")];
   return { id, command, exitCode: command.exitCode, stdout: stdout.bytes.toString(), stderr: stderr.bytes.toString() };
 }
 
-export function shell(sandbox: AgentSandbox, script: string, options: CommandOptions = {}) {
+export function shell(sandbox: AgentPeer, script: string, options: CommandOptions = {}) {
   return exec(sandbox, ["/bin/sh", "-c", script], options);
 }
 
@@ -92,7 +95,7 @@ export async function until<T>(ask: () => Promise<T>, pleases: (answer: T) => bo
 }
 
 /** A request that reaches the socket of an agent just killed may get no answer at all, hence the deadline. */
-async function health(sandbox: AgentSandbox): Promise<AgentHealth | undefined> {
+async function health(sandbox: AgentPeer): Promise<AgentHealth | undefined> {
   try {
     return AgentHealth.parse(await (await sandbox.fetch("/v1/health", { signal: AbortSignal.timeout(1000) })).json());
   } catch {
@@ -101,7 +104,7 @@ async function health(sandbox: AgentSandbox): Promise<AgentHealth | undefined> {
 }
 
 /** Kills the agent as root in a user's container can, and waits for the next one. */
-export async function killAgent(sandbox: AgentSandbox): Promise<void> {
+export async function killAgent(sandbox: AgentPeer): Promise<void> {
   const before = await health(sandbox);
   const killer =
     'for f in /proc/[0-9]*/comm; do if [ "$(cat $f)" = bun ]; then p=${f%/comm}; kill -9 ${p#/proc/}; fi; done';

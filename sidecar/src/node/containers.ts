@@ -134,8 +134,7 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
       if (parents.get(pid) !== 0) return [];
       const block = orUndefined(() => readFileSync(`/proc/${pid}/environ`));
       const name = block && readVariable(block, CONTAINER_MARK);
-      // Before its program, a process has no environment; one that has another is no container of ours: a pod's pause.
-      isOneBecoming ||= block === undefined || block.length === 0;
+      isOneBecoming ||= pid !== process.ppid && (block === undefined || isBare(block));
       const startTime = readPlace(pid)?.startTime;
       return name && startTime ? [{ name, pid, startTime }] : [];
     });
@@ -195,6 +194,14 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
       return alive().map(({ name, pid }) => ({ name, pid }));
     },
   };
+}
+
+/**
+ * True before a process is its program: then it has no search path yet. One with a path and no mark
+ * is no container's main process and never becomes one, as a pod's pause.
+ */
+function isBare(block: Uint8Array): boolean {
+  return readVariable(block, CONTAINER_MARK) === undefined && readVariable(block, "PATH") === undefined;
 }
 
 /** Of several processes with one mark the one that started first. */
