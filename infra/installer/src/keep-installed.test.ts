@@ -51,18 +51,33 @@ test("keepInstalled proves it once and then only looks", async () => {
       { release: "r1", restarted: true },
       { release: "r1", restarted: false },
     ]),
-  ).toEqual([...["try", "r1", { fault: undefined }, CHECK_MS], ...["look", "r1", { fault: undefined }, CHECK_MS]]);
+  ).toEqual(["try", "r1", { fault: undefined }, CHECK_MS, "look", "r1", { fault: undefined }, CHECK_MS]);
 });
 
 test("keepInstalled looks soon after a passing fault and seldom after refusals, and proves it anew", async () => {
   const passing = new Error("gone");
   const refused = new RefusedError("no");
   expect(await run([passing, passing, { restarted: false }, refused, refused])).toEqual([
-    ...["try", { fault: "gone" }, "gone", 15_000],
-    ...["try", { fault: "gone" }, "gone", 30_000],
-    ...["try", "of its own", { fault: undefined }, CHECK_MS],
-    ...["look", { fault: "no" }, "no", CHECK_MS],
-    ...["try", { fault: "no" }, "no", 2 * CHECK_MS],
+    "try",
+    { fault: "gone" },
+    "gone",
+    15_000,
+    "try",
+    { fault: "gone" },
+    "gone",
+    30_000,
+    "try",
+    "of its own",
+    { fault: undefined },
+    CHECK_MS,
+    "look",
+    { fault: "no" },
+    "no",
+    CHECK_MS,
+    "try",
+    { fault: "no" },
+    "no",
+    2 * CHECK_MS,
   ]);
 });
 

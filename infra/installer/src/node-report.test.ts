@@ -7,7 +7,7 @@ const call = { signal: new AbortController().signal };
 function harness() {
   const sent: { method: string; path: string; body: Record<string, unknown> }[] = [];
   const client = createKubeClient(async (path, init) => {
-    const body: unknown = JSON.parse(String(init.body));
+    const body: unknown = JSON.parse(await new Response(init.body ?? null).text());
     sent.push({ method: init.method ?? "", path, body: body as Record<string, unknown> });
     return Response.json(body);
   });

@@ -9,10 +9,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { buildImage } from "../../../images/build.ts";
 import { LAYERS } from "../../../images/node/assemble.ts";
 import { writeLayout } from "../../../images/node/oci-image.ts";
+import { openTestbed } from "../../harness/testbed.ts";
 
 const run = promisify(execFile);
 const REPOSITORY = join(import.meta.dirname, "../../..");
-const GVISOR = process.env["ATOLL_TESTBED_GVISOR"] ?? join(REPOSITORY, ".atoll/testbed/gvisor");
 
 let work = "";
 beforeAll(async () => {
@@ -24,7 +24,7 @@ test.each(["gateway", "sidecar", "installer"] as const)(
   "%s: equal sources give equal images, layer by layer",
   { timeout: 120_000 },
   async (name) => {
-    const options = { gvisorDir: GVISOR };
+    const options = { gvisorDir: (await openTestbed()).layout.gvisor };
     const [one, two] = [await buildImage(name, options), await buildImage(name, options)];
     expect(two.layers.map(({ digest }) => digest)).toEqual(one.layers.map(({ digest }) => digest));
     expect(two.manifest.digest).toBe(one.manifest.digest);
@@ -37,7 +37,7 @@ test("gateway and sidecar share their runtime's layer", { timeout: 120_000 }, as
   expect(gateway.layers[0]?.digest).toBe(sidecar.layers[0]?.digest);
 });
 
-test("a Dockerfile and the image writer make the same files and the same defaults", { timeout: 300_000 }, async () => {
+test("a Dockerfile and the image writer make the same files and the same defaults", { timeout: 600_000 }, async () => {
   const built = await buildWithBuildah("sidecar");
   await writeLayout(join(work, "written"), await buildImage("sidecar"), "it");
   const written = await unpack(join(work, "written"));
@@ -97,15 +97,15 @@ async function unpack(layout: string): Promise<Unpacked> {
   const manifest = await json(await blob(index.manifests?.[0]?.digest ?? ""));
   const root = await mkdtemp(join(work, "root-"));
   for (const { digest } of manifest.layers ?? []) await run("tar", ["xf", await blob(digest), "-C", root]);
-  const { config = {} } = await json(await blob(manifest.config?.digest ?? ""));
-  const { "io.buildah.version": _, ...labels } = config.Labels ?? {};
-  return { files: await describe(root), config: { ...config, Labels: labels } };
+  const { config } = await json(await blob(manifest.config?.digest ?? ""));
+  const labels = Object.entries(config?.Labels ?? {}).filter(([name]) => !name.startsWith("io.buildah"));
+  return { files: await describe(root), config: { ...config, Labels: Object.fromEntries(labels) } };
 }
 
 interface Json {
   readonly manifests?: readonly { readonly digest: string }[];
   readonly layers?: readonly { readonly digest: string }[];
-  readonly config?: { readonly digest: string; readonly Labels?: Readonly<Record<string, string>> };
+  readonly config?: { readonly digest?: string; readonly Labels?: Readonly<Record<string, string>> };
 }
 
 /** Kind, mode, owner and content of each file. */

@@ -14,14 +14,13 @@ import { systemClock } from "#core/clock.ts";
 import { silentLog } from "#core/log.ts";
 import { layerOf } from "../../../images/node/layer.ts";
 import { imageOf, writeLayout } from "../../../images/node/oci-image.ts";
+import { openTestbed } from "../../harness/testbed.ts";
 
 const run = promisify(execFile);
 const REPOSITORY = join(import.meta.dirname, "../../..");
-const TESTBED = join(REPOSITORY, ".atoll/testbed");
-/** Programs of the testbed: containerd, ctr and their like; and gVisor's. */
-const BIN = process.env["ATOLL_TESTBED_BIN"] ?? join(TESTBED, "bin");
-const GVISOR = process.env["ATOLL_TESTBED_GVISOR"] ?? join(TESTBED, "gvisor");
-const CNI = process.env["ATOLL_TESTBED_CNI"] ?? "/usr/lib/cni";
+/** containerd, its like, CNI's programs and gVisor, as the testbed has them. */
+const { layout } = await openTestbed();
+const [BIN, CNI, GVISOR] = [layout.bin, layout.bin, layout.gvisor];
 const PAUSE = "localhost/pause:1";
 
 /** A containerd of its own, with all it needs in one folder, which something starts again when it ends. */
@@ -167,12 +166,13 @@ async function importPause(dir: string, socket: string): Promise<void> {
   ];
   const deadline = Date.now() + 20_000;
   for (;;) {
-    const error = await run(join(BIN, "ctr"), command).then(
-      () => undefined,
-      (fault: unknown) => fault,
-    );
-    if (error === undefined) return;
-    if (Date.now() > deadline) throw error;
-    await systemClock.sleep(100);
+    try {
+      await run(join(BIN, "ctr"), command);
+      return;
+    } catch (error) {
+      // It does not listen at once.
+      if (Date.now() > deadline) throw error;
+      await systemClock.sleep(100);
+    }
   }
 }

@@ -188,7 +188,7 @@ async function currentOf({ gvisorDir }: ContainerdLab): Promise<readonly string[
 async function pidsOf({ configPath }: ContainerdLab): Promise<readonly string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const texts = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
-  return pids.filter((_, index) => texts[index]?.includes(`containerd\0--config\0${configPath}`) === true);
+  return pids.filter((_, index) => (texts[index] ?? "").includes(`containerd\0--config\0${configPath}`));
 }
 
 const RUNC_OF_TWO = `
