@@ -54,7 +54,7 @@ describe("an installation", () => {
   it("becomes ready", { timeout: 300_000 }, async () => {
     installation = await install(SETTINGS, {
       client,
-      signal: AbortSignal.timeout(900_000),
+      signal: AbortSignal.timeout(240_000),
       secretKeys: ["apiKeys"],
     });
     expect(installation.resources().length).toBeGreaterThan(40);

@@ -16,19 +16,23 @@ export interface Installation {
   /** Resources as they are installed, in the order in which they became ready. */
   readonly resources: () => readonly Registration[];
   /** Runs the program with these settings and brings the cluster to what it says. */
-  update(settings: Readonly<Record<string, unknown>>): Promise<Changes>;
+  update(settings: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<Changes>;
   /** What a refresh finds changed in the cluster, as `name: path`. */
-  refresh(): Promise<readonly string[]>;
+  refresh(signal?: AbortSignal): Promise<readonly string[]>;
   /** Removes what was installed, last made first. Kept objects stay. */
-  uninstall(): Promise<void>;
+  uninstall(signal?: AbortSignal): Promise<void>;
 }
 
 export interface InstallOptions {
   readonly client: KubeClient;
+  /** Ends the installing alone: an update, a refresh and a removal take their own. */
   readonly signal: AbortSignal;
   /** Keys of the stack that are secret. */
   readonly secretKeys?: readonly string[];
 }
+
+/** Longest update, refresh or removal that has no signal of its own. */
+const OPERATION_MS = 300_000;
 
 /**
  * Installs the platform as `pulumi up` does: the real program in Pulumi's Node host registers its
@@ -39,19 +43,24 @@ export async function install(
   settings: Readonly<Record<string, unknown>>,
   { client, signal, secretKeys = [] }: InstallOptions,
 ): Promise<Installation> {
-  const provider = createKubernetesProvider(client, signal);
+  const providerOf = (signal: AbortSignal): KubernetesProvider => createKubernetesProvider(client, signal);
+  const patience = (): AbortSignal => AbortSignal.timeout(OPERATION_MS);
   let installed = new Map<string, Registration>();
 
-  const update = async (settings: Readonly<Record<string, unknown>>): Promise<Changes> => {
+  const update = async (settings: Readonly<Record<string, unknown>>, signal = patience()): Promise<Changes> => {
+    const provider = providerOf(signal);
     const before = installed;
     const after = new Map<string, Registration>();
     const created: string[] = [];
     const updated: string[] = [];
     const { exitCode, messages } = await runProgram({ settings, secretKeys, signal }, async (registration) => {
       const old = before.get(registration.urn);
-      const { state, change } = await bring(provider, registration, old, after);
-      after.set(registration.urn, registration);
-      installed = new Map([...before, ...after]);
+      const record = (): void => {
+        after.set(registration.urn, registration);
+        installed = new Map([...before, ...after]);
+      };
+      const { state, change } = await bring(provider, registration, { old, installed: after, begun: record });
+      record();
       if (change === "created") created.push(registration.name);
       if (change !== undefined && change !== "created") updated.push(`${registration.name}: ${change}`);
       return state;
@@ -66,7 +75,8 @@ export async function install(
   const installation: Installation = {
     resources: () => [...installed.values()],
     update,
-    refresh: async () => {
+    refresh: async (signal = patience()) => {
+      const provider = providerOf(signal);
       const found = await Promise.all(
         objects(installed.values()).map(async (registration) =>
           (await provider.diff(registration)).map((path) => `${registration.name}: ${path}`),
@@ -74,13 +84,13 @@ export async function install(
       );
       return found.flat();
     },
-    uninstall: async () => {
-      await removeAll(provider, [...installed.values()]);
+    uninstall: async (signal = patience()) => {
+      await removeAll(providerOf(signal), [...installed.values()]);
       installed = new Map();
     },
   };
   try {
-    await update(settings);
+    await update(settings, signal);
     return installation;
   } catch (error) {
     await installation.uninstall();
@@ -88,16 +98,23 @@ export async function install(
   }
 }
 
+interface Circumstances {
+  /** The resource as it was; absent = it is new. */
+  readonly old: Registration | undefined;
+  readonly installed: ReadonlyMap<string, Registration>;
+  /** Called as soon as there may be something to remove, ready or not. */
+  readonly begun: () => void;
+}
+
 /** Does for one resource what the engine and the provider do. The change is absent when there was nothing to do. */
 async function bring(
   provider: KubernetesProvider,
   registration: Registration,
-  old: Registration | undefined,
-  installed: ReadonlyMap<string, Registration>,
+  { old, installed, begun }: Circumstances,
 ): Promise<{ readonly state: Record<string, unknown>; readonly change?: string }> {
   if (!isObject(registration)) return { state: registration.inputs };
   if (old === undefined)
-    return { state: await provider.create(registration, isUpsert(registration, installed)), change: "created" };
+    return { state: await provider.create(registration, isUpsert(registration, installed), begun), change: "created" };
   const kept = { ...registration, inputs: withoutIgnored(registration, old) };
   const paths = [...new Set([...differences(old.inputs, kept.inputs), ...(await provider.diff(kept))])];
   if (paths.length === 0) return { state: registration.inputs };

@@ -14,8 +14,11 @@ type Live = KubeObject & Record<string, unknown>;
 
 /** What Pulumi's Kubernetes provider does with a registered object, on a real API server. */
 export interface KubernetesProvider {
-  /** Makes the object and waits until it is ready. `upsert` takes over one that exists; else that is an error. */
-  create(registration: Registration, upsert: boolean): Promise<Live>;
+  /**
+   * Makes the object and waits until it is ready. `upsert` takes over one that exists; else that is an
+   * error. `begun` is called as soon as there may be something to remove.
+   */
+  create(registration: Registration, upsert: boolean, begun?: () => void): Promise<Live>;
   /** Paths that differ from what the cluster has; empty = nothing to do. */
   diff(registration: Registration): Promise<readonly string[]>;
   update(registration: Registration): Promise<Live>;
@@ -49,8 +52,9 @@ export function createKubernetesProvider(client: KubeClient, signal: AbortSignal
   };
 
   return {
-    create: async (registration, upsert) => {
+    create: async (registration, upsert, begun) => {
       if (!upsert && (await exists(read(registration)))) throw new Error(`${registration.urn} exists already`);
+      begun?.();
       return apply(registration);
     },
     diff: async (registration) =>
