@@ -1,0 +1,60 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, expect, it } from "vitest";
+import { REGISTRY } from "#testbed/layout.ts";
+import { findCluster } from "./cluster.ts";
+import { install, type Installation } from "./install.ts";
+
+const RUN = `options-${randomBytes(4).toString("hex")}`;
+
+/** Every kind of object and every field that a setting can bring, written as people write it. */
+const SETTINGS = {
+  imageRegistry: REGISTRY,
+  imageTag: process.env["ATOLL_TEST_IMAGE_TAG"] ?? "dev",
+  apiKeys: ["an-api-key-of-the-tests"],
+  imagePullSecrets: ["pull"],
+  systemNamespace: { name: `test-${RUN}-system`, labels: { a: "b" }, annotations: { c: "d" } },
+  sandboxNamespaces: [{ name: `test-${RUN}-one` }, { name: `test-${RUN}-two` }],
+  runtimeClass: { name: RUN, nodeSelector: { "kubernetes.io/os": "linux" } },
+  admissionPolicies: { prefix: RUN },
+  priorityClass: { create: true, name: RUN, value: 5, preemptionPolicy: "Never" },
+  // No node has this label: the DaemonSet is there, and touches none.
+  installer: { name: `${RUN}-installer`, nodeSelector: { [RUN]: "none" }, resources: { limits: { cpu: "1000m" } } },
+  operator: {
+    name: `${RUN}-operator`,
+    replicas: 2,
+    podDisruptionBudget: { enabled: true },
+    resources: { limits: { cpu: "1.5", memory: "0.5Gi" } },
+    tolerations: [{ key: "a", operator: "Exists" }],
+    affinity: {
+      nodeAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [
+          { weight: 1, preference: { matchExpressions: [{ key: "x", operator: "Exists" }] } },
+        ],
+      },
+    },
+    podAnnotations: { x: true },
+    sandboxes: { runtimeClassName: RUN, priorityClassName: RUN },
+  },
+  gateway: {
+    name: `${RUN}-gateway`,
+    autoscaling: { enabled: true },
+    podDisruptionBudget: { enabled: true },
+    service: { type: "NodePort", annotations: { a: true } },
+    ingress: { enabled: true, className: "none", hosts: ["atoll.test"], tlsSecret: "certificate" },
+  },
+};
+
+let installation: Installation | undefined;
+afterAll(() => installation?.uninstall(), 300_000);
+
+it("an installation with every option shows no change afterwards", { timeout: 300_000 }, async () => {
+  const { client } = await findCluster();
+  const options = { client: client(), signal: AbortSignal.timeout(240_000), secretKeys: ["apiKeys"] };
+  installation = await install(SETTINGS, options);
+  const kinds = new Set(installation.resources().map(({ inputs }) => inputs["kind"]));
+  expect([...kinds]).toEqual(
+    expect.arrayContaining(["DaemonSet", "HorizontalPodAutoscaler", "Ingress", "PodDisruptionBudget", "PriorityClass"]),
+  );
+  expect(await installation.update(SETTINGS)).toEqual({ created: [], updated: [], removed: [] });
+  expect(await installation.refresh()).toEqual([]);
+});
