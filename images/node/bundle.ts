@@ -22,8 +22,6 @@ export async function bundleProgram(name: ProgramName, outFile: string): Promise
     platform: "node",
     target: "es2024",
     mainFields: ["module", "main"],
-    minifySyntax: true,
-    minifyWhitespace: true,
     banner: { js: runtime.kind === "bun" ? `// @bun\n${REQUIRE}` : REQUIRE },
     external: ["bun", "bun:*"],
     legalComments: "none",

@@ -44,7 +44,7 @@ export async function startContainerd(config: (needs: string, dir: string) => st
   const [gvisorDir, sourceDir] = [join(dir, "gvisor"), join(dir, "source")];
   await mkdir(join(dir, "cni"), { recursive: true });
   await cp(GVISOR, sourceDir, { recursive: true, dereference: true, filter: (path) => !path.endsWith(".json") });
-  await writeFile(join(dir, "cni/10-pod.conflist"), cniConfig());
+  await writeFile(join(dir, "cni/10-pod.conflist"), cniConfig(dir));
   await writeFile(configPath, config(needsOf(dir), dir));
   await run("cc", [
     "-O2",
@@ -137,9 +137,9 @@ state = "${dir}/state"
 `;
 }
 
-function cniConfig(): string {
+function cniConfig(dir: string): string {
   const subnet = `10.${randomInt(200, 250)}.${randomInt(256)}.0/29`;
-  const ipam = { type: "host-local", ranges: [[{ subnet }]] };
+  const ipam = { type: "host-local", dataDir: join(dir, "cni-addresses"), ranges: [[{ subnet }]] };
   return JSON.stringify({ cniVersion: "0.4.0", name: `lab${randomInt(1e6)}`, plugins: [{ type: "ptp", ipam }] });
 }
 

@@ -40,13 +40,18 @@ test("parseStatus reads the network's condition and the loaded runtimes", () => 
 });
 
 test("runPodSandboxRequest puts the pod in a control group of the driver's kind", () => {
-  const text = (cgroupDriver: "systemd" | "cgroupfs"): string =>
-    new TextDecoder().decode(runPodSandboxRequest({ handler: "runsc", id: "u", cgroupDriver }));
-  expect([text("systemd"), text("cgroupfs")]).toEqual([
-    expect.stringContaining("/system.slice"),
-    expect.stringContaining("/atoll-trial"),
-  ]);
+  const parent = (cgroupDriver: "systemd" | "cgroupfs"): unknown => {
+    const request = new Map(decodeMessage(runPodSandboxRequest({ handler: "runsc", id: "u", cgroupDriver })));
+    const config = new Map(decodeMessage(bytesOf(request.get(1))));
+    return new TextDecoder().decode(bytesOf(new Map(decodeMessage(bytesOf(config.get(8)))).get(1)));
+  };
+  expect([parent("systemd"), parent("cgroupfs")]).toEqual(["/system.slice", "/"]);
 });
+
+function bytesOf(value: number | Uint8Array | undefined): Uint8Array {
+  if (typeof value !== "object") throw new Error("Expected bytes");
+  return value;
+}
 
 test("parsePodSandboxId reads what podSandboxRequest writes", () => {
   expect(parsePodSandboxId(podSandboxRequest("abc"))).toBe("abc");

@@ -55,7 +55,7 @@ export function runPodSandboxRequest(options: {
     [2, options.id],
     [3, "atoll-system"],
   ]);
-  const linux = encodeMessage([[1, options.cgroupDriver === "systemd" ? "/system.slice" : "/atoll-trial"]]);
+  const linux = encodeMessage([[1, options.cgroupDriver === "systemd" ? "/system.slice" : "/"]]);
   const config = encodeMessage([
     [1, metadata],
     [2, "atoll-gvisor-trial"],

@@ -8,15 +8,15 @@ import { InstallerEnvironment } from "../manifest.ts";
 import { createCri } from "../node/cri-client.ts";
 import { serveHealth } from "../node/health-server.ts";
 import { createHost } from "../node/host.ts";
-import { createInClusterFetch } from "../node/in-cluster-fetch.ts";
+import { podAccount } from "../node/pod-account.ts";
 import { createReleaseStore } from "../node/release-store.ts";
 import { createNodeReport } from "../node-report.ts";
 import { parseEnvironment } from "#api/environment.ts";
 import { systemClock } from "#core/clock.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
+import { createKubeFetch } from "#core/kubernetes/node/kube-fetch.ts";
 import { createLog } from "#core/log.ts";
 
-const ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** Beside this program in its image. */
 const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -42,11 +42,7 @@ async function main(): Promise<void> {
     ...(env.ATOLL_CONTAINERD_SOCKET === undefined ? {} : { socket: env.ATOLL_CONTAINERD_SOCKET }),
     ...(env.ATOLL_CGROUP_DRIVER === "auto" ? {} : { cgroupDriver: env.ATOLL_CGROUP_DRIVER }),
   });
-  const fetch = createInClusterFetch({
-    host: process.env["KUBERNETES_SERVICE_HOST"] ?? "",
-    port: Number(process.env["KUBERNETES_SERVICE_PORT"] ?? 443),
-    accountDir: ACCOUNT_DIR,
-  });
+  const fetch = createKubeFetch(podAccount(process.env), { userAgent: "atoll-installer" });
   const report = createNodeReport(createKubeClient(fetch), { nodeName: env.ATOLL_NODE_NAME, clock, newId: randomUUID });
 
   const stop = new AbortController();

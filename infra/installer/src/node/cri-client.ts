@@ -77,7 +77,7 @@ function ask(session: ClientHttp2Session, path: string, message: Uint8Array, sig
       if (typeof code === "string")
         status = { code, text: typeof text === "string" ? decodeURIComponent(text) : `gRPC status ${code}` };
     };
-    const onAbort = (): void => void stream.close(constants.NGHTTP2_CANCEL);
+    const onAbort = (): void => stream.close(constants.NGHTTP2_CANCEL);
     signal.addEventListener("abort", onAbort, { once: true });
     stream.on("response", onHeaders);
     stream.on("trailers", onHeaders);
