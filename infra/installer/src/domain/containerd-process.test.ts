@@ -5,9 +5,9 @@ test.each([
   [["containerd"], "/etc/containerd/config.toml"],
   [["/usr/bin/containerd", "--config", "/x/config.toml"], "/x/config.toml"],
   [["containerd", "-c=/y.toml", "-a", "/run/k3s/containerd/containerd.sock"], "/y.toml"],
-  [["containerd", "-c", "here.toml"], "/work/here.toml"],
+  [["containerd", "-c", "here.toml"], "/srv/here.toml"],
 ])("configPathOf %j is %s", (args, path) => {
-  expect(configPathOf({ args, cwd: "/work" })).toBe(path);
+  expect(configPathOf({ args, cwd: "/srv" })).toBe(path);
 });
 
 test("addressOf reads the socket of a daemon and of a shim", () => {
