@@ -58,7 +58,7 @@ function kubernetes(): GoRecipe {
       },
     },
     flags: ["-ldflags", `-s -w ${stamp}`],
-    typicalPackages: 1900,
+    typicalPackages: 2760,
   };
 }
 
