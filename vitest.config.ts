@@ -20,12 +20,20 @@ export const PROJECTS = {
   agent: ["test/agent/**/*.test.ts"],
   local: ["test/local/**/*.test.ts"],
   testbed: ["test/testbed/**/*.test.ts"],
-  /** What needs a Kubernetes cluster: the one that KUBECONFIG names, else the testbed. */
+  /** What needs a Kubernetes cluster: the testbed, with the platform installed on it. */
   cluster: ["test/cluster/**/*.test.ts"],
+  /** The same platform under steady load while its parts are killed. */
+  chaos: ["test/chaos/**/*.test.ts"],
+  /** An etcd and an API server of its own, with simulated nodes. */
+  scale: ["test/scale/**/*.test.ts"],
 } as const;
 
 /** Modules that run before and after all tests of a suite. */
-const AROUND: Partial<Record<string, string>> = { agent: "test/harness/sweep-agent-strays.ts" };
+const AROUND: Partial<Record<string, string>> = {
+  agent: "test/harness/sweep-agent-strays.ts",
+  cluster: "test/harness/install-platform.ts",
+  chaos: "test/harness/install-platform.ts",
+};
 
 export default defineConfig({
   test: {

@@ -7,8 +7,8 @@ const PAUSE_MS = 50;
 /** A request that reaches the socket of an agent just killed may get no answer at all. */
 const ANSWER_MS = 1000;
 
-/** All containers of a sandbox share its process ids: root in any of them can kill the agent. */
-const KILLER = `for dir in /proc/[0-9]*; do
+/** Script that kills the agent: all containers of a sandbox share its process ids, so root in any of them can. */
+export const KILL_AGENT = `for dir in /proc/[0-9]*; do
   [ "$(head -c ${AGENT_FILES.runtime.length} $dir/cmdline)" = ${AGENT_FILES.runtime} ] && kill -9 "\${dir#/proc/}"
 done`;
 
@@ -16,7 +16,7 @@ done`;
 export async function restartAgent(fetch: AgentFetch): Promise<void> {
   const before = await instanceOf(fetch);
   if (before === undefined) throw new Error("The agent does not answer before it is killed");
-  const body = JSON.stringify({ id: crypto.randomUUID(), args: ["sh", "-c", KILLER] });
+  const body = JSON.stringify({ id: crypto.randomUUID(), args: ["sh", "-c", KILL_AGENT] });
   // The agent may die before it has answered.
   await request(fetch, AGENT_PATHS.commands, { method: "POST", body });
   const deadlineMs = Date.now() + WITHIN_MS;

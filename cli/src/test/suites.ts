@@ -59,9 +59,25 @@ export const SUITES: readonly Suite[] = [
   vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 300, "setup", false),
   vitest("local", "Local backend on gVisor: conformance, limits, recovery", 700, "setup", false),
   vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 300, "testbed", false),
+  vitest("scale", "The operator over 1,000 sandboxes on simulated nodes", 500, "testbed", false),
+  vitest(
+    "cluster",
+    "The platform installed on Kubernetes: operator, gateway, fence, life of sandboxes",
+    1200,
+    "testbed",
+    false,
+  ),
+  vitest("chaos", "The platform under load while its parts are killed", 500, "testbed", false),
   pytest("e2e", "Official Isola Python client against the gateway", 700, "setup"),
+  pytestOnPlatform("e2e", "Official Isola Python client against the platform on Kubernetes", 900),
   pytest("fuzz", "Requests made from the OpenAPI document", 240, "setup"),
 ];
+
+/** The same folder of Python tests, against the platform installed on the testbed. */
+function pytestOnPlatform(folder: string, title: string, budgetSeconds: number): Suite {
+  const { command, ...suite } = pytest(folder, title, budgetSeconds, "testbed");
+  return { ...suite, name: `${folder}-cluster`, command: ["node", "test/run-on-platform.ts", ...command] };
+}
 
 /** A folder of Python tests with its own pinned packages. */
 function pytest(name: string, title: string, budgetSeconds: number, needs: Suite["needs"]): Suite {

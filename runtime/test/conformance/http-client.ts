@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import type { RunningGateway } from "./start-gateway.ts";
 
 /** Requests to one gateway as a test writes them. */
-export function httpClient({ url, port }: RunningGateway) {
+export function httpClient({ url }: Pick<RunningGateway, "url">) {
   const send = (path: string, init?: RequestInit): Promise<Response> => fetch(`${url}${path}`, init);
   const sendJson = (path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
     send(path, {
@@ -16,10 +16,19 @@ export function httpClient({ url, port }: RunningGateway) {
     ...rest,
   });
 
+  const made: string[] = [];
+
   async function sandbox(body: object = sandboxBody()): Promise<string> {
     const answer = await sendJson("/v1/sandboxes", body);
     if (answer.status !== 201) throw new Error(`Cannot create: ${answer.status} ${await answer.text()}`);
-    return `/v1/sandboxes/${((await answer.json()) as { id: string }).id}`;
+    const path = `/v1/sandboxes/${((await answer.json()) as { id: string }).id}`;
+    made.push(path);
+    return path;
+  }
+
+  /** Removes what `sandbox` made. */
+  async function removeAll(): Promise<void> {
+    await Promise.all(made.splice(0).map((path) => send(path, { method: "DELETE" })));
   }
 
   /** Starts a command; its path. */
@@ -35,6 +44,7 @@ export function httpClient({ url, port }: RunningGateway) {
     sendJson,
     sandboxBody,
     sandbox,
+    removeAll,
     spawn,
     async exitCode(command: string): Promise<number | null> {
       for (;;) {
@@ -45,7 +55,8 @@ export function httpClient({ url, port }: RunningGateway) {
     },
     /** A connection on which a test writes and cuts as it likes. */
     async raw(text: string): Promise<Socket> {
-      const socket = connect(port, "127.0.0.1");
+      const { hostname, port } = new URL(url);
+      const socket = connect(Number(port || 80), hostname);
       await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
       socket.on("error", () => undefined);
       socket.write(text.replaceAll("\n", "\r\n"));

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import { commandCases } from "./http/commands.ts";
 import { fileCases } from "./http/files.ts";
 import { outputCases } from "./http/output.ts";
@@ -8,10 +8,19 @@ import { systemCases } from "./http/system.ts";
 import { httpClient, type HttpClient } from "./http-client.ts";
 import type { RunningGateway, RuntimeName } from "./start-gateway.ts";
 
+interface HttpOptions {
+  /** False when the gateway may be addressed by any name. Default true. */
+  readonly guardsHosts?: boolean;
+}
+
 /** The API over real connections, case by case; every runtime passes it over the memory backend. */
-export function describeHttp(runtime: RuntimeName, start: () => Promise<RunningGateway>): void {
+export function describeHttp(
+  runtime: RuntimeName,
+  start: () => Promise<Pick<RunningGateway, "url" | "stop">>,
+  { guardsHosts = true }: HttpOptions = {},
+): void {
   describe(`the gateway on ${runtime}`, { timeout: 30_000 }, () => {
-    let gateway: RunningGateway | undefined;
+    let gateway: Pick<RunningGateway, "url" | "stop"> | undefined;
     let client: HttpClient | undefined;
     const get = (): HttpClient => {
       if (client === undefined) throw new Error("The gateway under test is not there yet");
@@ -21,9 +30,10 @@ export function describeHttp(runtime: RuntimeName, start: () => Promise<RunningG
       gateway = await start();
       client = httpClient(gateway);
     }, 90_000);
+    afterEach(() => client?.removeAll(), 60_000);
     afterAll(() => gateway?.stop(), 60_000);
 
-    systemCases(get);
+    systemCases(get, { guardsHosts });
     // workerd ends a request's work together with its connection: nothing of ours runs then.
     sandboxCases(get, { outlivesRequests: runtime !== "workerd" });
     commandCases(get);
