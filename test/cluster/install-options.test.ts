@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, inject, it } from "vitest";
 import { REGISTRY } from "#testbed/layout.ts";
 import { findCluster } from "./cluster.ts";
 import { install, type Installation } from "./install.ts";
@@ -9,7 +9,7 @@ const RUN = `options-${randomBytes(4).toString("hex")}`;
 /** Every kind of object and every field that a setting can bring, written as people write it. */
 const SETTINGS = {
   imageRegistry: REGISTRY,
-  imageTag: process.env["ATOLL_TEST_IMAGE_TAG"] ?? "dev",
+  imageTag: inject("imageTag"),
   apiKeys: ["an-api-key-of-the-tests"],
   imagePullSecrets: ["pull"],
   systemNamespace: { name: `test-${RUN}-system`, labels: { a: "b" }, annotations: { c: "d" } },

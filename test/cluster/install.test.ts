@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { isNotFound } from "#core/kubernetes/kube-error.ts";
@@ -16,7 +16,7 @@ const RUN = `install-${randomBytes(4).toString("hex")}`;
 const SYSTEM = `test-${RUN}-system`;
 const SANDBOXES_IN = `test-${RUN}-sandboxes`;
 /** Where the images of the programs lie: the tag, and the registry as this machine reaches it. */
-const TAG = process.env["ATOLL_TEST_IMAGE_TAG"] ?? "dev";
+const TAG = inject("imageTag");
 const PUSH_ADDRESS = process.env["KUBECONFIG"] === undefined ? REGISTRY_FROM_HOST : REGISTRY;
 
 const SETTINGS = {

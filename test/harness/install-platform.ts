@@ -1,4 +1,5 @@
 import type { TestProject } from "vitest/node";
+import type { Installation } from "../cluster/install.ts";
 import { startPlatform } from "./platform.ts";
 
 declare module "vitest" {
@@ -9,13 +10,20 @@ declare module "vitest" {
   }
 }
 
-/** Installs the platform before a suite's tests, gVisor on the node included, and removes it after them. */
-export default async function installPlatform(project: TestProject): Promise<() => Promise<void>> {
-  const { url, imageTag, installation } = await startPlatform({
+let installation: Installation | undefined;
+
+/** Installs the platform before a suite's tests, gVisor on the node included. */
+export async function setup(project: TestProject): Promise<void> {
+  const platform = await startPlatform({
     operator: { replicas: 2 },
-    gateway: { replicas: 2, auth: { insecureNoAuth: true } },
+    gateway: { replicas: 2 },
   });
-  project.provide("gatewayUrl", url);
-  project.provide("imageTag", imageTag);
-  return () => installation.uninstall();
+  ({ installation } = platform);
+  project.provide("gatewayUrl", platform.url);
+  project.provide("imageTag", platform.imageTag);
+}
+
+/** Removes it after them. */
+export async function teardown(): Promise<void> {
+  await installation?.uninstall();
 }

@@ -1,7 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { KubeClient } from "#core/kubernetes/client.ts";
-import { GATEWAY_NAME, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
-import { REGISTRY } from "#testbed/layout.ts";
+import { NETWORK, REGISTRY } from "#testbed/layout.ts";
 import { findCluster } from "../cluster/cluster.ts";
 import { install, type Installation } from "../cluster/install.ts";
 import { pushAllImages } from "./cluster-images.ts";
@@ -9,7 +7,7 @@ import { openTestbed } from "./testbed.ts";
 
 /** Atoll as a user has it after `pulumi up`, on the testbed. */
 export interface Platform {
-  /** The gateway's Service, as the machine reaches it. */
+  /** The gateway's Service, by the node's address. */
   readonly url: string;
   /** Of all images of the installation. */
   readonly imageTag: string;
@@ -22,7 +20,13 @@ type Settings = Readonly<Record<string, unknown>>;
 
 const INSTALL_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 60_000;
-const SERVICE_PATH = `/api/v1/namespaces/${SYSTEM_NAMESPACE}/services/${GATEWAY_NAME}`;
+const NODE_PORT = 30_080;
+const URL_OF_GATEWAY = `http://${NETWORK.nodeIp}:${NODE_PORT}`;
+/** The released clients know no key; the gateway goes by one name, so that it can refuse others. */
+const GATEWAY = {
+  service: { type: "NodePort", nodePort: NODE_PORT },
+  auth: { insecureNoAuth: true, allowedHosts: [NETWORK.nodeIp] },
+};
 
 /** Builds the images, brings them to the testbed's registry and installs the platform as the program in `infra/` says. */
 export async function startPlatform(change: Settings = {}): Promise<Platform> {
@@ -33,26 +37,18 @@ export async function startPlatform(change: Settings = {}): Promise<Platform> {
     imageTag,
     crds: { keep: false },
     installer: { containerd: { restart: "signal" } },
-    gateway: { auth: { insecureNoAuth: true } },
     ...change,
+    gateway: { ...GATEWAY, ...(change["gateway"] as object | undefined) },
   };
   const client = (await findCluster()).client();
   const installation = await install(settings, { client, signal: AbortSignal.timeout(INSTALL_TIMEOUT_MS) });
   try {
-    const url = await gatewayUrl(client);
-    await untilReady(url);
-    return { url, imageTag, installation, settings };
+    await untilReady(URL_OF_GATEWAY);
+    return { url: URL_OF_GATEWAY, imageTag, installation, settings };
   } catch (error) {
     await installation.uninstall();
     throw error;
   }
-}
-
-/** Addresses of Services lead into the testbed from the machine. */
-async function gatewayUrl(client: KubeClient): Promise<string> {
-  const text = await client.text(SERVICE_PATH, { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
-  const { spec } = JSON.parse(text) as { spec: { clusterIP: string; ports: { port: number }[] } };
-  return `http://${spec.clusterIP}:${spec.ports[0]?.port}`;
 }
 
 async function untilReady(url: string): Promise<void> {

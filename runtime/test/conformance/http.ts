@@ -8,17 +8,8 @@ import { systemCases } from "./http/system.ts";
 import { httpClient, type HttpClient } from "./http-client.ts";
 import type { RunningGateway, RuntimeName } from "./start-gateway.ts";
 
-interface HttpOptions {
-  /** False when the gateway may be addressed by any name. Default true. */
-  readonly guardsHosts?: boolean;
-}
-
 /** The API over real connections, case by case; every runtime passes it over the memory backend. */
-export function describeHttp(
-  runtime: RuntimeName,
-  start: () => Promise<Pick<RunningGateway, "url" | "stop">>,
-  { guardsHosts = true }: HttpOptions = {},
-): void {
+export function describeHttp(runtime: RuntimeName, start: () => Promise<Pick<RunningGateway, "url" | "stop">>): void {
   describe(`the gateway on ${runtime}`, { timeout: 30_000 }, () => {
     let gateway: Pick<RunningGateway, "url" | "stop"> | undefined;
     let client: HttpClient | undefined;
@@ -33,7 +24,7 @@ export function describeHttp(
     afterEach(() => client?.removeAll(), 60_000);
     afterAll(() => gateway?.stop(), 60_000);
 
-    systemCases(get, { guardsHosts });
+    systemCases(get);
     // workerd ends a request's work together with its connection: nothing of ours runs then.
     sandboxCases(get, { outlivesRequests: runtime !== "workerd" });
     commandCases(get);
