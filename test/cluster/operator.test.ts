@@ -191,6 +191,7 @@ describe("the operator", () => {
       await vi.waitUntil(() => findPod("hasty"), WAIT);
       await operator.client.remove(SANDBOXES, ref("hasty"), call());
       await untilGone("hasty");
+      expect(await findPod("hasty")).toBeUndefined();
     },
     TEST_MS,
   );

@@ -98,12 +98,13 @@ class SandboxPass {
     const { namespace = "", name, uid = "" } = sandbox.metadata;
     const policy = stores.policies.get(objectKey({ namespace, name: customPolicyName(name) }));
     const hold = this.#options.hold(namespace);
+    const mayNeedPod = pod === undefined && sandbox.metadata.deletionTimestamp === undefined;
     if (ownPod({ sandbox, ...(pod === undefined ? {} : { pod }) }) !== undefined) notes.podSeen = true;
     return {
       sandbox,
       ...(pod === undefined ? {} : { pod }),
       ...(policy === undefined ? {} : { policy }),
-      agentKey: pod === undefined ? await this.#options.agentKey(uid) : "",
+      agentKey: mayNeedPod ? await this.#options.agentKey(uid) : "",
       podIsFresh,
       podSeen: notes.podSeen,
       ...(notes.creationFault === undefined ? {} : { creationFault: notes.creationFault }),

@@ -11,7 +11,7 @@ export interface ObservedSandbox {
   readonly podIsFresh?: boolean;
   /** The policy of the sandbox's policy name. */
   readonly policy?: NetworkPolicy;
-  /** What this sandbox's agent proves itself with. */
+  /** What this sandbox's agent proves itself with; needed where a pod may be made. */
   readonly agentKey: string;
   /** This process has seen the sandbox's pod. */
   readonly podSeen?: boolean;
