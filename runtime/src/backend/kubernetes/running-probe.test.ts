@@ -1,0 +1,146 @@
+import { describe, expect, it } from "vitest";
+import type { SandboxResource } from "#api/crd/sandbox.ts";
+import type { Clock } from "#core/clock.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { silentLog } from "#core/log.ts";
+import { RunningProbe } from "./running-probe.ts";
+
+/** Sleeps are over at once; their lengths are kept. */
+function rushedClock(): Clock & { readonly slept: number[] } {
+  const slept: number[] = [];
+  return {
+    slept,
+    now: () => 42,
+    sleep: async (ms, signal) => {
+      signal?.throwIfAborted();
+      slept.push(ms);
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+function sandbox(uid: string, containers: readonly string[] = ["main"], metadata: object = {}): SandboxResource {
+  return {
+    metadata: { name: uid, uid, creationTimestamp: "2026-11-01T10:00:00Z", ...metadata },
+    spec: {
+      podTemplate: { spec: { containers: containers.map((name) => ({ name, image: "i" })) } },
+      startupTimeoutSeconds: 9,
+    },
+  };
+}
+
+function pod(owner: string, podIP: string | undefined, rest: object = {}, metadata: object = {}): Pod {
+  const ownerReferences = [{ apiVersion: "v1", kind: "Sandbox", name: owner, uid: owner }];
+  const status = { ...(podIP === undefined ? {} : { podIP }), ...rest };
+  return { metadata: { name: `${owner}-pod`, ownerReferences, ...metadata }, spec: { containers: [] }, status };
+}
+
+/** A probe over agents that answer so, and what it did. */
+function probeOver(answer: (uid: string, ip: string, nth: number) => readonly string[] | Promise<readonly string[]>) {
+  const asked: string[] = [];
+  const up: string[] = [];
+  let wake = Promise.withResolvers<void>();
+  const clock = rushedClock();
+  const probe = new RunningProbe({
+    clock,
+    log: silentLog,
+    random: () => 0,
+    ask: async (uid, ip) => {
+      asked.push(`${uid} ${ip}`);
+      return answer(uid, ip, asked.length);
+    },
+    onUp: ({ metadata }) => {
+      up.push(metadata.name);
+      wake.resolve();
+      wake = Promise.withResolvers();
+    },
+  });
+  return { probe, asked, up, clock, nextUp: () => wake.promise };
+}
+
+const turns = async (): Promise<void> => {
+  for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+describe("RunningProbe", () => {
+  it("asks from the moment the pod has an address until every container is there, ever less often", async () => {
+    const { probe, asked, clock, nextUp } = probeOver((_, __, nth) => {
+      if (nth === 1) throw new Error("refused");
+      return nth < 4 ? ["main"] : ["main", "side"];
+    });
+    const box = sandbox("a", ["main", "side"]);
+    probe.consider(box, undefined);
+    probe.consider(box, pod("a", undefined));
+    expect(asked).toEqual([]);
+    const up = nextUp();
+    probe.consider(box, pod("a", "10.0.0.1"));
+    probe.consider(box, pod("a", "10.0.0.1"));
+    await up;
+    expect(asked).toEqual(["a 10.0.0.1", "a 10.0.0.1", "a 10.0.0.1", "a 10.0.0.1"]);
+    expect(clock.slept).toEqual([30, 60, 120]);
+    expect(probe.upSinceMs("a")).toBe(42);
+  });
+
+  it("does not wait for containers that have ended already", async () => {
+    const { probe, nextUp } = probeOver(() => ["main"]);
+    const up = nextUp();
+    const ended = [{ name: "side", state: { terminated: { exitCode: 0 } } }];
+    probe.consider(sandbox("a", ["main", "side"]), pod("a", "10.0.0.1", { containerStatuses: ended }));
+    await up;
+    expect(probe.upSinceMs("a")).toBe(42);
+  });
+
+  it.each([
+    { what: "another sandbox's pod", seen: pod("b", "10.0.0.1") },
+    { what: "a pod that goes", seen: pod("a", "10.0.0.1", {}, { deletionTimestamp: "2026-11-01T10:00:00Z" }) },
+    { what: "a pod that has failed", seen: pod("a", "10.0.0.1", { phase: "Failed" }) },
+  ])("does not ask $what", async ({ seen }) => {
+    const { probe, asked } = probeOver(() => ["main"]);
+    probe.consider(sandbox("a"), seen);
+    await turns();
+    expect(asked).toEqual([]);
+  });
+
+  it("does not ask for a sandbox that is not Pending", async () => {
+    const { probe, asked } = probeOver(() => ["main"]);
+    probe.consider(sandbox("a", ["main"], { deletionTimestamp: "2026-11-01T10:00:00Z" }), pod("a", "10.0.0.1"));
+    await turns();
+    expect(asked).toEqual([]);
+  });
+
+  it("forgets what it knew when the pod goes or has another address, and stops asking", async () => {
+    let isUp = true;
+    const { probe, asked, nextUp } = probeOver(() => (isUp ? ["main"] : []));
+    const up = nextUp();
+    probe.consider(sandbox("a"), pod("a", "10.0.0.1"));
+    await up;
+    isUp = false;
+    probe.consider(sandbox("a"), pod("a", "10.0.0.2"));
+    expect(probe.upSinceMs("a")).toBeUndefined();
+    await turns();
+    expect(asked.at(-1)).toBe("a 10.0.0.2");
+    probe.consider(sandbox("a"), undefined);
+    await turns();
+    const asks = asked.length;
+    await turns();
+    expect(asked).toHaveLength(asks);
+  });
+
+  it("asks a bounded number of agents at the same time", async () => {
+    let now = 0;
+    let most = 0;
+    const gate = Promise.withResolvers<void>();
+    const { probe, up } = probeOver(async () => {
+      most = Math.max(most, (now += 1));
+      await gate.promise;
+      now -= 1;
+      return ["main"];
+    });
+    for (let i = 0; i < 200; i += 1) probe.consider(sandbox(`s${i}`), pod(`s${i}`, `10.0.0.${i}`));
+    await turns();
+    expect(most).toBe(64);
+    gate.resolve();
+    await expect.poll(() => up.length).toBe(200);
+    expect(most).toBe(64);
+  });
+});
