@@ -1,5 +1,18 @@
 import { inject } from "vitest";
 import { describeHttp } from "../../runtime/test/conformance/http.ts";
+import type { HttpFault } from "../../runtime/test/conformance/http/fault.ts";
+import { KILL_AGENT } from "../harness/restart-agent.ts";
+
+/** As the sandbox's user can do it: the agent may die before it has answered. */
+const killAgent: HttpFault = {
+  name: "kill-agent",
+  forgets: true,
+  async inflict(client, sandbox) {
+    await client.spawn(sandbox, ["sh", "-c", KILL_AGENT]).catch(() => undefined);
+    const started = (): Promise<string> => client.spawn(sandbox, ["true"]);
+    while (!(await started().catch(() => undefined)));
+  },
+};
 
 // The installed gateway: in pods, on Bun, more than one behind the Service.
-describeHttp("bun", () => Promise.resolve({ url: inject("gatewayUrl"), stop: () => Promise.resolve(0) }));
+describeHttp("bun", () => Promise.resolve({ url: inject("gatewayUrl"), stop: () => Promise.resolve(0) }), [killAgent]);

@@ -20,7 +20,8 @@ export function createFrontDoor(
 ): Gateway["fetch"] {
   const isMeasured = config.maxHeaderBytes !== Infinity;
   const keys = apiKeys ?? (config.apiKeyHashes.length > 0 ? fixedKeys(config.apiKeyHashes) : undefined);
-  const refuseUnknown = keys === undefined ? refuseForeign(config.allowedHosts) : requireKey(keys, publicPaths);
+  const refuseUnknown =
+    keys === undefined ? refuseForeign(config.allowedHosts, publicPaths) : requireKey(keys, publicPaths);
   return (request) => {
     const head = isMeasured ? readMeasuredHead(request) : readHead(request);
     const given = head.requestId;

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import { commandCases } from "./http/commands.ts";
+import { MEMORY_FAULTS, type HttpFault } from "./http/fault.ts";
 import { fileCases } from "./http/files.ts";
 import { outputCases } from "./http/output.ts";
 import { runCases } from "./http/runs.ts";
@@ -27,9 +28,9 @@ export function describeHttp(runtime: RuntimeName, start: () => Promise<Pick<Run
     systemCases(get);
     // workerd ends a request's work together with its connection: nothing of ours runs then.
     sandboxCases(get, { outlivesRequests: runtime !== "workerd" });
-    commandCases(get);
-    outputCases(get);
-    runCases(get);
+    commandCases(get, faults);
+    outputCases(get, faults);
+    runCases(get, faults);
     fileCases(get);
   });
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Problem } from "#api/problem.ts";
 import type { HttpClient } from "../http-client.ts";
+import type { HttpFault } from "./fault.ts";
 
-export function commandCases(client: () => HttpClient): void {
+export function commandCases(client: () => HttpClient, faults: readonly HttpFault[]): void {
   describe("commands", () => {
     it.each([
       { args: ["true"], exitCode: 0 },
@@ -132,17 +133,20 @@ export function commandCases(client: () => HttpClient): void {
       expect((await client().sendJson(`${ended}/commands`, { args: ["true"] })).status).toBe(409);
     });
 
-    it("whose end nobody saw are unknown: 409 for status and streams, never 0", async () => {
-      const base = await client().sandbox();
-      const command = await client().spawn(base, ["sleep", "1000"]);
-      await client().exitCode(await client().spawn(base, ["restart-agent"]));
-      for (const path of ["status", "stdout", "stderr"]) {
-        const answer = await client().send(`${command}/${path}`);
-        expect([answer.status, Problem.parse(await answer.json()).type]).toEqual([
-          409,
-          "urn:atoll:problem:outcome-unknown",
-        ]);
-      }
-    });
+    it.each(faults.filter(({ forgets }) => forgets))(
+      "whose end nobody saw are unknown, never 0: $name",
+      async (fault) => {
+        const base = await client().sandbox();
+        const command = await client().spawn(base, ["sleep", "1000"]);
+        await fault.inflict(client(), base);
+        for (const path of ["status", "stdout", "stderr"]) {
+          const answer = await client().send(`${command}/${path}`);
+          expect([answer.status, Problem.parse(await answer.json()).type]).toEqual([
+            409,
+            "urn:atoll:problem:outcome-unknown",
+          ]);
+        }
+      },
+    );
   });
 }

@@ -3,9 +3,10 @@ import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { Problem } from "#api/problem.ts";
 import { decodeFrames, type Frame } from "#core/frames.ts";
 import type { HttpClient } from "../http-client.ts";
+import type { HttpFault } from "./fault.ts";
 import { expectNoPileUp } from "../no-pile-up.ts";
 
-export function outputCases(client: () => HttpClient): void {
+export function outputCases(client: () => HttpClient, faults: readonly HttpFault[]): void {
   const finished = async (args: string[]): Promise<string> => {
     const command = await client().spawn(await client().sandbox(), args);
     await client().exitCode(command);
@@ -81,12 +82,12 @@ export function outputCases(client: () => HttpClient): void {
       expect(firstByte + bytes).toBe(20_000_000);
     });
 
-    it.each(["cut-streams", "restart-agent"])("that breaks off never ends cleanly: %s", async (fault) => {
+    it.each(faults)("that breaks off never ends cleanly: $name", async (fault) => {
       const base = await client().sandbox();
       const command = await client().spawn(base, ["sh", "-c", "echo before; sleep 1000"]);
       const reader = (await client().send(`${command}/stdout`)).body!.getReader();
       expect(new TextDecoder().decode((await reader.read()).value)).toBe("data: before\ndata: \nid: 7\n\n");
-      await client().spawn(base, [fault]);
+      await fault.inflict(client(), base);
       await expect(readToEnd(reader)).rejects.toThrow();
     });
 

@@ -3,6 +3,7 @@ import { FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { Problem } from "#api/problem.ts";
 import { createRunDecoder, type RunEvent } from "../../../../sdk/src/run-frames.ts";
 import type { HttpClient } from "../http-client.ts";
+import type { HttpFault } from "./fault.ts";
 import { expectNoPileUp } from "../no-pile-up.ts";
 
 interface Ran {
@@ -14,7 +15,7 @@ interface Ran {
 }
 
 /** Commands whose whole run is one answer. */
-export function runCases(client: () => HttpClient): void {
+export function runCases(client: () => HttpClient, faults: readonly HttpFault[]): void {
   const start = (base: string, args: readonly string[], headers: Record<string, string> = {}): Promise<Response> =>
     client().sendJson(`${base}/commands`, { args }, { Accept: `${FRAME_MEDIA_TYPE}, application/json`, ...headers });
 
@@ -78,15 +79,15 @@ export function runCases(client: () => HttpClient): void {
       expect(Problem.parse(await answer.json()).firstByte).toBeGreaterThan(0);
     });
 
-    it.each(["cut-streams", "restart-agent"])("that break off have no end: %s", async (fault) => {
+    it.each(faults)("that break off have no end: $name", async (fault) => {
       const base = await client().sandbox();
       const key = { "Idempotency-Key": "run-4" };
       const args = ["sh", "-c", "echo before; sleep 1000"];
       const reading = read(await start(base, args, key)).catch((error: unknown) => error);
-      await client().exitCode(await client().spawn(base, [fault]));
+      await fault.inflict(client(), base);
       const run = await reading;
       if (!(run instanceof Error)) expect((run as Ran).end?.kind).not.toBe("exited");
-      if (fault === "cut-streams") return;
+      if (!fault.forgets) return;
       expect((await start(base, args, key)).status).toBe(409);
     });
 

@@ -9,6 +9,14 @@ export function systemCases(client: () => HttpClient): void {
     expect([answer.status, await answer.json()]).toEqual([200, { status: "ok" }]);
   });
 
+  it("answers probes, which address it by any name, and those alone", async () => {
+    const statuses = ["/healthz", "/readyz", "/v1/sandboxes"].map(async (path) => {
+      const socket = await client().raw(`GET ${path} HTTP/1.1\nHost: 10.9.8.7:8080\nConnection: close\n\n`);
+      return (await new Response(socket as never).text()).slice(9, 12);
+    });
+    expect(await Promise.all(statuses)).toEqual(["200", "200", "403"]);
+  });
+
   it("tells its version", async () => {
     expect(VersionInfo.safeParse(await (await client().send("/version")).json()).success).toBe(true);
   });
