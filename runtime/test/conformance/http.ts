@@ -10,7 +10,11 @@ import { httpClient, type HttpClient } from "./http-client.ts";
 import type { RunningGateway, RuntimeName } from "./start-gateway.ts";
 
 /** The API over real connections, case by case; every runtime passes it over the memory backend. */
-export function describeHttp(runtime: RuntimeName, start: () => Promise<Pick<RunningGateway, "url" | "stop">>): void {
+export function describeHttp(
+  runtime: RuntimeName,
+  start: () => Promise<Pick<RunningGateway, "url" | "stop">>,
+  faults: readonly HttpFault[] = MEMORY_FAULTS,
+): void {
   describe(`the gateway on ${runtime}`, { timeout: 30_000 }, () => {
     let gateway: Pick<RunningGateway, "url" | "stop"> | undefined;
     let client: HttpClient | undefined;

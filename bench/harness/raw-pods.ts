@@ -1,0 +1,59 @@
+import { randomBytes } from "node:crypto";
+import type { KubeClient } from "#core/kubernetes/client.ts";
+import { RUNTIME_CLASS } from "#core/kubernetes/names.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { NAMESPACES, PODS } from "#core/kubernetes/resources.ts";
+import { call } from "../../test/cluster/cluster.ts";
+
+/** gVisor pods without Atoll, in a namespace of their own: the baseline on a cluster. */
+export interface RawPods {
+  readonly namespace: string;
+  /** Creates a pod and resolves when kubelet says Ready; answers its name. */
+  start(): Promise<string>;
+  remove(name: string): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+const PAUSE_MS = 100;
+
+export async function openRawPods(client: KubeClient, image: string): Promise<RawPods> {
+  const namespace = `bench-${randomBytes(4).toString("hex")}`;
+  await client.create(NAMESPACES, { metadata: { name: namespace } }, call());
+  const remove = async (name: string): Promise<void> => {
+    await client.remove(PODS, { namespace, name }, call());
+    while ((await client.list(PODS, { namespace, fieldSelector: `metadata.name=${name}` }, call())).items.length > 0)
+      await new Promise((done) => setTimeout(done, PAUSE_MS));
+  };
+  return {
+    namespace,
+    async start() {
+      const created = await client.create(PODS, podOf(namespace, image), call());
+      const { name, resourceVersion = "" } = created.metadata;
+      const query = { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion };
+      for await (const event of client.watch(PODS, query, call())) {
+        if (event.kind !== "bookmark" && isReady(event.object)) return name;
+      }
+      throw new Error(`The pod ${name} was not ready before its watch ended`);
+    },
+    remove,
+    dispose: async () => {
+      await client.remove(NAMESPACES, { name: namespace }, call());
+    },
+  };
+}
+
+function podOf(namespace: string, image: string): Pod {
+  return {
+    metadata: { namespace, name: `raw-${randomBytes(6).toString("hex")}` },
+    spec: {
+      runtimeClassName: RUNTIME_CLASS,
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name: "main", image, command: ["sleep", "infinity"] }],
+    },
+  };
+}
+
+function isReady({ status }: Pod): boolean {
+  return status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") ?? false;
+}
