@@ -85,7 +85,8 @@ async function setUpAlone(world: World): Promise<void> {
 function suiteEnvironment(world: World, soak: boolean): Record<string, string | undefined> {
   const { env, repo, home, searchPath } = world;
   const tools = [join(repo, `node_modules/node-linux-${process.arch}/bin`), join(repo, "node_modules/.bin")];
-  const base = Object.fromEntries(Object.entries(env).filter(([name]) => !/^(ATOLL_|ISOLA_)/.test(name)));
+  // A cluster that somebody works with is none for tests.
+  const base = Object.fromEntries(Object.entries(env).filter(([name]) => !/^(ATOLL_|ISOLA_|KUBECONFIG$)/.test(name)));
   return {
     ...base,
     PATH: [...tools, searchPath].join(delimiter),
