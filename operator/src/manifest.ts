@@ -70,6 +70,8 @@ export const OperatorEnvironment = z.object({
   ATOLL_FINISHED_RETENTION_SECONDS: countVariable(86_400, 0, YEAR_SECONDS),
   /** A sandbox whose creator never confirmed it is removed when it is so old, in seconds. */
   ATOLL_PROVISIONAL_SECONDS: countVariable(300, 1, YEAR_SECONDS),
+  /** Try with two short-lived pods, in the operator's own namespace, whether the cluster enforces network policies. */
+  ATOLL_NETWORK_CHECK: flagVariable(true),
   /** Sandboxes worked on at once. */
   ATOLL_CONCURRENCY: countVariable(32, 1, 1024),
   ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),

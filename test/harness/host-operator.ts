@@ -67,6 +67,7 @@ export async function startHostOperator(env: Readonly<Record<string, string>> = 
     ATOLL_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
     ATOLL_HEALTH_LISTEN: `127.0.0.1:${healthPort}`,
     ATOLL_LEADER_ELECTION: "false",
+    ATOLL_NETWORK_CHECK: "false",
     ...env,
   };
   let child: ChildProcess | undefined;

@@ -41,6 +41,8 @@ beforeAll(async () => {
       KUBECONFIG: plane.kubeconfig("atoll-operator"),
       ATOLL_SYSTEM_NAMESPACE: SYSTEM,
       ATOLL_SANDBOX_NAMESPACES: BOXES,
+      // Simulated nodes run nothing that could try anything.
+      ATOLL_NETWORK_CHECK: "false",
       ATOLL_SIDECAR_IMAGE: "registry.invalid/agent:1",
     },
     OPERATOR_LOG,

@@ -8,10 +8,12 @@ import { keyOf } from "#core/kubernetes/object-key.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import { CONFIG_MAPS, VALIDATING_ADMISSION_POLICY_BINDINGS } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
+import type { NetworkTrial, NetworkVerdict } from "../domain/network-check.ts";
 import type { SandboxSettings } from "../domain/sandbox/settings.ts";
 import { createController, type Controller } from "./controller.ts";
 import { createDrainNamespace, DRAIN_GUARD_QUERY } from "./drain-namespace.ts";
 import { createFenceWatch } from "./fence-watch.ts";
+import { createNetworkCheck } from "./network-check.ts";
 import type { ControllerObserver, EventRecorder, Reconcile, SandboxObserver } from "./ports.ts";
 import { createSandboxReconciler } from "./sandbox-reconciler.ts";
 import { createSandboxStores } from "./sandbox-stores.ts";
@@ -40,11 +42,14 @@ export interface OperatorOptions {
   readonly random: () => number;
   readonly log: Log;
   readonly events: EventRecorder;
+  /** Where and of what the trial of network policies is made; absent = none is. */
+  readonly networkTrial?: NetworkTrial;
   readonly metrics: OperatorMetrics;
 }
 
 export interface OperatorMetrics {
   readonly sandboxes: SandboxObserver;
+  readonly networkVerdict: (verdict: NetworkVerdict) => void;
   controller(name: string): ControllerObserver;
   watchQueue(name: string, queue: Controller): void;
   informer(resource: string): InformerObserver;
@@ -71,6 +76,15 @@ export function createOperator(options: OperatorOptions): Operator {
 
   const fences = controller("fence", fence.reconcile, 1);
   bindings.onChange(() => namespaces.forEach((namespace) => fences.enqueue(namespace)));
+
+  const tryNetwork = async (term: AbortSignal): Promise<void> => {
+    const trial = options.networkTrial;
+    if (trial === undefined) return;
+    const check = { client: writer, clock, log, events: options.events, report: metrics.networkVerdict, trial };
+    const trials = controller("network", createNetworkCheck({ ...check, sandboxNamespaces: namespaces }), 1);
+    trials.enqueue(trial.namespace);
+    await trials.run(term);
+  };
 
   return {
     async watch(signal) {
@@ -101,7 +115,7 @@ export function createOperator(options: OperatorOptions): Operator {
       for (const namespace of namespaces) enqueueAll(sandboxes, stores.in(namespace));
       for (const guard of guards) enqueueAll(drains, guard.values());
       try {
-        await Promise.all([sandboxes.run(term), drains.run(term)]);
+        await Promise.all([sandboxes.run(term), drains.run(term), tryNetwork(term)]);
       } finally {
         for (const end of endings) end();
       }

@@ -64,6 +64,15 @@ const operator = createOperator({
   namespaces: env.ATOLL_SANDBOX_NAMESPACES,
   fencePrefix: env.ATOLL_FENCE_PREFIX,
   settings: ({ gatewayPublicKey }) => sandboxSettings(env, { version: VERSION, gatewayPublicKey }),
+  ...(env.ATOLL_NETWORK_CHECK
+    ? {
+        networkTrial: {
+          namespace,
+          image: env.ATOLL_SIDECAR_IMAGE,
+          imagePullSecrets: env.ATOLL_IMAGE_PULL_SECRETS,
+        },
+      }
+    : {}),
   concurrency: env.ATOLL_CONCURRENCY,
 });
 

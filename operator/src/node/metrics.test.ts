@@ -27,6 +27,16 @@ describe("createMetrics()", () => {
     expect(values.get('isola_sandbox_ready_duration_seconds_bucket{le="4"}')).toBe(1);
   });
 
+  it("says whether network policies are enforced, as far as that is known", async () => {
+    const metrics = createMetrics(() => 0);
+    const read = async () => (await valuesOf(metrics)).get("atoll_operator_network_policy_enforced");
+    expect(await read()).toBe(-1);
+    metrics.networkVerdict("not-enforced");
+    expect(await read()).toBe(0);
+    metrics.networkVerdict("enforced");
+    expect(await read()).toBe(1);
+  });
+
   it("tells how the machinery fares at the moment it is asked", async () => {
     let nowMs = 1000;
     const metrics = createMetrics(() => nowMs);

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 import type { InformerObserver } from "#core/kubernetes/informer-port.ts";
 import type { KubeRequestRecord } from "#core/kubernetes/kube-client.ts";
+import type { NetworkVerdict } from "../domain/network-check.ts";
 import type { ControllerObserver, SandboxObserver } from "../control/ports.ts";
 
 /** What a controller says of itself when it is asked. */
@@ -18,6 +19,8 @@ export interface Metrics {
   informer(resource: string): InformerObserver;
   /** Reports the time since the informer last heard of the API server. */
   watchInformer(resource: string, informer: { readonly lastProgressMs: number }): void;
+  /** What the last trial of the cluster's network policies found. */
+  readonly networkVerdict: (verdict: NetworkVerdict) => void;
   watchLeadership(leadership: { readonly isHeld: boolean }): void;
   readonly apiCall: (record: KubeRequestRecord) => void;
   /** The exposition text and its content type. */
@@ -27,6 +30,8 @@ export interface Metrics {
 /** 0.5 s to 128 s. Source: the cluster contract. */
 const READY_BUCKETS = Array.from({ length: 9 }, (_, power) => 0.5 * 2 ** power);
 const SHORT_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+const VERDICTS: Readonly<Record<NetworkVerdict, number>> = { enforced: 1, "not-enforced": 0, unknown: -1 };
 
 export function createMetrics(nowMs: () => number): Metrics {
   const registry = new Registry();
@@ -111,7 +116,15 @@ export function createMetrics(nowMs: () => number): Metrics {
     set(leadership.isHeld ? 1 : 0);
   });
 
+  const enforced = new Gauge({
+    name: "atoll_operator_network_policy_enforced",
+    help: "1 = the cluster enforces network policies, 0 = it does not, -1 = not known.",
+    registers,
+  });
+  enforced.set(VERDICTS.unknown);
+
   return {
+    networkVerdict: (verdict) => enforced.set(VERDICTS[verdict]),
     sandboxes: {
       created: () => created.inc(),
       timedOut: () => timedOut.inc(),
