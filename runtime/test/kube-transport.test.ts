@@ -121,5 +121,15 @@ describe.each(["node", "bun", "deno"] satisfies RuntimeName[])(
         "200 plain",
       ]);
     });
+
+    it("and the way to agents outlive an abort, after an answer as in the middle of one", async () => {
+      const [program, ...words] = RUNTIMES[runtime];
+      const script = join(import.meta.dirname, "kube/late-abort.ts");
+      const child = spawn(program, [...words, script, String(port())], {
+        stdio: ["ignore", "pipe", "inherit"],
+        timeout: 30_000,
+      });
+      expect(await text(child.stdout)).toBe("plain\nplain\n");
+    });
   },
 );

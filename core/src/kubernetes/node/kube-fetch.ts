@@ -2,6 +2,7 @@ import { Agent as HttpAgent, request as requestHttp, type Agent, type IncomingMe
 import { Agent as HttpsAgent, request as requestHttps, type AgentOptions } from "node:https";
 import { Readable } from "node:stream";
 import type { KubeFetch } from "../client.ts";
+import { abortRequest } from "../../node/abort-request.ts";
 import { UnsentError } from "../kube-error.ts";
 
 /** What makes a request this program's own. */
@@ -134,14 +135,18 @@ function send(
       method,
       agent,
       headers: payload === undefined ? headers : { ...headers, "content-length": payload.length },
-      ...(signal === null || signal === undefined ? {} : { signal }),
     });
+    if (signal !== null && signal !== undefined) abortRequest(outgoing, signal);
     let isConnected = false;
     outgoing.on("socket", (socket) => {
       if (!socket.connecting) isConnected = true;
       else socket.once(isPlain ? "connect" : "secureConnect", () => (isConnected = true));
     });
-    outgoing.on("response", resolve);
+    outgoing.on("response", (answer) => {
+      // Who reads it hears of a break, too; this is for one that comes when nobody reads any more.
+      answer.on("error", () => undefined);
+      resolve(answer);
+    });
     outgoing.on("error", (error) =>
       reject(isConnected || signal?.aborted ? error : new UnsentError(error.message, error)),
     );

@@ -1,4 +1,5 @@
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { abortRequest } from "#core/node/abort-request.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
 import { sendBody, streamOf } from "./agent-bodies.ts";
@@ -40,10 +41,12 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
         method: request.method,
         path: url.pathname + url.search,
         headers,
-        signal: request.signal,
       });
-      outgoing.once("error", (cause) => reject(unreachable(cause, request.signal)));
+      abortRequest(outgoing, request.signal);
+      // Each of them: what is broken may say so twice, and an error that nobody hears ends the process.
+      outgoing.on("error", (cause) => reject(unreachable(cause, request.signal)));
       outgoing.once("response", (incoming) => {
+        incoming.on("error", () => undefined);
         try {
           resolve(toResponse(incoming));
         } catch (cause) {
