@@ -36,9 +36,6 @@ export const OPERATOR_SYSTEM_NAMESPACE_RULES: readonly PolicyRule[] = [
     resourceNames: [OPERATOR_LEASE],
   },
   { apiGroups: [""], resources: ["secrets"], verbs: ["get", "patch"], resourceNames: [AGENT_KEYS_SECRET] },
-  // The trial of network policies: two pods and a policy that live for seconds.
-  { apiGroups: [""], resources: ["pods"], verbs: ["get", "create", "delete"] },
-  { apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["create", "delete"] },
   EVENTS,
 ];
 
