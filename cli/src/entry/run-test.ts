@@ -8,13 +8,17 @@ import { listBenches, runBench } from "../node/bench.ts";
 import { lockHome } from "../node/home-lock.ts";
 import { runSuite } from "../node/run-suite.ts";
 import { selectSuites } from "../test/select-suites.ts";
-import { REPORTS, SUITES } from "../test/suites.ts";
+import { REPORTS, SOAK_FACTOR, SUITES } from "../test/suites.ts";
 import { runTests } from "../verb/test.ts";
 import { createTestTestbed, testbedRoot } from "./run-testbed.ts";
 import { makeHome, setUp, type World } from "./world.ts";
 
 export async function runTest(options: Test, world: World): Promise<number> {
-  const suites = selectSuites(SUITES, options);
+  const factor = options.soak ? SOAK_FACTOR : 1;
+  const suites = selectSuites(SUITES, options).map((suite) => ({
+    ...suite,
+    budgetSeconds: suite.budgetSeconds * factor,
+  }));
   if (options.list) {
     const rows = suites.map((suite) => [suite.name, suite.needs, String(suite.budgetSeconds), suite.title]);
     world.write(world.json ? JSON.stringify(suites) : renderTable(["suite", "needs", "budget", ""], rows, ["budget"]));

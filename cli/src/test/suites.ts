@@ -3,12 +3,15 @@ import type { Suite } from "./suite.ts";
 /** Where logs and reports of suites go, below the checkout's root. */
 export const REPORTS = ".atoll/test";
 
+/** How much longer than its budget a suite may take when its soak tests run too. */
+export const SOAK_FACTOR = 24;
+
 /** Every suite, in the order in which they run: what fails fast comes first. */
 export const SUITES: readonly Suite[] = [
   {
     name: "types",
     title: "Each layer type-checks with only its own globals",
-    budgetSeconds: 120,
+    budgetSeconds: 90,
     needs: "nothing",
     quick: true,
     command: ["node", "test/run-types.ts"],
@@ -17,7 +20,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "lint",
     title: "oxlint, type-aware",
-    budgetSeconds: 60,
+    budgetSeconds: 45,
     needs: "nothing",
     quick: true,
     command: ["oxlint", "--type-aware", "--tsconfig=tsconfig.node.json", "--deny-warnings"],
@@ -26,7 +29,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "format",
     title: "oxfmt",
-    budgetSeconds: 60,
+    budgetSeconds: 30,
     needs: "nothing",
     quick: true,
     command: ["oxfmt", "--check"],
@@ -35,7 +38,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "boundaries",
     title: "Dependency rules between and inside programs",
-    budgetSeconds: 60,
+    budgetSeconds: 40,
     needs: "nothing",
     quick: true,
     command: ["node", "test/run-boundaries.ts"],
@@ -44,33 +47,33 @@ export const SUITES: readonly Suite[] = [
   {
     name: "knip",
     title: "No unused file, export or dependency",
-    budgetSeconds: 60,
+    budgetSeconds: 40,
     needs: "nothing",
     quick: true,
     command: ["knip", "--no-progress"],
     counting: "exit",
   },
-  vitest("unit", "Units and properties beside the code", 300, "nothing", true),
-  vitest("architecture", "The fences report what they forbid", 180, "nothing", true),
-  vitest("sdk", "TypeScript client on Node, Bun and Deno", 300, "nothing", true),
-  vitest("http", "One HTTP suite on Bun, Deno, Node and workerd", 300, "nothing", true),
-  vitest("machine", "Images and set-up steps on this machine, against a real registry", 300, "setup", false),
-  vitest("network", "Flows and life of links, with real packets", 300, "setup", false),
-  vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 300, "setup", false),
-  vitest("local", "Local backend on gVisor: conformance, limits, recovery", 700, "setup", false),
-  vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 300, "testbed", false),
-  vitest("scale", "The operator over 1,000 sandboxes on simulated nodes", 500, "testbed", false),
+  vitest("unit", "Units and properties beside the code", 160, "nothing", true),
+  vitest("architecture", "The fences report what they forbid", 120, "nothing", true),
+  vitest("sdk", "TypeScript client on Node, Bun and Deno", 120, "nothing", true),
+  vitest("http", "One HTTP suite on Bun, Deno, Node and workerd", 180, "nothing", true),
+  vitest("machine", "Images and set-up steps on this machine, against a real registry", 150, "setup", false),
+  vitest("network", "Flows and life of links, with real packets", 150, "setup", false),
+  vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 180, "setup", false),
+  vitest("local", "Local backend on gVisor: conformance, limits, recovery", 250, "setup", false),
+  vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 180, "testbed", false),
+  vitest("scale", "The operator over 1,000 sandboxes on simulated nodes", 250, "testbed", false),
   vitest(
     "cluster",
     "The platform installed on Kubernetes: operator, gateway, fence, life of sandboxes",
-    1200,
+    800,
     "testbed",
     false,
   ),
-  vitest("chaos", "The platform under load while its parts are killed", 500, "testbed", false),
-  pytest("e2e", "Official Isola Python client against the gateway", 700, "setup"),
-  pytestOnPlatform("e2e", "Official Isola Python client against the platform on Kubernetes", 900),
-  pytest("fuzz", "Requests made from the OpenAPI document", 240, "setup"),
+  vitest("chaos", "The platform under load while its parts are killed", 390, "testbed", false),
+  pytest("e2e", "Official Isola Python client against the gateway", 300, "setup"),
+  pytestOnPlatform("e2e", "Official Isola Python client against the platform on Kubernetes", 480),
+  pytest("fuzz", "Requests made from the OpenAPI document", 120, "setup"),
 ];
 
 /** The same folder of Python tests, against the platform installed on the testbed. */
