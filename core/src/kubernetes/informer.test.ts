@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createManualClock, type ManualClock } from "../../../test/harness/manual-clock.ts";
 import { createModelApiServer, type ModelApiServer, type ModelObject } from "../../../test/harness/model-api-server.ts";
-import { silentLog } from "../log.ts";
+import { silentLog, type Log } from "../log.ts";
 import type { Resource } from "./client.ts";
 import type { Informer, InformerOptions, ReconnectReason } from "./informer-port.ts";
 import { createInformer } from "./informer.ts";
@@ -80,6 +80,14 @@ function createWorld({ server = createModelApiServer(), ...options }: WorldOptio
     reconnects,
     close,
   };
+}
+
+/** What a log at its ordinary level is told. */
+function listeningLog(): { log: Log; told: string[] } {
+  const told: string[] = [];
+  const at = (level: string) => (message: string) => void told.push(`${level}: ${message}`);
+  const log: Log = { debug: () => undefined, info: at("info"), warn: at("warn"), error: at("error"), child: () => log };
+  return { log, told };
 }
 
 function serverOf(...names: readonly string[]): ModelApiServer {
@@ -317,6 +325,59 @@ describe("createInformer()", () => {
     expect(server.requests.filter((path) => !path.includes("watch="))).toHaveLength(1);
     await clock.advance(STALL_MS + 1000);
     expect(server.requests.filter((path) => !path.includes("watch="))).toHaveLength(2);
+    await world.close();
+  });
+
+  it("says nothing of silence, however long, and nothing of a single break", async () => {
+    const { log, told } = listeningLog();
+    const world = createWorld({ server: serverOf("a"), log });
+    const { server, clock } = world;
+    await clock.settle();
+    for (let turn = 0; turn < 20; turn += 1) await clock.advance(STALL_MS + 1000);
+    expect(new Set(world.reconnects)).toEqual(new Set(["stalled"]));
+    for (const how of ["cut", "expired"] as const) {
+      server.end(how);
+      await clock.advance(2000);
+      server.put("a");
+      server.deliver(1);
+      await clock.settle();
+    }
+    expect(world.reconnects.slice(-2)).toEqual(["cut", "expired"]);
+    expect(told).toEqual([]);
+    await world.close();
+  });
+
+  it("tells once that the stream stays broken, and once that it goes on", async () => {
+    const { log, told } = listeningLog();
+    const world = createWorld({ log });
+    const { server, clock } = world;
+    await clock.settle();
+    server.fail(Array.from({ length: 200 }, () => "no-answer" as const));
+    server.end("cut");
+    await clock.advance(60_000);
+    expect(told).toEqual(["warn: The stream of changes stays broken"]);
+    server.fail([]);
+    await clock.advance(6000);
+    server.put("a");
+    server.deliver(1);
+    await clock.settle();
+    expect(told.slice(1)).toEqual(["info: The stream of changes goes on"]);
+    await world.close();
+  });
+
+  it("lists ever less often, and says so, while each watch answers that the list's version is lost", async () => {
+    const { log, told } = listeningLog();
+    const world = createWorld({ log });
+    const { server, clock } = world;
+    await clock.settle();
+    for (let turn = 0; turn < 600; turn += 1) {
+      server.end("expired");
+      await clock.advance(100);
+    }
+    const lists = server.requests.filter((path) => !path.includes("watch=")).length;
+    expect(lists).toBeGreaterThan(60 / 6);
+    expect(lists).toBeLessThan(2 * (60 / 2.5));
+    expect(told).toEqual(["warn: The stream of changes stays broken"]);
     await world.close();
   });
 

@@ -12,6 +12,8 @@ const PAUSE = { firstMs: 100, mostMs: 5000 };
 const RELIST_SPREAD_MS = 1000;
 /** A watch that ends sooner, without a word, counts as a failure. */
 const SHORT_WATCH_MS = 1000;
+/** One break is ordinary: histories expire, API servers restart. It is told when so many attempts brought nothing. */
+const FAILURES_TOLD = 3;
 
 /** Aborts a watch that says nothing. */
 const STALLED = new Error("The watch says nothing");
@@ -28,8 +30,12 @@ export function createInformer<T extends KubeObject>(
   const change = createChange();
   let isSynced = false;
   let lastProgressMs = clock.now();
-  /** Attempts in a row that brought nothing. */
+  /** Attempts in a row that failed. */
   let failures = 0;
+  /** Watches in a row that said nothing for long, as those of kinds that seldom change do. */
+  let silences = 0;
+  /** The list under way answers a lost version: only what follows it shows that all is well again. */
+  let isVersionLost = false;
 
   const notify: ChangeListener<T> = (key, now, before) => {
     for (const listener of listeners) {
@@ -44,7 +50,9 @@ export function createInformer<T extends KubeObject>(
 
   const progress = (): void => {
     lastProgressMs = clock.now();
-    if (failures > 0) log.info("The stream of changes goes on", { failures });
+    silences = 0;
+    if (isVersionLost) return;
+    if (failures >= FAILURES_TOLD) log.info("The stream of changes goes on", { failures });
     failures = 0;
   };
 
@@ -72,6 +80,7 @@ export function createInformer<T extends KubeObject>(
   const take = (event: WatchEvent<T>): void => {
     if (event.kind === "bookmark" || trim === undefined) cache.handle(event);
     else cache.handle({ kind: event.kind, object: trim(event.object) });
+    isVersionLost = false;
     progress();
   };
 
@@ -112,17 +121,29 @@ export function createInformer<T extends KubeObject>(
     }
   };
 
-  /** What went wrong, and how long to wait before the next attempt. */
+  /** What to do about an end that is none, and how long to wait before the next attempt. */
   const heal = (error: unknown): number => {
-    failures += 1;
     const reason = reasonOf(error);
     observer?.reconnected(reason);
-    const isAgain = failures > 1;
-    if (mustList(error) || (reason === "stalled" && isAgain)) cache.expire();
-    if (!isAgain) log.warn("The stream of changes broke", { reason, error });
+    if (error === STALLED) return renew();
+    failures += 1;
+    isVersionLost = mustList(error);
+    if (isVersionLost) cache.expire();
+    const fields = { reason, failures, error };
+    if (failures === FAILURES_TOLD) log.warn("The stream of changes stays broken", fields);
+    else log.debug("The stream of changes broke", fields);
     const spreadMs = reason === "expired" ? random() * RELIST_SPREAD_MS : 0;
     const wishMs = error instanceof KubeError ? (error.retryAfterSeconds ?? 0) * 1000 : 0;
     return Math.max(wishMs, spreadMs, backoffMs(failures - 1, PAUSE, random));
+  };
+
+  /** Silence alone is no fault: another watch, and when that is silent too, a list tells whether anything was missed. */
+  const renew = (): number => {
+    silences += 1;
+    isVersionLost = false;
+    if (silences > 1) cache.expire();
+    log.debug("The stream of changes was silent", { silences });
+    return backoffMs(0, PAUSE, random);
   };
 
   return {
@@ -132,6 +153,8 @@ export function createInformer<T extends KubeObject>(
         try {
           if (cache.version === undefined) await relist(signal);
           await watch(cache.version ?? "", signal);
+          isVersionLost = false;
+          progress();
           observer?.reconnected("ended");
         } catch (error) {
           if (signal.aborted) return;
