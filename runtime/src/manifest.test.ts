@@ -45,6 +45,20 @@ describe("readEnvironment", () => {
     ).toEqual([]);
   });
 
+  it("takes the namespace of the sandboxes under either name, and not two of them", () => {
+    const [one, two] = ["ATOLL_SANDBOX_NAMESPACE", "ISOLA_SANDBOX_NAMESPACE"];
+    const read = (source: Record<string, string>) => readEnvironment(source).ATOLL_SANDBOX_NAMESPACE;
+    expect([read({}), read({ [one]: "a" }), read({ [two]: "b" }), read({ [one]: "", [two]: "b" })]).toEqual([
+      "isola-sandboxes",
+      "a",
+      "b",
+      "b",
+    ]);
+    expect(read({ [one]: "a", [two]: "a" })).toBe("a");
+    expect(() => read({ [one]: "a", [two]: "b" })).toThrow("set one of them");
+    expect(() => read({ [two]: "No" })).toThrow("ISOLA_SANDBOX_NAMESPACE: Expected the name of a namespace");
+  });
+
   it("splits lists by commas and white space", () => {
     const env = readEnvironment({
       ATOLL_API_KEY_HASHES: `${HASH},\n${"B".repeat(64)} `,

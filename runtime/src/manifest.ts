@@ -70,6 +70,8 @@ export const GatewayEnvironment = z.object({
   ATOLL_RETENTION_SECONDS: count(DEFAULT_RETENTION_MS / 1000, 0, 31_536_000),
   /** Kubernetes backend: namespace of the sandboxes. */
   ATOLL_SANDBOX_NAMESPACE: Namespace.default(SANDBOX_NAMESPACE),
+  /** Kubernetes backend: another name of `ATOLL_SANDBOX_NAMESPACE`, by which Isola's own gateway is configured. */
+  ISOLA_SANDBOX_NAMESPACE: Namespace.optional(),
   /** Kubernetes backend: namespace in which the operator keeps the agents' keys. */
   ATOLL_SYSTEM_NAMESPACE: Namespace.default(SYSTEM_NAMESPACE),
   /** Kubernetes backend: a kubeconfig; absent = the account of the pod. */
@@ -128,9 +130,14 @@ export interface Listen {
 
 /** All faults in one message; unknown variables are somebody else's. */
 export function readEnvironment(source: Readonly<Record<string, string | undefined>>): GatewayEnvironment {
-  const given = Object.fromEntries(
+  const given: Record<string, string | undefined> = Object.fromEntries(
     Object.entries(source).filter(([name, value]) => name in GatewayEnvironment.shape && value !== ""),
   );
+  const { ISOLA_SANDBOX_NAMESPACE: other, ATOLL_SANDBOX_NAMESPACE: namespace = other } = given;
+  if (other !== undefined && other !== namespace)
+    throw new RangeError(
+      `Cannot use the environment: ATOLL_SANDBOX_NAMESPACE is ${namespace} but ISOLA_SANDBOX_NAMESPACE, its other name, is ${other}: set one of them`,
+    );
   const result = GatewayEnvironment.safeParse(given);
   if (!result.success) {
     const faults = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
@@ -145,7 +152,7 @@ export function readEnvironment(source: Readonly<Record<string, string | undefin
       `Cannot listen on ${hostname} without API keys: set ATOLL_API_KEY_HASHES or ATOLL_API_KEYS_FILE, or ATOLL_INSECURE_NO_AUTH=true if whoever reaches it may control every sandbox`,
     );
   }
-  return Object.freeze(result.data);
+  return Object.freeze({ ...result.data, ...(other === undefined ? {} : { ATOLL_SANDBOX_NAMESPACE: other }) });
 }
 
 export function listenOf({ ATOLL_LISTEN }: GatewayEnvironment): Listen {
