@@ -55,6 +55,7 @@ export function createProvenFetch(send: AgentFetch, { key, clock }: ProvenFetchD
       await body?.cancel();
     } catch (cause) {
       signal.throwIfAborted();
+      if (cause instanceof ProblemError) throw cause;
       // Nothing of the request has left: its repeat is safe.
       throw new ProblemError("agent-unreachable", "The sandbox's agent does not answer.", { cause });
     } finally {

@@ -155,6 +155,31 @@ describe("createAgentFetch", () => {
     },
   );
 
+  it("ends what waits, what is read and what comes later when it is closed, with the reason", async () => {
+    const server = createServer((request, response) => {
+      if (request.url === "/body") response.write("begun");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const connection = createAgentFetch({ address: { host: "127.0.0.1", port }, token: async () => "token" });
+    ends.push(
+      () => server.close(),
+      () => server.closeAllConnections(),
+    );
+    const send = (path: string): Promise<Response> => connection.fetch(new Request(`http://agent${path}`));
+    const reader = (await send("/body")).body?.getReader();
+    await reader?.read();
+    const arrived = once(server, "request");
+    const waiting = send("/silence");
+    await arrived;
+    const reason = new Error("its sandbox has ended");
+    connection.close(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await expect(reader?.read()).rejects.toThrow();
+    await expect(send("/later")).rejects.toBe(reason);
+  });
+
   it("reaches an agent by its address as well", async () => {
     const server = createServer((request, response) => response.end(request.headers.authorization));
     server.listen(0, "127.0.0.1");

@@ -15,13 +15,14 @@ export interface AgentTarget {
 
 export interface AgentConnection {
   readonly fetch: AgentFetch;
-  /** Closes idle and busy connections. */
-  close(): void;
+  /** Closes idle and busy connections; requests that wait, and later ones, fail with the reason. */
+  close(reason?: Error): void;
 }
 
 /** Sends agent requests to one sandbox on kept-alive connections; works on Node, Bun and Deno alike. */
 export function createAgentFetch(target: AgentTarget): AgentConnection {
   const pool = new Agent({ keepAlive: true, maxFreeSockets: 8 });
+  const life = new AbortController();
   const fetch: AgentFetch = async (request) => {
     const token = await target.token();
     const url = new URL(request.url);
@@ -43,8 +44,14 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
         headers,
       });
       abortRequest(outgoing, request.signal);
+      // The pool's own end leaves requests under way on Bun.
+      abortRequest(outgoing, life.signal);
+      const fail = (cause: Error): void =>
+        reject(
+          request.signal.aborted || !life.signal.aborted ? unreachable(cause, request.signal) : life.signal.reason,
+        );
       // Each of them: what is broken may say so twice, and an error that nobody hears ends the process.
-      outgoing.on("error", (cause) => reject(unreachable(cause, request.signal)));
+      outgoing.on("error", fail);
       outgoing.once("response", (incoming) => {
         incoming.on("error", () => undefined);
         try {
@@ -62,12 +69,16 @@ export function createAgentFetch(target: AgentTarget): AgentConnection {
         socket.destroy();
         refuse();
       });
-      outgoing.once("close", () => reject(unreachable(new Error("The agent closed the connection"), request.signal)));
+      outgoing.once("close", () => fail(new Error("The agent closed the connection")));
       if (json !== undefined || request.body === null) outgoing.end(json);
       else sendBody(request.body, outgoing).catch(reject);
     });
   };
-  return { fetch, close: () => pool.destroy() };
+  const close = (reason = new Error("The connection to the agent is closed")): void => {
+    life.abort(reason);
+    pool.destroy();
+  };
+  return { fetch, close };
 }
 
 function toResponse(incoming: IncomingMessage): Response {

@@ -16,7 +16,8 @@ const MAX_HEALTH_BYTES = 65_536;
 /** Connections to one agent. */
 export interface AgentConnection {
   readonly fetch: AgentFetch;
-  close(): void;
+  /** Requests that wait, and later ones, fail with the reason. */
+  close(reason?: Error): void;
 }
 
 export interface AgentsDeps {
@@ -74,8 +75,14 @@ export class Agents {
     });
   }
 
-  forget(uid: string): void {
-    this.known.get(uid)?.connection.close();
+  /** Whether connections to this agent are kept. */
+  knows(uid: string): boolean {
+    return this.known.has(uid);
+  }
+
+  /** Closes what is kept; requests that wait for this agent fail with the reason. */
+  forget(uid: string, reason?: Error): void {
+    this.known.get(uid)?.connection.close(reason);
     this.known.delete(uid);
   }
 

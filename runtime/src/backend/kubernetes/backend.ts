@@ -11,10 +11,12 @@ import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox } from "#core/sandbox.ts";
 import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
+import { AgentRelease } from "./agent-release.ts";
 import type { Agents } from "./agents.ts";
 import { writeCertainly } from "./certain-write.ts";
 import { toResource } from "./convert.ts";
-import { agentAddressOf, ownPod } from "./own-pod.ts";
+import { endedProblem, podEndedProblem } from "./ended.ts";
+import { agentAddressOf, isPodOver, ownPod } from "./own-pod.ts";
 import { problemOf } from "./problem-of.ts";
 import { RunningProbe } from "./running-probe.ts";
 import { byCreation, toSandbox } from "./to-sandbox.ts";
@@ -40,6 +42,7 @@ export interface KubernetesBackendDeps {
 export class KubernetesBackend implements SandboxBackend {
   private readonly deps: KubernetesBackendDeps;
   private readonly probe: RunningProbe;
+  private readonly release: AgentRelease;
   private readonly watchers = new Map<string, Set<() => void>>();
 
   constructor(deps: KubernetesBackendDeps) {
@@ -51,8 +54,9 @@ export class KubernetesBackend implements SandboxBackend {
       ask: (uid, ip, signal) => deps.agents.containersOf(uid, ip, signal),
       onUp: ({ metadata }) => this.wake(metadata.name),
     });
+    this.release = new AgentRelease(deps);
     deps.sandboxes.onChange((key, now, before) => this.onSandbox(refOfKey(key).name, now, before));
-    deps.pods.onChange((key) => this.onPod(refOfKey(key).name));
+    deps.pods.onChange((key, now, before) => this.onPod(refOfKey(key).name, now, before));
   }
 
   async create(request: CreateSandbox, call: Call): Promise<Sandbox> {
@@ -142,13 +146,13 @@ export class KubernetesBackend implements SandboxBackend {
 
   async agent(id: string, call: Call): Promise<AgentFetch> {
     const resource = await this.find(id, call);
-    const { phase, reason, message = `it is ${phase}` } = this.present(resource);
-    if (hasEnded(phase))
-      throw new ProblemError("sandbox-ended", `The sandbox "${id}" has ended (${reason}): ${message}`);
-    if (phase !== "Running") {
-      throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
+    const sandbox = this.present(resource);
+    if (hasEnded(sandbox.phase)) throw endedProblem(sandbox);
+    if (sandbox.phase !== "Running") {
+      throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${sandbox.phase}, not Running.`);
     }
     const pod = ownPod(resource, this.deps.pods.get(this.keyOf(podName(id))));
+    if (pod !== undefined && isPodOver(pod)) throw podEndedProblem(id, pod);
     // The two copies are not equally far: what the object says of the pod may be newer.
     const ip = pod === undefined ? resource.status?.podIP : agentAddressOf(pod);
     if (ip !== undefined) return this.deps.agents.fetchOf(resource.metadata.uid ?? "", ip);
@@ -165,6 +169,7 @@ export class KubernetesBackend implements SandboxBackend {
 
   async close(): Promise<void> {
     this.probe.close();
+    this.release.close();
     this.deps.agents.close();
     await this.deps.stop();
   }
@@ -201,18 +206,30 @@ export class KubernetesBackend implements SandboxBackend {
     const gone = before?.metadata.uid === now?.metadata.uid ? undefined : before?.metadata.uid;
     if (gone !== undefined) {
       this.probe.forget(gone);
-      this.deps.agents.forget(gone);
+      this.release.forget(gone);
     }
-    if (now !== undefined) this.probe.consider(now, this.deps.pods.get(this.keyOf(podName(name))));
+    if (now !== undefined) this.consider(now, this.deps.pods.get(this.keyOf(podName(name))));
     this.wake(name);
   }
 
-  private onPod(name: string): void {
+  private onPod(name: string, now: Pod | undefined, before: Pod | undefined): void {
     if (!name.endsWith(POD_SUFFIX)) return;
     const sandbox = this.deps.sandboxes.get(this.keyOf(name.slice(0, -POD_SUFFIX.length)));
     if (sandbox === undefined) return;
-    this.probe.consider(sandbox, this.deps.pods.get(this.keyOf(name)));
+    this.consider(sandbox, now);
+    const gone = now === undefined ? ownPod(sandbox, before) : undefined;
+    if (gone !== undefined) this.release.forget(sandbox.metadata.uid ?? "", this.whyGone(sandbox, gone));
     this.wake(sandbox.metadata.name);
+  }
+
+  private consider(sandbox: SandboxResource, pod: Pod | undefined): void {
+    this.probe.consider(sandbox, pod);
+    this.release.consider(sandbox.metadata.uid ?? "", this.present(sandbox), ownPod(sandbox, pod));
+  }
+
+  private whyGone(resource: SandboxResource, pod: Pod): ProblemError {
+    const sandbox = this.present(resource);
+    return hasEnded(sandbox.phase) ? endedProblem(sandbox) : podEndedProblem(sandbox.id, pod);
   }
 
   private onWake(name: string, listener: () => void): () => void {

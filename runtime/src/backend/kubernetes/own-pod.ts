@@ -7,9 +7,12 @@ export function ownPod(sandbox: SandboxResource, pod: Pod | undefined): Pod | un
   return pod?.metadata.ownerReferences?.some((owner) => owner.uid === uid) ? pod : undefined;
 }
 
+/** Whether the pod has ended or is about to: there is none after it. */
+export function isPodOver({ metadata, status }: Pod): boolean {
+  return metadata.deletionTimestamp !== undefined || status?.phase === "Failed" || status?.phase === "Succeeded";
+}
+
 /** Where the pod's agent can be asked; undefined before it has an address and after its end. */
-export function agentAddressOf({ metadata, status }: Pod): string | undefined {
-  const isOver =
-    metadata.deletionTimestamp !== undefined || status?.phase === "Failed" || status?.phase === "Succeeded";
-  return isOver ? undefined : status?.podIP;
+export function agentAddressOf(pod: Pod): string | undefined {
+  return isPodOver(pod) ? undefined : pod.status?.podIP;
 }

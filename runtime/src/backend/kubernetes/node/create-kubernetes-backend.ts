@@ -96,7 +96,8 @@ function trimSandbox(sandbox: SandboxResource): SandboxResource {
 /** What the gateway asks a pod for. */
 function trimPod({ metadata, status = {} }: Pod): Pod {
   const { name, namespace, uid, resourceVersion, deletionTimestamp, ownerReferences } = metadata;
-  const { phase, podIP, containerStatuses } = status;
+  const { phase, reason, message, podIP, containerStatuses } = status;
+  const conditions = status.conditions?.filter(({ type }) => type === "DisruptionTarget") ?? [];
   return {
     metadata: {
       name,
@@ -109,6 +110,9 @@ function trimPod({ metadata, status = {} }: Pod): Pod {
     spec: { containers: [] },
     status: {
       ...(phase === undefined ? {} : { phase }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
+      ...(conditions.length === 0 ? {} : { conditions }),
       ...(podIP === undefined ? {} : { podIP }),
       ...(containerStatuses === undefined ? {} : { containerStatuses }),
     },
