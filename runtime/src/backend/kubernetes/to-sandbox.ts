@@ -11,7 +11,8 @@ import { toSpec } from "./convert.ts";
 export function toSandbox(resource: SandboxResource, upSinceMs: number | undefined): Sandbox {
   const { metadata } = resource;
   const state = sandboxState(resource);
-  const isUp = state.phase === "Pending" && upSinceMs !== undefined;
+  const isUp = state.phase === "Running" || (state.phase === "Pending" && upSinceMs !== undefined);
+  // Whoever saw it first, operator or gateway: a sandbox that runs says nothing else.
   const { phase, reason, message } = isUp
     ? { phase: "Running" as const, reason: "PodRunning" as const, message: undefined }
     : state;
