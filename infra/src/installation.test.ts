@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it, test } from "vitest";
+import { NETWORK_TRIAL } from "#core/kubernetes/names.ts";
 import type { Registration } from "../../test/cluster/pulumi/registration.ts";
 import { API_KEY, registrationsOf } from "../test/registrations.ts";
 
@@ -74,6 +75,19 @@ describe.each([
     expect(new Set(keys).size).toBe(keys.length);
   });
 
+  it("leaves the pods of the trial of network policies to the trial's own policy", () => {
+    const trial = new Set<string>([NETWORK_TRIAL.label]);
+    const policies = objects(all)
+      .map(described)
+      .filter(({ kind, metadata }) => kind === "NetworkPolicy" && metadata.namespace === "atoll-system");
+    expect(policies.length).toBeGreaterThan(0);
+    for (const { spec } of policies) {
+      const { podSelector } = spec as { podSelector: { matchLabels?: Record<string, string> } };
+      // Its pods have no label but their own.
+      expect(Object.keys(podSelector.matchLabels ?? {}).filter((key) => !trial.has(key))).not.toEqual([]);
+    }
+  });
+
   it("registers the same again", async () => {
     const again = await registrationsOf(settings);
     expect(byUrn(again)).toEqual(byUrn(all));
@@ -142,6 +156,13 @@ describe("createInstallation", () => {
     ["runtimeClass.install", { runtimeClass: { install: false } }, "RuntimeClass", "", 0],
     ["installer.enabled", { installer: { enabled: false } }, "DaemonSet", "", 0],
     ["admissionPolicies.install", { admissionPolicies: { install: false } }, "ValidatingAdmissionPolicy", "", 0],
+    [
+      "operator.networkCheck",
+      { operator: { networkCheck: false } },
+      "ValidatingAdmissionPolicy",
+      "atoll-network-check-pods",
+      0,
+    ],
     ["networkPolicies", { networkPolicies: { sandboxes: false, system: false } }, "NetworkPolicy", "", 0],
     ["gateway.enabled", { gateway: { enabled: false } }, "Deployment", "atoll-gateway", 0],
     ["drainOnDestroy", { drainOnDestroy: false }, "ConfigMap", "", 0],
@@ -186,6 +207,17 @@ describe("createInstallation", () => {
     const switched = await registrationsOf(settings as Record<string, unknown>);
     expect(matching(switched)).toBe(count);
     expect(matching(byDefault) > 0).toBe(count === 0);
+  });
+
+  it("gives the operator no right to make pods in the system namespace without a trial", async () => {
+    const rightsOf = async (networkCheck: boolean): Promise<string> => {
+      const roles = objects(await registrationsOf({ operator: { networkCheck } })).filter(
+        (one) => described(one).kind === "Role" && described(one).metadata.namespace === "atoll-system",
+      );
+      return JSON.stringify(roles.map(({ inputs }) => inputs["rules"]));
+    };
+    expect(await rightsOf(false)).not.toMatch(/"(pods|networkpolicies)"/);
+    expect(await rightsOf(true)).toMatch(/"pods".*"networkpolicies"/);
   });
 
   it("leaves the number of gateways to an autoscaler", async () => {

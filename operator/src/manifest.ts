@@ -13,9 +13,12 @@ import { RUNTIME_CLASS, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubern
 export {
   OPERATOR_CLUSTER_RULES,
   OPERATOR_LEASE,
+  OPERATOR_NETWORK_TRIAL_RULES,
   OPERATOR_SANDBOX_NAMESPACE_RULES,
   OPERATOR_SYSTEM_NAMESPACE_RULES,
 } from "./rules.ts";
+
+export { TRIAL_COMMANDS } from "./domain/network-trial-commands.ts";
 
 /** Where the operator listens: metrics, and what the kubelet asks. */
 export const OPERATOR_PORTS = { metrics: 8080, health: 8081 } as const;

@@ -1,5 +1,5 @@
 import { DRAIN_GUARD } from "#core/kubernetes/drain-guard.ts";
-import { AGENT_KEYS_SECRET, SANDBOX_GROUP } from "#core/kubernetes/names.ts";
+import { AGENT_KEYS_SECRET, NETWORK_TRIAL, SANDBOX_GROUP } from "#core/kubernetes/names.ts";
 import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 
 export type { PolicyRule };
@@ -37,6 +37,28 @@ export const OPERATOR_SYSTEM_NAMESPACE_RULES: readonly PolicyRule[] = [
   },
   { apiGroups: [""], resources: ["secrets"], verbs: ["get", "patch"], resourceNames: [AGENT_KEYS_SECRET] },
   EVENTS,
+];
+
+/**
+ * What the trial of network policies needs there besides. A right to create knows no names:
+ * the admission policies say which pods and which policy, to the letter.
+ */
+export const OPERATOR_NETWORK_TRIAL_RULES: readonly PolicyRule[] = [
+  { apiGroups: [""], resources: ["pods"], verbs: ["create"] },
+  {
+    apiGroups: [""],
+    resources: ["pods"],
+    verbs: ["get", "delete"],
+    resourceNames: [NETWORK_TRIAL.server, NETWORK_TRIAL.client],
+  },
+  // Whose policies have a say in the trial, too.
+  { apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list", "create"] },
+  {
+    apiGroups: ["networking.k8s.io"],
+    resources: ["networkpolicies"],
+    verbs: ["delete"],
+    resourceNames: [NETWORK_TRIAL.policy],
+  },
 ];
 
 /** What the operator may do in the whole cluster: look at what holds sandboxes in. */

@@ -16,8 +16,8 @@ const CALL_MS = 30_000;
 
 export interface Cluster {
   readonly kubeconfig: string;
-  /** A client with the administrator's power, under the administrator's name or another. */
-  client(options?: { readonly as: string }): KubeClient;
+  /** A client with the administrator's power, under the administrator's name or another; `isAlone` = with the rights of that name alone. */
+  client(options?: { readonly as: string; readonly isAlone?: boolean }): KubeClient;
   /** Runs kubectl, or another program that came with the cluster, on this cluster. */
   run(program: string, args: readonly string[], input?: string): Promise<RunResult>;
 }
@@ -41,7 +41,7 @@ export async function findCluster(): Promise<Cluster> {
   const path = [...programs, process.env["PATH"]].join(delimiter);
   return {
     kubeconfig,
-    client: (options) => createKubeClient(fetchOf(config, options?.as)),
+    client: (options) => createKubeClient(fetchOf(config, options)),
     run: (program, args, input) =>
       run([program, ...args], { ...process.env, KUBECONFIG: kubeconfig, PATH: path }, input),
   };
@@ -59,15 +59,16 @@ export async function createNamespace(client: KubeClient, purpose: string): Prom
   return [name, () => client.remove(NAMESPACES, { name }, call())];
 }
 
-/** Another name keeps the administrator's group, so that admission alone decides. */
-function fetchOf(config: KubeConfig, as: string | undefined): KubeFetch {
+/** Another name keeps the administrator's group unless it is alone, so that admission alone decides. */
+function fetchOf(config: KubeConfig, who: { readonly as: string; readonly isAlone?: boolean } | undefined): KubeFetch {
+  const group = who?.isAlone === true ? "system:authenticated" : "system:masters";
+  const impersonation = who === undefined ? {} : { "impersonate-user": who.as, "impersonate-group": group };
   const agent = new Agent({ keepAlive: true });
   const server = config.getCurrentCluster()?.server ?? "";
   return async (path, init) => {
     const options: RequestOptions = { method: init.method ?? "GET", agent };
     if (init.signal) options.signal = init.signal;
     await config.applyToHTTPSOptions(options);
-    const impersonation = as === undefined ? {} : { "impersonate-user": as, "impersonate-group": "system:masters" };
     // Node frames the body of a DELETE only when its length is said.
     const length = typeof init.body === "string" ? { "content-length": Buffer.byteLength(init.body) } : {};
     options.headers = { ...Object.fromEntries(new Headers(init.headers)), ...length, ...impersonation };

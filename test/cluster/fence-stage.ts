@@ -7,9 +7,11 @@ import { serviceAccountUser } from "#core/kubernetes/admission/fence-config.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
 import { ANNOTATION, GVISOR_ANNOTATION, LABEL, OPERATOR_NAME, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
+import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import {
   CRDS,
+  NETWORK_POLICIES,
   PODS,
   RUNTIME_CLASSES,
   SANDBOXES,
@@ -17,6 +19,7 @@ import {
   VALIDATING_ADMISSION_POLICY_BINDINGS,
 } from "#core/kubernetes/resources.ts";
 import { networkLabels, sandboxLabels } from "#core/kubernetes/sandbox-labels.ts";
+import { TRIAL_COMMANDS } from "#operator/manifest.ts";
 import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS, siblingMarks } from "#sidecar/manifest.ts";
 import { call, createNamespace, findCluster } from "./cluster.ts";
 
@@ -24,9 +27,11 @@ import { call, createNamespace, findCluster } from "./cluster.ts";
 export type Draft = Readonly<Record<string, unknown>>;
 
 export const SNAPSHOTS = "/var/lib/atoll/snapshots";
+/** The agent's image, without a tag. */
+export const AGENT_REPOSITORY = "registry.example:5000/atoll-sidecar";
 const OPERATOR = serviceAccountUser(SYSTEM_NAMESPACE, OPERATOR_NAME);
 
-/** Two namespaces, one of them fenced, and objects that were there before the fence. */
+/** Three namespaces, one of them fenced and one the operator's, and objects that were there before the fence. */
 export interface FenceStage {
   readonly admin: KubeClient;
   readonly operator: KubeClient;
@@ -35,6 +40,8 @@ export interface FenceStage {
   as(user: string): KubeClient;
   readonly namespace: string;
   readonly outside: string;
+  /** Where the operator makes its trial of network policies. */
+  readonly system: string;
   /** A runtime class on the node's own kernel. */
   readonly bareRuntime: string;
   readonly oldPod: Pod;
@@ -54,7 +61,8 @@ export async function setFenceStage(): Promise<FenceStage> {
   await admin.apply(CRDS, sandboxCrd(), call(), { fieldManager: "atoll-test" });
   const [namespace, removeNamespace] = await createNamespace(admin, "fence");
   const [outside, removeOutside] = await createNamespace(admin, "outside");
-  cleanUps.push(removeNamespace, removeOutside);
+  const [system, removeSystem] = await createNamespace(admin, "system");
+  cleanUps.push(removeNamespace, removeOutside, removeSystem);
   const prefix = `test-${randomBytes(4).toString("hex")}`;
   await admin.create(RUNTIME_CLASSES, { metadata: { name: prefix }, handler: "runc" }, call());
   cleanUps.push(() => admin.remove(RUNTIME_CLASSES, { name: prefix }, call()));
@@ -64,18 +72,19 @@ export async function setFenceStage(): Promise<FenceStage> {
     call(),
   );
   const oldSandbox = await admin.create(SANDBOXES, sandboxDraft(namespace, { hostNetwork: true }), call());
-  const policies = await putUpFence(admin, namespace, prefix, cleanUps);
+  const policies = await putUpFence(admin, { namespace, system, prefix }, cleanUps);
   const mallory = cluster.client({ as: "mallory" });
-  await vi.waitUntil(() => stands(mallory, namespace), { timeout: 30_000, interval: 200 });
   const as = (user: string): KubeClient => cluster.client({ as: user });
   const clients = { admin, operator: as(OPERATOR), mallory, as };
-  return { ...clients, namespace, outside, bareRuntime: prefix, oldPod, oldSandbox, policies, clear };
+  const isUp = async (): Promise<boolean> =>
+    (await stands(mallory, namespace)) && (await holdsOperator(clients.operator, system));
+  await vi.waitUntil(isUp, { timeout: 30_000, interval: 200 });
+  return { ...clients, namespace, outside, system, bareRuntime: prefix, oldPod, oldSandbox, policies, clear };
 }
 
 async function putUpFence(
   admin: KubeClient,
-  namespace: string,
-  prefix: string,
+  { namespace, system, prefix }: { readonly namespace: string; readonly system: string; readonly prefix: string },
   cleanUps: (() => Promise<unknown>)[],
 ): Promise<readonly string[]> {
   const fence = fences({
@@ -83,6 +92,7 @@ async function putUpFence(
     operatorUser: OPERATOR,
     runtimeClass: "gvisor",
     snapshotFolder: SNAPSHOTS,
+    networkTrial: { namespace: system, imageRepository: AGENT_REPOSITORY, commands: TRIAL_COMMANDS },
     capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     prefix,
   });
@@ -103,6 +113,20 @@ async function stands(client: KubeClient, namespace: string): Promise<boolean> {
     outcome(client.create(PODS, podDraft(namespace, attack), call(), dry)),
     outcome(client.create(PODS, podDraft(namespace, {}, { labels: { [LABEL.sandbox]: "true" } }), call(), dry)),
     outcome(client.create(SANDBOXES, sandboxDraft(namespace, attack), call(), dry)),
+  ]);
+  return answers.every((answer) => answer.includes("ValidatingAdmissionPolicy"));
+}
+
+/** The same of the policies for the operator's own namespace. */
+async function holdsOperator(operator: KubeClient, namespace: string): Promise<boolean> {
+  const dry = { dryRun: true };
+  const policy = {
+    metadata: { name: "x", namespace },
+    spec: { podSelector: {}, policyTypes: ["Egress"] },
+  } satisfies NetworkPolicy;
+  const answers = await Promise.all([
+    outcome(operator.create(PODS, podDraft(namespace, { runtimeClassName: undefined }), call(), dry)),
+    outcome(operator.create(NETWORK_POLICIES, policy, call(), dry)),
   ]);
   return answers.every((answer) => answer.includes("ValidatingAdmissionPolicy"));
 }

@@ -66,7 +66,12 @@ const FORBIDDEN: readonly Act[] = [
   ["list", "secrets", SYSTEM],
   ["get", "secrets/atoll-api-keys", SYSTEM],
   ["get", "secrets"],
-  ["create", "pods", SYSTEM],
+  ["list", "pods", SYSTEM],
+  ["get", "pods/atoll-gateway-0", SYSTEM],
+  ["delete", "pods/atoll-gateway-0", SYSTEM],
+  ["patch", "pods/atoll-network-check-server", SYSTEM],
+  ["delete", "networkpolicies.networking.k8s.io/atoll-gateway", SYSTEM],
+  ["patch", "networkpolicies.networking.k8s.io/atoll-network-check", SYSTEM],
   ["create", "pods", "kube-system"],
   ["create", "pods"],
   ["list", "pods"],
@@ -103,6 +108,13 @@ const ALLOWED: Readonly<Record<string, readonly Act[]>> = {
     ["update", "leases.coordination.k8s.io/3e5ad6c4.isola.run", SYSTEM],
     ["get", "secrets/atoll-agent-keys", SYSTEM],
     ["patch", "secrets/atoll-agent-keys", SYSTEM],
+    // Which pods and which policy, says the fence.
+    ["create", "pods", SYSTEM],
+    ["get", "pods/atoll-network-check-client", SYSTEM],
+    ["delete", "pods/atoll-network-check-server", SYSTEM],
+    ["create", "networkpolicies.networking.k8s.io", SYSTEM],
+    ["list", "networkpolicies.networking.k8s.io", SYSTEM],
+    ["delete", "networkpolicies.networking.k8s.io/atoll-network-check", SYSTEM],
     ["watch", "validatingadmissionpolicybindings.admissionregistration.k8s.io"],
     ["get", "runtimeclasses.node.k8s.io"],
   ],
@@ -132,6 +144,8 @@ describe.each(Object.entries(ALLOWED))("%s", (account, allowed) => {
 
 describe("atoll-gateway", () => {
   test.each<Act>([
+    ["create", "pods", SYSTEM],
+    ["create", "networkpolicies.networking.k8s.io", SYSTEM],
     ["create", "pods", SANDBOXES],
     ["delete", "pods", SANDBOXES],
     ["patch", "sandboxes.sandbox.isola.run:status", SANDBOXES],
@@ -140,6 +154,15 @@ describe("atoll-gateway", () => {
     ["delete", "configmaps/atoll-drain", SANDBOXES],
   ])("may not %s %s in %s, which is the operator's", async (verb, resource, namespace) => {
     expect(await can("atoll-gateway", [verb, resource, namespace])).toBe(false);
+  });
+});
+
+describe("atoll-installer", () => {
+  test.each<Act>([
+    ["create", "pods", SYSTEM],
+    ["create", "networkpolicies.networking.k8s.io", SYSTEM],
+  ])("may not %s %s in %s, which is the operator's", async (verb, resource, namespace) => {
+    expect(await can("atoll-installer", [verb, resource, namespace])).toBe(false);
   });
 });
 

@@ -81,6 +81,15 @@ export const STATIC_POLICY = {
   clusterDns: "atoll-sandbox-allow-cluster-dns",
 } as const;
 
+/** The operator's trial of the cluster's network policies, in the system namespace: two pods and a policy. */
+export const NETWORK_TRIAL = {
+  policy: "atoll-network-check",
+  server: "atoll-network-check-server",
+  client: "atoll-network-check-client",
+  /** The only label of its pods: `server` or `client`. Nothing else selects by it. */
+  label: "atoll.run/network-check",
+} as const;
+
 /** Labels by which policies know the gateway's pods: the installation puts them there. */
 export const GATEWAY_POD_LABELS: Readonly<Record<string, string>> = {
   [LABEL.name]: GATEWAY_NAME,

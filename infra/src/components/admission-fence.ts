@@ -2,8 +2,10 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { serviceAccountUser } from "#core/kubernetes/admission/fence-config.ts";
 import { fences } from "#core/kubernetes/admission/fence.ts";
+import { TRIAL_COMMANDS } from "#operator/manifest.ts";
 import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
 import type { InstallConfig } from "../config.ts";
+import { imageRepository } from "../config/image.ts";
 
 type PolicyArgs = k8s.admissionregistration.v1.ValidatingAdmissionPolicyArgs;
 type BindingArgs = k8s.admissionregistration.v1.ValidatingAdmissionPolicyBindingArgs;
@@ -22,6 +24,15 @@ export class AdmissionFence extends pulumi.ComponentResource {
       operatorUser: serviceAccountUser(config.systemNamespace.name, operator.serviceAccount.name),
       runtimeClass: operator.sandboxes.runtimeClassName,
       prefix: config.admissionPolicies.prefix,
+      ...(operator.networkCheck
+        ? {
+            networkTrial: {
+              namespace: config.systemNamespace.name,
+              imageRepository: imageRepository(operator.sandboxes.agentImage, config),
+              commands: TRIAL_COMMANDS,
+            },
+          }
+        : {}),
       capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     });
     for (const { policy, binding } of config.admissionPolicies.install ? all : []) {

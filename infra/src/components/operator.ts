@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { OPERATOR_NAME } from "#core/kubernetes/names.ts";
 import {
   OPERATOR_CLUSTER_RULES,
+  OPERATOR_NETWORK_TRIAL_RULES,
   OPERATOR_PATHS,
   OPERATOR_PORTS,
   OPERATOR_SANDBOX_NAMESPACE_RULES,
@@ -37,7 +38,10 @@ export class Operator extends pulumi.ComponentResource {
         serviceAccount: operator.serviceAccount,
         clusterRules: OPERATOR_CLUSTER_RULES,
         namespaceRules: [
-          { namespace, rules: OPERATOR_SYSTEM_NAMESPACE_RULES },
+          {
+            namespace,
+            rules: [...OPERATOR_SYSTEM_NAMESPACE_RULES, ...(operator.networkCheck ? OPERATOR_NETWORK_TRIAL_RULES : [])],
+          },
           ...config.sandboxNamespaces.map(({ name }) => ({ namespace: name, rules: OPERATOR_SANDBOX_NAMESPACE_RULES })),
         ],
       },
@@ -107,6 +111,7 @@ function operatorEnvironment(config: InstallConfig) {
     ATOLL_RUNTIME_CLASS: sandboxes.runtimeClassName,
     ATOLL_PRIORITY_CLASS: sandboxes.priorityClassName,
     ATOLL_IMAGE_PULL_SECRETS: [...new Set([...config.imagePullSecrets, ...sandboxes.imagePullSecrets])].join(","),
+    ATOLL_NETWORK_CHECK: operator.networkCheck ? "true" : "false",
     ATOLL_FAILED_RETENTION_SECONDS: String(sandboxes.failedRetentionSeconds),
     ATOLL_FINISHED_RETENTION_SECONDS: String(sandboxes.finishedRetentionSeconds),
     ATOLL_LOG_LEVEL: operator.logging.level,

@@ -26,10 +26,15 @@ export interface ImageDefaults {
   readonly imageTag: string;
 }
 
-/** The reference a node pulls. Without any registry the bare name stands: images that were loaded onto the nodes. */
-export function imageReference(image: ImageConfig, { imageRegistry, imageTag }: ImageDefaults): string {
-  const registry = (image.registry === "" ? imageRegistry : image.registry).replace(/\/+$/, "");
-  const name = registry === "" ? image.repository : `${registry}/${image.repository}`;
+/** The reference a node pulls. */
+export function imageReference(image: ImageConfig, defaults: ImageDefaults): string {
+  const name = imageRepository(image, defaults);
   if (image.digest !== "") return `${name}@${image.digest}`;
-  return `${name}:${image.tag === "" ? imageTag : image.tag}`;
+  return `${name}:${image.tag === "" ? defaults.imageTag : image.tag}`;
+}
+
+/** The same without tag and digest. Without any registry the bare name stands: images that were loaded onto the nodes. */
+export function imageRepository(image: ImageConfig, { imageRegistry }: ImageDefaults): string {
+  const registry = (image.registry === "" ? imageRegistry : image.registry).replace(/\/+$/, "");
+  return registry === "" ? image.repository : `${registry}/${image.repository}`;
 }

@@ -13,6 +13,9 @@ export const OperatorConfig = z
     leaderElection: Flag.default(true).describe(
       "Elect a leader; needed with more than one replica and during upgrades",
     ),
+    networkCheck: Flag.default(true).describe(
+      "Try daily, with two pods that live for seconds in the system namespace, whether the cluster enforces network policies; the operator's right to make them is held by the admission policies",
+    ),
     podDisruptionBudget: PodDisruptionBudget,
     resources: resources({ cpu: "50m", memory: "128Mi" }),
     serviceAccount: serviceAccount(OPERATOR_NAME),

@@ -2,12 +2,12 @@ import type { Clock } from "#core/clock.ts";
 import { withDeadline } from "#core/deadline.ts";
 import type { KubeCall, KubeClient, ObjectRef } from "#core/kubernetes/client.ts";
 import { isAlreadyExists } from "#core/kubernetes/kube-error.ts";
-import { STATIC_POLICY } from "#core/kubernetes/names.ts";
+import { NETWORK_TRIAL, STATIC_POLICY } from "#core/kubernetes/names.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { apiVersionOf, NETWORK_POLICIES, PODS } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
 import {
-  TRIAL_NAMES,
+  othersSay,
   trialClient,
   trialPolicy,
   trialServer,
@@ -54,6 +54,7 @@ async function tryNetwork(
   { client, clock, log, trial }: NetworkCheckOptions,
   signal: AbortSignal,
 ): Promise<NetworkVerdict> {
+  const { namespace } = trial;
   const late = (): Error => new Error(`The trial took more than ${TRIAL_MS} ms`);
   try {
     return await withDeadline({ clock, timeoutMs: TRIAL_MS, signal, late }, async (limited) => {
@@ -63,7 +64,14 @@ async function tryNetwork(
       await client.create(PODS, trialServer(trial), call);
       const serverIp = await look(client, ref(trial, "server"), addressOf, { clock, call });
       await client.create(PODS, trialClient(trial, serverIp), call);
-      return look(client, ref(trial, "client"), trialVerdict, { clock, call });
+      const verdict = await look(client, ref(trial, "client"), trialVerdict, { clock, call });
+      if (verdict === "unknown") log.warn("The trial's client ended without having reached the open port", { namespace });
+      if (verdict !== "not-enforced") return verdict;
+      const { items } = await client.list(NETWORK_POLICIES, { namespace }, call);
+      const policies = othersSay(items);
+      if (policies.length === 0) return verdict;
+      log.warn("Another network policy may have opened the port that the trial closes", { namespace, policies });
+      return "unknown";
     });
   } catch (error) {
     signal.throwIfAborted();
@@ -104,8 +112,8 @@ async function clear(client: KubeClient, trial: NetworkTrial, call: KubeCall): P
   ]);
 }
 
-function ref({ namespace }: NetworkTrial, part: keyof typeof TRIAL_NAMES): ObjectRef {
-  return { namespace, name: TRIAL_NAMES[part] };
+function ref({ namespace }: NetworkTrial, part: "policy" | "server" | "client"): ObjectRef {
+  return { namespace, name: NETWORK_TRIAL[part] };
 }
 
 function ignoreExisting(error: unknown): void {

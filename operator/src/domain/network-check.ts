@@ -1,6 +1,7 @@
-import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
-import type { Container, Pod } from "#core/kubernetes/pod.ts";
-import { AGENT_FILES } from "#sidecar/manifest.ts";
+import { NETWORK_TRIAL } from "#core/kubernetes/names.ts";
+import type { LabelSelector, NetworkPolicy } from "#core/kubernetes/network-policy.ts";
+import type { Container, EnvVar, Pod } from "#core/kubernetes/pod.ts";
+import { TRIAL_COMMANDS, TRIAL_PORTS } from "./network-trial-commands.ts";
 
 /** What a trial says of a cluster's network policies. */
 export type NetworkVerdict = "enforced" | "not-enforced" | "unknown";
@@ -10,60 +11,35 @@ export interface NetworkTrial {
   readonly namespace: string;
   /** An image with the agent's runtime. */
   readonly image: string;
+  readonly imagePullPolicy: NonNullable<Container["imagePullPolicy"]>;
   readonly imagePullSecrets: readonly string[];
 }
 
-export const TRIAL_NAMES = {
-  policy: "atoll-network-check",
-  server: "atoll-network-check-server",
-  client: "atoll-network-check-client",
-} as const;
-
-const LABEL = "atoll.run/network-check";
-/** Open to all by the policy, and closed by it. */
-const PORTS = { open: 18_181, closed: 18_182 } as const;
 const NOBODY = 65_532;
 /** Exit codes of the client. */
 const VERDICTS: Readonly<Record<number, NetworkVerdict>> = { 0: "enforced", 3: "not-enforced" };
-/** A policy that is new takes a while to reach the nodes. */
-const PATIENCE_MS = 20_000;
-const CONNECT_MS = 1500;
 const LIFETIME_SECONDS = 120;
 
 /** Lets everybody reach one port of the server, and nobody the other. */
 export function trialPolicy({ namespace }: NetworkTrial): NetworkPolicy {
   return {
-    metadata: { name: TRIAL_NAMES.policy, namespace, labels: { [LABEL]: "policy" } },
+    metadata: { name: NETWORK_TRIAL.policy, namespace },
     spec: {
-      podSelector: { matchLabels: { [LABEL]: "server" } },
+      podSelector: { matchLabels: labelsOf("server") },
       policyTypes: ["Ingress"],
-      ingress: [{ ports: [{ protocol: "TCP", port: PORTS.open }] }],
+      ingress: [{ ports: [{ protocol: "TCP", port: TRIAL_PORTS.open }] }],
     },
   };
 }
 
 /** Listens on both ports. */
 export function trialServer(trial: NetworkTrial): Pod {
-  const listen = `for (const port of [${PORTS.open}, ${PORTS.closed}]) Bun.listen({ hostname: process.env.POD_IP, port, socket: { open(s) { s.end(); }, data() {} } });`;
-  return trialPod(trial, TRIAL_NAMES.server, "server", listen);
+  return trialPod(trial, "server", { name: "POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } });
 }
 
 /** Connects to both: it has to reach the open one, and in the end not the closed one. */
 export function trialClient(trial: NetworkTrial, serverIp: string): Pod {
-  const program = `
-    const hostname = ${JSON.stringify(serverIp)};
-    const reach = (port) => Promise.race([
-      Bun.connect({ hostname, port, socket: { data() {} } }).then((s) => { s.end(); return true; }, () => false),
-      Bun.sleep(${CONNECT_MS}).then(() => false),
-    ]);
-    const until = async (port, wanted) => {
-      for (const end = Date.now() + ${PATIENCE_MS}; Date.now() < end; await Bun.sleep(200))
-        if ((await reach(port)) === wanted) return true;
-      return false;
-    };
-    if (!(await until(${PORTS.open}, true))) process.exit(4);
-    process.exit((await until(${PORTS.closed}, false)) && (await reach(${PORTS.open})) ? 0 : 3);`;
-  return trialPod(trial, TRIAL_NAMES.client, "client", program);
+  return trialPod(trial, "client", { name: "SERVER_IP", value: serverIp });
 }
 
 /** What the client's end says; undefined while it has not ended. */
@@ -73,17 +49,45 @@ export function trialVerdict({ status }: Pod): NetworkVerdict | undefined {
   return status?.phase === "Failed" ? "unknown" : undefined;
 }
 
+/**
+ * Names of policies, beside the trial's own, that select its server. Policies add up, so one of
+ * them may have opened the closed port: that it was reached then says nothing.
+ */
+export function othersSay(policies: readonly NetworkPolicy[]): readonly string[] {
+  return policies
+    .filter(({ metadata, spec }) => metadata.name !== NETWORK_TRIAL.policy && selects(spec.podSelector))
+    .map(({ metadata }) => metadata.name);
+}
+
+function selects({ matchLabels = {}, matchExpressions = [] }: LabelSelector = {}): boolean {
+  const labels: Readonly<Record<string, string | undefined>> = labelsOf("server");
+  const tests = {
+    In: (value: string | undefined, values: readonly string[]) => value !== undefined && values.includes(value),
+    NotIn: (value: string | undefined, values: readonly string[]) => value === undefined || !values.includes(value),
+    Exists: (value: string | undefined) => value !== undefined,
+    DoesNotExist: (value: string | undefined) => value === undefined,
+  };
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key, operator, values = [] }) => tests[operator](labels[key], values))
+  );
+}
+
+function labelsOf(role: keyof typeof TRIAL_COMMANDS): Readonly<Record<string, string>> {
+  return { [NETWORK_TRIAL.label]: role };
+}
+
 function trialPod(
-  { namespace, image, imagePullSecrets }: NetworkTrial,
-  name: string,
-  role: string,
-  program: string,
+  { namespace, image, imagePullPolicy, imagePullSecrets }: NetworkTrial,
+  role: keyof typeof TRIAL_COMMANDS,
+  address: EnvVar,
 ): Pod {
   const container: Container = {
     name: "check",
     image,
-    env: [{ name: "POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } }],
-    command: [AGENT_FILES.runtime, "--smol", "-e", program],
+    imagePullPolicy,
+    env: [address],
+    command: TRIAL_COMMANDS[role],
     resources: { requests: { cpu: "10m", memory: "48Mi" }, limits: { memory: "192Mi" } },
     securityContext: {
       allowPrivilegeEscalation: false,
@@ -94,7 +98,7 @@ function trialPod(
     },
   };
   return {
-    metadata: { name, namespace, labels: { [LABEL]: role } },
+    metadata: { name: NETWORK_TRIAL[role], namespace, labels: labelsOf(role) },
     spec: {
       containers: [container],
       restartPolicy: "Never",

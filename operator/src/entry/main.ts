@@ -69,6 +69,7 @@ const operator = createOperator({
         networkTrial: {
           namespace,
           image: env.ATOLL_SIDECAR_IMAGE,
+          imagePullPolicy: env.ATOLL_SIDECAR_IMAGE_PULL_POLICY,
           imagePullSecrets: env.ATOLL_IMAGE_PULL_SECRETS,
         },
       }

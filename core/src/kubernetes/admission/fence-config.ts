@@ -16,8 +16,20 @@ export interface FenceConfig {
     /** What the operator alone gives to the agent's container. */
     readonly agent: readonly string[];
   };
+  /** The operator's trial of network policies. Absent = it makes none, and has no right to. */
+  readonly networkTrial?: NetworkTrialConfig;
   /** Begins the names of the policies, so that installations of one cluster have their own. @default "atoll" */
   readonly prefix?: string;
+}
+
+/** What the operator runs in the system namespace, and nothing else. */
+export interface NetworkTrialConfig {
+  /** The system namespace. */
+  readonly namespace: string;
+  /** The agent's image without tag and digest. */
+  readonly imageRepository: string;
+  /** What the trial's pods run, to the letter. */
+  readonly commands: { readonly server: readonly string[]; readonly client: readonly string[] };
 }
 
 /** User name of a service account. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fences, fenceNames } from "./fence.ts";
+import { fences, fenceNames, trialFenceNames } from "./fence.ts";
 import { serviceAccountUser, type FenceConfig } from "./fence-config.ts";
 
 const CONFIG: FenceConfig = {
@@ -61,6 +61,22 @@ describe("fences()", () => {
       name: "operator",
       expression: String.raw`request.userInfo.username == "x\" || true || \""`,
     });
+  });
+
+  it("hold the operator alone to its trial, and only where it makes it", () => {
+    const networkTrial = { namespace: "system", imageRepository: "agent", commands: { server: ["s"], client: ["c"] } };
+    const added = fences({ ...CONFIG, networkTrial }).slice(fences(CONFIG).length);
+    expect(added.map(({ policy }) => policy.metadata.name)).toEqual(Object.values(trialFenceNames()));
+    for (const { policy, binding } of added) {
+      expect(policy.spec.failurePolicy).toBe("Fail");
+      expect(policy.spec.matchConditions?.map(({ expression }) => expression)).toEqual([
+        `request.userInfo.username == "system:serviceaccount:system:operator"`,
+      ]);
+      expect(binding.spec).toMatchObject({ policyName: policy.metadata.name, validationActions: ["Deny"] });
+      expect(binding.spec.matchResources?.namespaceSelector?.matchExpressions).toEqual([
+        { key: "kubernetes.io/metadata.name", operator: "In", values: ["system"] },
+      ]);
+    }
   });
 
   it("have names of their own for each installation", () =>

@@ -10,9 +10,10 @@ import { AGENT_CONTAINER, LABEL } from "../names.ts";
 import { apiVersionOf, VALIDATING_ADMISSION_POLICIES } from "../resources.ts";
 import { celString, refuse } from "./cel-text.ts";
 import { containerRules } from "./container-rules.ts";
-import type { FenceConfig } from "./fence-config.ts";
+import type { FenceConfig, NetworkTrialConfig } from "./fence-config.ts";
 import { identityRules } from "./identity-rules.ts";
 import { podRules } from "./pod-rules.ts";
+import { trialPodRules, trialPolicyRules } from "./trial-rules.ts";
 
 /** One policy and what puts it in force. */
 export interface Fence {
@@ -31,10 +32,12 @@ const API_VERSION = apiVersionOf(VALIDATING_ADMISSION_POLICIES);
  */
 export function fences(config: FenceConfig): readonly Fence[] {
   const { pods, identity, templates } = fenceNames(config.prefix);
+  const { sandboxNamespaces } = config;
   return [
-    fence(pods, config, podSpec(config)),
-    fence(identity, config, identitySpec(config)),
-    fence(templates, config, templateSpec(config)),
+    fence(pods, sandboxNamespaces, podSpec(config)),
+    fence(identity, sandboxNamespaces, identitySpec(config)),
+    fence(templates, sandboxNamespaces, templateSpec(config)),
+    ...(config.networkTrial === undefined ? [] : trialFences(config, config.networkTrial)),
   ];
 }
 
@@ -45,6 +48,42 @@ export function fenceNames(prefix = "atoll") {
     identity: `${prefix}-sandbox-identity`,
     templates: `${prefix}-sandbox-templates`,
   } as const;
+}
+
+/** The same for what holds the operator in the system namespace to its trial of network policies. */
+export function trialFenceNames(prefix = "atoll") {
+  return { pods: `${prefix}-network-check-pods`, policies: `${prefix}-network-check-policies` } as const;
+}
+
+/** Its account may create pods in the system namespace, and a right to create knows no names. */
+function trialFences(config: FenceConfig, trial: NetworkTrialConfig): readonly Fence[] {
+  const { pods, policies } = trialFenceNames(config.prefix);
+  const common = {
+    failurePolicy: "Fail",
+    matchConditions: [{ name: "by-the-operator", expression: operatorVariable(config).expression }],
+  } as const;
+  return [
+    fence(pods, [trial.namespace], {
+      ...common,
+      matchConstraints: { resourceRules: [writes("", ["pods", "pods/ephemeralcontainers", "pods/resize"])] },
+      variables: [
+        operatorVariable(config),
+        { name: "spec", expression: "object.spec" },
+        { name: "annotations", expression: "object.metadata.?annotations.orValue({})" },
+        {
+          name: "containers",
+          expression:
+            "object.spec.containers + object.spec.?initContainers.orValue([]) + object.spec.?ephemeralContainers.orValue([])",
+        },
+      ],
+      validations: forbidden([...trialPodRules(trial), ...podRules("a trial"), ...containerRules(config)]),
+    }),
+    fence(policies, [trial.namespace], {
+      ...common,
+      matchConstraints: { resourceRules: [writes("networking.k8s.io", ["networkpolicies"])] },
+      validations: forbidden(trialPolicyRules()),
+    }),
+  ];
 }
 
 /** The shape of pods. What is there already may be updated otherwise: a pod must always be able to end. */
@@ -154,9 +193,8 @@ function forbidden(validations: readonly AdmissionValidation[]): readonly Admiss
   return validations.map((validation) => ({ ...validation, reason: "Forbidden" }));
 }
 
-function fence(name: string, { sandboxNamespaces }: FenceConfig, spec: AdmissionPolicySpec): Fence {
+function fence(name: string, values: readonly string[], spec: AdmissionPolicySpec): Fence {
   const metadata = { name, labels: { [LABEL.partOf]: "atoll" } };
-  const values = sandboxNamespaces;
   return {
     policy: { apiVersion: API_VERSION, kind: VALIDATING_ADMISSION_POLICIES.kind, metadata, spec },
     binding: {

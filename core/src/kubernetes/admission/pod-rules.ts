@@ -31,22 +31,23 @@ const ENGINE_ANNOTATIONS = [
 /**
  * What a pod asks for as a whole that leads out of it. The expressions speak of `variables.spec`
  * and `variables.annotations`, so that they fit pods and templates of pods alike.
+ * `subject` is who they speak of.
  */
-export function podRules(): readonly AdmissionValidation[] {
+export function podRules(subject = "a sandbox"): readonly AdmissionValidation[] {
   return [
     ...["hostNetwork", "hostPID", "hostIPC", "hostUsers"].map((member) =>
       refuse(
         `variables.spec.?${member}.orValue(false)`,
-        `${member} is not allowed: a sandbox shares nothing with its node`,
+        `${member} is not allowed: ${subject} shares nothing with its node`,
       ),
     ),
     refuse(
       `variables.spec.?priorityClassName.orValue("").startsWith("system-")`,
-      "priorityClassName is not allowed to begin with system-: a sandbox is no part of the cluster",
+      `priorityClassName is not allowed to begin with system-: ${subject} is no part of the cluster`,
     ),
     refuse(
       `variables.spec.?resourceClaims.orValue([]).size() > 0`,
-      "resourceClaims is not allowed: a sandbox gets no device of its node",
+      `resourceClaims is not allowed: ${subject} gets no device of its node`,
     ),
     ...volumeRules(),
     ...podSecurityRules(),
