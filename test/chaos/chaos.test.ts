@@ -17,11 +17,11 @@ const SETTLE_MS = 120_000;
 
 type Victim = "operator" | "gateway" | "agent" | "kube-apiserver";
 const VICTIMS: readonly Victim[] = ["operator", "gateway", "agent", "kube-apiserver"];
-/** Process names of the platform's programs on the node. */
-const BUNDLES: Partial<Record<Victim, string>> = {
-  operator: "/opt/atoll/operator.js",
-  gateway: "/opt/atoll/gateway.js",
-};
+/** Command lines of the platform's programs on the node, as regular expressions. */
+const COMMAND_LINES = {
+  operator: "^/bin/node /opt/atoll/operator.js",
+  gateway: "^/bin/bun /opt/atoll/gateway.js",
+} as const;
 
 it(
   `no sandbox is lost, leaked or reported wrongly while parts are killed for ${MINUTES} minutes`,
@@ -77,7 +77,7 @@ async function kill(victim: Victim, testbed: Testbed, sandboxes: readonly Sandbo
     return sandbox !== undefined;
   }
   const pids = testbed
-    .onNode(["sh", "-c", `pgrep -f ${BUNDLES[victim]} || true`])
+    .onNode(["sh", "-c", `pgrep -f "${COMMAND_LINES[victim]}" || true`])
     .split("\n")
     .filter(Boolean);
   const pid = anyOf(pids);

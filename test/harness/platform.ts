@@ -18,6 +18,9 @@ export interface Platform {
 
 type Settings = Readonly<Record<string, unknown>>;
 
+/** Kept of each sandbox's output: more than any test but one prints. */
+export const JOURNAL_BYTES = 256 << 20;
+
 const INSTALL_TIMEOUT_MS = 300_000;
 const READY_TIMEOUT_MS = 60_000;
 const NODE_PORT = 30_080;
@@ -38,6 +41,7 @@ export async function startPlatform(change: Settings = {}): Promise<Platform> {
     crds: { keep: false },
     installer: { containerd: { restart: "signal" } },
     ...change,
+    operator: { sandboxes: { journalBytes: JOURNAL_BYTES }, ...(change["operator"] as object | undefined) },
     gateway: { ...GATEWAY, ...(change["gateway"] as object | undefined) },
   };
   const client = (await findCluster()).client();

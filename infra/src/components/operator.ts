@@ -114,6 +114,7 @@ function operatorEnvironment(config: InstallConfig) {
     ATOLL_NETWORK_CHECK: operator.networkCheck ? "true" : "false",
     ATOLL_FAILED_RETENTION_SECONDS: String(sandboxes.failedRetentionSeconds),
     ATOLL_FINISHED_RETENTION_SECONDS: String(sandboxes.finishedRetentionSeconds),
+    ATOLL_SIDECAR_JOURNAL_BYTES: String(sandboxes.journalBytes),
     ATOLL_LOG_LEVEL: operator.logging.level,
   });
 }

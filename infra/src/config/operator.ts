@@ -48,6 +48,11 @@ export const OperatorConfig = z
           .default(3600)
           .describe("How long a sandbox that never started stays readable"),
         finishedRetentionSeconds: z.int().min(0).default(86_400).describe("How long a finished sandbox stays readable"),
+        journalBytes: z
+          .int()
+          .min(2 ** 20)
+          .default(2 ** 30)
+          .describe("Most bytes of output kept of all commands of one sandbox, on the node's disk"),
       })
       .prefault({}),
     ...SCHEDULING,

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import { commandCases } from "./http/commands.ts";
-import { MEMORY_FAULTS, type HttpFault } from "./http/fault.ts";
+import { MEMORY_WORLD, type HttpWorld } from "./http/world.ts";
 import { fileCases } from "./http/files.ts";
 import { outputCases } from "./http/output.ts";
 import { runCases } from "./http/runs.ts";
@@ -13,7 +13,7 @@ import type { RunningGateway, RuntimeName } from "./start-gateway.ts";
 export function describeHttp(
   runtime: RuntimeName,
   start: () => Promise<Pick<RunningGateway, "url" | "stop">>,
-  faults: readonly HttpFault[] = MEMORY_FAULTS,
+  world: HttpWorld = MEMORY_WORLD,
 ): void {
   describe(`the gateway on ${runtime}`, { timeout: 30_000 }, () => {
     let gateway: Pick<RunningGateway, "url" | "stop"> | undefined;
@@ -31,10 +31,10 @@ export function describeHttp(
 
     systemCases(get);
     // workerd ends a request's work together with its connection: nothing of ours runs then.
-    sandboxCases(get, { outlivesRequests: runtime !== "workerd" });
-    commandCases(get, faults);
-    outputCases(get, faults);
-    runCases(get, faults);
+    sandboxCases(get, { ...world, outlivesRequests: runtime !== "workerd" });
+    commandCases(get, world);
+    outputCases(get, world);
+    runCases(get, world);
     fileCases(get);
   });
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Problem } from "#api/problem.ts";
 import type { HttpClient } from "../http-client.ts";
-import type { HttpFault } from "./fault.ts";
+import type { HttpWorld } from "./world.ts";
 
-export function commandCases(client: () => HttpClient, faults: readonly HttpFault[]): void {
+export function commandCases(client: () => HttpClient, { faults }: HttpWorld): void {
   describe("commands", () => {
     it.each([
       { args: ["true"], exitCode: 0 },
@@ -93,7 +93,9 @@ export function commandCases(client: () => HttpClient, faults: readonly HttpFaul
     });
 
     it("need a container's name when there are several", async () => {
-      const base = await client().sandbox({ podTemplate: { containers: [{ image: "i" }, { image: "i" }] } });
+      const base = await client().sandbox({
+        podTemplate: { containers: [{ image: "atoll/debian" }, { image: "atoll/debian" }] },
+      });
       const spawn = (query: string): Promise<number> =>
         client()
           .sendJson(`${base}/commands${query}`, { args: ["true"] })

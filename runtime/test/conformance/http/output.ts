@@ -3,10 +3,10 @@ import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import { Problem } from "#api/problem.ts";
 import { decodeFrames, type Frame } from "#core/frames.ts";
 import type { HttpClient } from "../http-client.ts";
-import type { HttpFault } from "./fault.ts";
+import type { HttpWorld } from "./world.ts";
 import { expectNoPileUp } from "../no-pile-up.ts";
 
-export function outputCases(client: () => HttpClient, faults: readonly HttpFault[]): void {
+export function outputCases(client: () => HttpClient, { faults, journalBytes }: HttpWorld): void {
   const finished = async (args: string[]): Promise<string> => {
     const command = await client().spawn(await client().sandbox(), args);
     await client().exitCode(command);
@@ -69,7 +69,7 @@ export function outputCases(client: () => HttpClient, faults: readonly HttpFault
     });
 
     it("that is no longer kept is 410 and names the first byte that is", async () => {
-      const command = await finished(["head", "-c", "20000000", "/dev/zero"]);
+      const command = await finished(["head", "-c", String(journalBytes * 1.25), "/dev/zero"]);
       const answer = await client().send(`${command}/stdout`);
       const { firstByte = 0 } = Problem.parse(await answer.json());
       expect(answer.status).toBe(410);
@@ -79,7 +79,7 @@ export function outputCases(client: () => HttpClient, faults: readonly HttpFault
       });
       const frames = await collect(decodeFrames(rest.body!));
       const bytes = frames.reduce((sum, frame) => sum + (frame.kind === "data" ? frame.bytes.length : 0), 0);
-      expect(firstByte + bytes).toBe(20_000_000);
+      expect(firstByte + bytes).toBe(journalBytes * 1.25);
     });
 
     it.each(faults)("that breaks off never ends cleanly: $name", async (fault) => {
@@ -100,7 +100,7 @@ export function outputCases(client: () => HttpClient, faults: readonly HttpFault
       await new Promise((resolve) => stalled.once("readable", resolve));
       const headers = { Accept: FRAME_MEDIA_TYPE };
       const reader = (await client().send(`${command}/stdout`, { headers })).body!.getReader();
-      await expectNoPileUp(reader);
+      await expectNoPileUp(reader, journalBytes);
       await reader.cancel();
       stalled.destroy();
       await client().send(command, { method: "DELETE" });

@@ -3,7 +3,7 @@ import { FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { Problem } from "#api/problem.ts";
 import { createRunDecoder, type RunEvent } from "../../../../sdk/src/run-frames.ts";
 import type { HttpClient } from "../http-client.ts";
-import type { HttpFault } from "./fault.ts";
+import type { HttpWorld } from "./world.ts";
 import { expectNoPileUp } from "../no-pile-up.ts";
 
 interface Ran {
@@ -15,7 +15,7 @@ interface Ran {
 }
 
 /** Commands whose whole run is one answer. */
-export function runCases(client: () => HttpClient, faults: readonly HttpFault[]): void {
+export function runCases(client: () => HttpClient, { faults, journalBytes }: HttpWorld): void {
   const start = (base: string, args: readonly string[], headers: Record<string, string> = {}): Promise<Response> =>
     client().sendJson(`${base}/commands`, { args }, { Accept: `${FRAME_MEDIA_TYPE}, application/json`, ...headers });
 
@@ -73,8 +73,9 @@ export function runCases(client: () => HttpClient, faults: readonly HttpFault[])
     it("of which the beginning is no longer kept are 410", async () => {
       const base = await client().sandbox();
       const key = { "Idempotency-Key": "run-3" };
-      await read(await start(base, ["head", "-c", "20000000", "/dev/zero"], key));
-      const answer = await start(base, ["head", "-c", "20000000", "/dev/zero"], key);
+      const args = ["head", "-c", String(journalBytes * 1.25), "/dev/zero"];
+      await read(await start(base, args, key));
+      const answer = await start(base, args, key);
       expect(answer.status).toBe(410);
       expect(Problem.parse(await answer.json()).firstByte).toBeGreaterThan(0);
     });
@@ -114,7 +115,7 @@ export function runCases(client: () => HttpClient, faults: readonly HttpFault[])
       const command = `${base}/commands/${answer.headers.get("x-command-id")}`;
       const headers = { Accept: FRAME_MEDIA_TYPE };
       const reader = (await client().send(`${command}/stdout`, { headers })).body!.getReader();
-      await expectNoPileUp(reader);
+      await expectNoPileUp(reader, journalBytes);
       await Promise.all([reader.cancel(), answer.body!.cancel()]);
       await client().send(command, { method: "DELETE" });
     });

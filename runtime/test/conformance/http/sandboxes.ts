@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Problem } from "#api/problem.ts";
 import { SandboxResponse } from "#api/sandbox.ts";
 import { eventually, type HttpClient } from "../http-client.ts";
+import type { HttpWorld } from "./world.ts";
 
 const image = "atoll/debian";
 const containers = (...list: object[]): object => ({ podTemplate: { containers: list } });
@@ -9,12 +10,12 @@ const one = (rest: object): object => containers({ image, ...rest });
 const network = (of: object): object => ({ ...containers({ image }), network: of });
 
 /** What the runtime under test can do. */
-export interface RuntimeAbilities {
+export interface RuntimeAbilities extends HttpWorld {
   /** Whether work goes on when the connection of its request has gone. */
   readonly outlivesRequests: boolean;
 }
 
-export function sandboxCases(client: () => HttpClient, { outlivesRequests }: RuntimeAbilities): void {
+export function sandboxCases(client: () => HttpClient, abilities: RuntimeAbilities): void {
   describe("sandboxes", () => {
     it("are created with names and defaults filled in and quantities canonical; env is never told", async () => {
       const resources = { limits: { cpu: "1000m", memory: "1024Mi" }, requests: {} };
@@ -54,7 +55,7 @@ export function sandboxCases(client: () => HttpClient, { outlivesRequests }: Run
     });
 
     it("that cannot start are a 201 with status Failed and the reason", async () => {
-      const answer = await client().sendJson("/v1/sandboxes", containers({ image: "missing.invalid/none:1" }));
+      const answer = await client().sendJson("/v1/sandboxes", containers({ image: abilities.missingImage }));
       expect([answer.status, await answer.json()]).toEqual([
         201,
         expect.objectContaining({ status: "Failed", reason: "ImageNotFound" }),
@@ -262,10 +263,10 @@ export function sandboxCases(client: () => HttpClient, { outlivesRequests }: Run
     });
   });
 
-  if (outlivesRequests) abandonedCreates(client);
+  if (abilities.outlivesRequests) abandonedCreates(client, abilities);
 }
 
-function abandonedCreates(client: () => HttpClient): void {
+function abandonedCreates(client: () => HttpClient, { abandonedCreates: times, patienceMs }: HttpWorld): void {
   describe("sandboxes", () => {
     it("whose creator goes away before the answer leave nothing", async () => {
       const count = async (): Promise<number> =>
@@ -273,10 +274,10 @@ function abandonedCreates(client: () => HttpClient): void {
       const before = await count();
       const body = JSON.stringify(client().sandboxBody({ image: "slow.invalid/image" }));
       const head = `POST /v1/sandboxes HTTP/1.1\nHost: localhost\nContent-Type: application/json\nContent-Length: ${body.length}\n\n`;
-      const sockets = await Promise.all(Array.from({ length: 100 }, () => client().raw(head + body)));
-      await eventually(async () => expect(await count()).toBe(before + 100));
+      const sockets = await Promise.all(Array.from({ length: times }, () => client().raw(head + body)));
+      await eventually(async () => expect(await count()).toBe(before + times), patienceMs);
       for (const socket of sockets) socket.destroy();
-      await eventually(async () => expect(await count()).toBe(before));
+      await eventually(async () => expect(await count()).toBe(before), patienceMs);
     });
   });
 }
