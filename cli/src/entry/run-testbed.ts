@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { renderTestbedEvent, renderTestbedStatus } from "#testbed/events.ts";
 import { testbedDown, testbedKubeconfig, testbedStatus, testbedUp, type TestbedPorts } from "#testbed/node/testbed.ts";
-import { testProgramSteps } from "#testbed/node/testbed-steps.ts";
+import { testSteps } from "#testbed/node/testbed-steps.ts";
 import { EXIT, Fault } from "../fault.ts";
 import type { Testbed } from "../invocation.ts";
 import { runAll, type World } from "./world.ts";
@@ -36,7 +36,7 @@ export function createTestTestbed(world: World) {
     async bringUp(): Promise<void> {
       const isFirst = wasUp === undefined;
       wasUp ??= (await testbedKubeconfig()) !== undefined;
-      if (isFirst) await runAll(testProgramSteps(ports.root), world);
+      if (isFirst) await runAll(testSteps(ports), world);
       await testbedUp(ports);
     },
     async leave(): Promise<void> {

@@ -6,7 +6,7 @@ import type { SetupStep } from "#cli/setup/step.ts";
 import { CAP_SYS_RESOURCE, hasCapability } from "../capability.ts";
 import { createLayout, type Layout } from "../layout.ts";
 import { gvisorRecipe, NODE_RECIPES, TEST_RECIPES, type GoRecipe } from "../programs.ts";
-import { TESTBED_REQUIREMENTS } from "../requirements.ts";
+import { TEST_REQUIREMENTS, TESTBED_REQUIREMENTS } from "../requirements.ts";
 import { clusterDnsStep, nodeStep } from "./cluster-steps.ts";
 import { pauseFolder, pauseStep } from "./pause-step.ts";
 import { goProgramStep, isThere, linkPrograms, programFolder } from "./program-step.ts";
@@ -44,9 +44,9 @@ export async function testbedSteps(options: {
 }
 
 /** Builds what only tests need, and puts it beside the programs of the node. */
-export function testProgramSteps(root: string): readonly SetupStep[] {
+export function testSteps({ root, searchPath }: { root: string; searchPath: string }): readonly SetupStep[] {
   const layout = createLayout(root);
-  return TEST_RECIPES.map((recipe) => {
+  const programs = TEST_RECIPES.map((recipe): SetupStep => {
     const step = goProgramStep(recipe, layout);
     const folder = programFolder(recipe, layout);
     return {
@@ -61,6 +61,7 @@ export function testProgramSteps(root: string): readonly SetupStep[] {
       },
     };
   });
+  return [systemPackagesStep({ searchPath, requirements: TEST_REQUIREMENTS }), ...programs];
 }
 
 function recipeOf(name: string): GoRecipe {
