@@ -65,7 +65,8 @@ async function tryNetwork(
       const serverIp = await look(client, ref(trial, "server"), addressOf, { clock, call });
       await client.create(PODS, trialClient(trial, serverIp), call);
       const verdict = await look(client, ref(trial, "client"), trialVerdict, { clock, call });
-      if (verdict === "unknown") log.warn("The trial's client ended without having reached the open port", { namespace });
+      if (verdict === "unknown")
+        log.warn("The trial's client ended without having reached the open port", { namespace });
       if (verdict !== "not-enforced") return verdict;
       const { items } = await client.list(NETWORK_POLICIES, { namespace }, call);
       const policies = othersSay(items);
