@@ -1,6 +1,6 @@
 import { KubeConfig } from "@kubernetes/client-node";
 import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { request, type RequestOptions } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 
@@ -11,8 +11,23 @@ export interface ApiProxy {
   setOpen(isOpen: boolean): Promise<void>;
   /** Loses the answers to the next `count` requests that this is true of, after the API server did them. */
   loseAnswers(count: number, isMeant: (request: IncomingMessage) => boolean): void;
+  /**
+   * Answers watches as an API server that no longer has the history they ask for: 410 as the status
+   * or as the first event, until the same kind has been listed anew. Gives the number of refusals so far.
+   */
+  loseHistory(how: "status" | "event"): () => number;
   close(): void;
 }
+
+const EXPIRED = {
+  kind: "Status",
+  apiVersion: "v1",
+  metadata: {},
+  status: "Failure",
+  message: "too old resource version: 1 (2)",
+  reason: "Expired",
+  code: 410,
+};
 
 /** Passes requests on with their own credentials. */
 export async function startApiProxy(kubeconfig: string): Promise<ApiProxy> {
@@ -24,7 +39,24 @@ export async function startApiProxy(kubeconfig: string): Promise<ApiProxy> {
   const sockets = new Set<Socket>();
   let lost: { readonly count: number; readonly isMeant: (request: IncomingMessage) => boolean } | undefined;
 
+  let history: { readonly how: "status" | "event"; readonly listed: Set<string>; refused: number } | undefined;
+  /** True when the request was a watch of history that is lost, and has its answer. */
+  const refuseWatch = (incoming: IncomingMessage, outgoing: ServerResponse): boolean => {
+    if (history === undefined || incoming.method !== "GET") return false;
+    const { pathname, searchParams } = new URL(incoming.url ?? "", target);
+    if (!searchParams.has("watch")) {
+      history.listed.add(pathname);
+      return false;
+    }
+    if (history.listed.has(pathname)) return false;
+    history.refused += 1;
+    outgoing.writeHead(history.how === "status" ? 410 : 200, { "content-type": "application/json" });
+    outgoing.end(JSON.stringify(history.how === "status" ? EXPIRED : { type: "ERROR", object: EXPIRED }) + "\n");
+    return true;
+  };
+
   const server = createServer((incoming, outgoing) => {
+    if (refuseWatch(incoming, outgoing)) return;
     const isLost = lost !== undefined && lost.count > 0 && lost.isMeant(incoming);
     if (isLost && lost !== undefined) lost = { ...lost, count: lost.count - 1 };
     const { authorization, accept, "content-type": type, "content-length": length } = incoming.headers;
@@ -69,6 +101,11 @@ export async function startApiProxy(kubeconfig: string): Promise<ApiProxy> {
       await (isOpen ? listen(port) : refuse());
     },
     loseAnswers: (count, isMeant) => void (lost = { count, isMeant }),
+    loseHistory(how) {
+      const lost = { how, listed: new Set<string>(), refused: 0 };
+      history = lost;
+      return () => lost.refused;
+    },
     close() {
       server.close();
       cut();

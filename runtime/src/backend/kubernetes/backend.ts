@@ -6,7 +6,7 @@ import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { ANNOTATION, podName } from "#core/kubernetes/names.ts";
 import { objectKey, refOfKey } from "#core/kubernetes/object-key.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
-import { SANDBOXES } from "#core/kubernetes/resources.ts";
+import { PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox } from "#core/sandbox.ts";
@@ -146,17 +146,26 @@ export class KubernetesBackend implements SandboxBackend {
 
   async agent(id: string, call: Call): Promise<AgentFetch> {
     const resource = await this.find(id, call);
-    const sandbox = this.present(resource);
-    if (hasEnded(sandbox.phase)) throw endedProblem(sandbox);
-    if (sandbox.phase !== "Running") {
-      throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${sandbox.phase}, not Running.`);
+    const { uid = "" } = resource.metadata;
+    const { phase } = this.present(resource);
+    const end = this.endOf(resource);
+    if (end !== undefined) throw end;
+    if (phase !== "Running") {
+      throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
     }
-    const pod = ownPod(resource, this.deps.pods.get(this.keyOf(podName(id))));
-    if (pod !== undefined && isPodOver(pod)) throw podEndedProblem(id, pod);
-    // The two copies are not equally far: what the object says of the pod may be newer.
+    const pod = this.podOf(resource) ?? (await this.readPod(resource, call));
     const ip = pod === undefined ? resource.status?.podIP : agentAddressOf(pod);
-    if (ip !== undefined) return this.deps.agents.fetchOf(resource.metadata.uid ?? "", ip);
-    throw new ProblemError("sandbox-not-ready", `The pod of the sandbox "${id}" is gone.`);
+    if (ip === undefined) throw new ProblemError("sandbox-not-ready", `The pod of the sandbox "${id}" is gone.`);
+    const fetch = await this.deps.agents.fetchOf(uid, ip);
+    return async (request) => {
+      try {
+        return await fetch(request);
+      } catch (error) {
+        // An agent that breaks off may do so because its sandbox ends, which says more.
+        const now = this.deps.sandboxes.get(this.keyOf(id));
+        throw (now?.metadata.uid === uid ? this.endOf(now) : undefined) ?? error;
+      }
+    };
   }
 
   /** Later on, an API server that is away changes nothing: reads and commands go on without it. */
@@ -218,7 +227,10 @@ export class KubernetesBackend implements SandboxBackend {
     if (sandbox === undefined) return;
     this.consider(sandbox, now);
     const gone = now === undefined ? ownPod(sandbox, before) : undefined;
-    if (gone !== undefined) this.release.forget(sandbox.metadata.uid ?? "", this.whyGone(sandbox, gone));
+    if (gone !== undefined) {
+      const why = this.endOf(sandbox) ?? podEndedProblem(sandbox.metadata.name, gone);
+      this.release.forget(sandbox.metadata.uid ?? "", why);
+    }
     this.wake(sandbox.metadata.name);
   }
 
@@ -227,9 +239,34 @@ export class KubernetesBackend implements SandboxBackend {
     this.release.consider(sandbox.metadata.uid ?? "", this.present(sandbox), ownPod(sandbox, pod));
   }
 
-  private whyGone(resource: SandboxResource, pod: Pod): ProblemError {
+  private podOf(resource: SandboxResource): Pod | undefined {
+    return ownPod(resource, this.deps.pods.get(this.keyOf(podName(resource.metadata.name))));
+  }
+
+  /**
+   * A pod that the copy lacks: the two copies are not equally far, or the pod is gone and nobody has
+   * said so yet. Undefined while the API server cannot tell.
+   */
+  private async readPod({ metadata }: SandboxResource, { signal }: Call): Promise<Pod | undefined> {
+    const { client, pods } = this.deps;
+    try {
+      const pod = await client.get(PODS, this.refOf(podName(metadata.name)), { signal });
+      pods.upsert(pod);
+      return pod;
+    } catch (error) {
+      if (isNotFound(error)) throw podEndedProblem(metadata.name, {});
+      signal.throwIfAborted();
+      return undefined;
+    }
+  }
+
+  /** Why nothing can be asked of the sandbox's agent any more: the operator's word, or what the pod shows before it. */
+  private endOf(resource: SandboxResource): ProblemError | undefined {
     const sandbox = this.present(resource);
-    return hasEnded(sandbox.phase) ? endedProblem(sandbox) : podEndedProblem(sandbox.id, pod);
+    if (hasEnded(sandbox.phase)) return endedProblem(sandbox);
+    const pod = this.podOf(resource);
+    const isOver = pod !== undefined && isPodOver(pod) && sandbox.phase === "Running";
+    return isOver ? podEndedProblem(sandbox.id, pod) : undefined;
   }
 
   private onWake(name: string, listener: () => void): () => void {

@@ -10,7 +10,7 @@ export function endedProblem({ id, phase, reason, message = `it is ${phase}` }: 
 }
 
 /** The same while only the pod shows the end: the operator has not said yet what it means. */
-export function podEndedProblem(id: string, { status = {} }: Pod): ProblemError {
+export function podEndedProblem(id: string, { status = {} }: Pick<Pod, "status">): ProblemError {
   const disruption = status.conditions?.find(({ type, status }) => type === "DisruptionTarget" && status === "True");
   const words = [status.message, disruption?.message, status.reason, "its pod is gone"].map(oneLine).find(Boolean);
   return new ProblemError("sandbox-ended", `The sandbox "${id}" has ended: ${words}`);
