@@ -28,6 +28,7 @@ export function createBench(harness: BackendUnderTest) {
   const { backend, image } = harness;
   const call: Call = { signal: new AbortController().signal, log: silentLog };
   const made = new Set<string>();
+  const leaving: Promise<void>[] = [];
 
   const spec = (container: Partial<ContainerSpec> = {}, rest: Partial<SandboxSpec> = {}): SandboxSpec => ({
     containers: [{ name: "sandbox0", image, env: {}, ...container }],
@@ -73,12 +74,20 @@ export function createBench(harness: BackendUnderTest) {
     }
   }
 
+  /** Asks for the removal of what a case made; the next case need not wait until it is gone. */
   async function removeAll(): Promise<void> {
-    await Promise.all([...made].map((id) => backend.remove(id, call).then(() => gone(id))));
+    const ids = [...made];
     made.clear();
+    await Promise.all(ids.map((id) => backend.remove(id, call)));
+    for (const id of ids) leaving.push(gone(id));
   }
 
-  return { ...harness, call, spec, create, until, running, gone, removeAll };
+  /** Resolves when nothing is left of what `removeAll` removed. */
+  async function allGone(): Promise<void> {
+    await Promise.all(leaving.splice(0));
+  }
+
+  return { ...harness, call, spec, create, until, running, gone, removeAll, allGone };
 }
 
 export type Bench = ReturnType<typeof createBench>;

@@ -17,6 +17,7 @@ export function describeBackend(name: string, make: MakeBackend): void {
     }, 120_000);
     afterEach(() => bench?.removeAll(), 120_000);
     afterAll(async () => {
+      await bench?.allGone();
       await bench?.backend.close();
       await bench?.dispose();
     }, 120_000);
