@@ -56,6 +56,9 @@ function createLeaseServer(clock: ManualClock) {
     give(holder: string): void {
       store({ metadata: { namespace: "n", name: "l" }, spec: { ...lease?.spec, holderIdentity: holder } });
     },
+    get version() {
+      return version;
+    },
     get holder() {
       return lease?.spec?.holderIdentity;
     },
@@ -176,6 +179,20 @@ function createWorld(rates: Readonly<Record<Holder, number>> = { a: 1, b: 1, c: 
 }
 
 describe("createLeadership()", () => {
+  it("gives the lease up though its last renewal was kept and then cut", async () => {
+    const { clock, server, get, holders, pass, close } = createWorld();
+    await pass(1000);
+    const leader = holders()[0] ?? "a";
+    get(leader).delayMs = 300;
+    const version = server.version;
+    while (server.version === version) await clock.advance(STEP_MS);
+    get(leader).stop();
+    // Less than the lease lasts.
+    await pass(2500);
+    expect(server.holder).not.toBe(leader);
+    await close();
+  });
+
   it("lets never two act, however slow, stopped or drifting they are, and one again when all is well", async () => {
     const rate = fc.double({ min: 0.96, max: 1.04, noNaN: true });
     const step = fc.record({

@@ -186,12 +186,20 @@ export function createLeadership(options: LeadershipOptions): Leadership {
     const last = held;
     held = undefined;
     if (last === undefined) return;
-    const lease = leaseReleasedBy(last.lease, wallNow());
     const never = new AbortController().signal;
-    // Best effort: without it the others wait until the lease runs out.
-    await bounded(never, callMs, (call) => client.replace(LEASES, lease, call)).catch((error: unknown) => {
+    const give = (lease: Lease): Promise<Lease> =>
+      bounded(never, callMs, (call) => client.replace(LEASES, leaseReleasedBy(lease, wallNow()), call));
+    try {
+      await give(last.lease).catch(async (error: unknown) => {
+        if (!isConflict(error)) throw error;
+        // A renewal that was cut may have been kept: then the newest version is another, and ours all the same.
+        const lease = await bounded(never, callMs, (call) => client.get(LEASES, { namespace, name }, call));
+        if (lease.spec?.holderIdentity === holder) await give(lease);
+      });
+    } catch (error) {
+      // Best effort: without it the others wait until the lease runs out.
       log.info("The lease could not be given up", { error });
-    });
+    }
   };
 
   const term = async (signal: AbortSignal, lead: (term: AbortSignal) => Promise<void>): Promise<void> => {
