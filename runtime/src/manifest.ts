@@ -1,24 +1,10 @@
 import * as z from "zod";
+import { countVariable, flagVariable, listVariable, parseEnvironment } from "#api/environment.ts";
 import { AGENT_KEYS_SECRET, SANDBOX_GROUP, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
 import { DEFAULT_GATEWAY_CONFIG, MAX_CREATE_WAIT_MS, type GatewayConfig } from "./gateway-config.ts";
 
-const count = (fallback: number, least: number, most: number) =>
-  z
-    .string()
-    .regex(/^\d{1,15}$/, "Expected a whole number")
-    .transform(Number)
-    .pipe(z.int().min(least).max(most))
-    .default(fallback);
-const flag = z
-  .enum(["true", "false", ""])
-  .transform((text) => text === "true")
-  .default(false);
-const list = z
-  .string()
-  .transform((text) => text.split(/[\s,]+/).filter((part) => part !== ""))
-  .default([]);
 const defaults = DEFAULT_GATEWAY_CONFIG;
 const Namespace = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "Expected the name of a namespace");
 
@@ -51,23 +37,25 @@ export const GatewayEnvironment = z.object({
     .regex(/^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, "Expected host:port")
     .default("127.0.0.1:8080"),
   /** SHA-256 of each API key in hex, split by commas or white space. Empty = no key is asked for. */
-  ATOLL_API_KEY_HASHES: list.pipe(z.array(z.string().regex(/^[0-9a-fA-F]{64}$/, "Expected a SHA-256 in hex"))),
+  ATOLL_API_KEY_HASHES: listVariable().pipe(
+    z.array(z.string().regex(/^[0-9a-fA-F]{64}$/, "Expected a SHA-256 in hex")),
+  ),
   /** A file of API keys, split by commas or white space, read again when it changes: nobody comes in without one of them. */
   ATOLL_API_KEYS_FILE: z.string().startsWith("/").optional(),
   /** `true` lets the gateway listen beyond loopback without API keys: whoever reaches it controls every sandbox. */
-  ATOLL_INSECURE_NO_AUTH: flag,
+  ATOLL_INSECURE_NO_AUTH: flagVariable(false),
   /** Names by which a gateway without API keys may be addressed, loopback names apart. */
-  ATOLL_ALLOWED_HOSTS: list,
+  ATOLL_ALLOWED_HOSTS: listVariable(),
   ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** Longest wait of a create for Running, in milliseconds. */
-  ATOLL_CREATE_WAIT_MS: count(defaults.createWaitMs, 0, MAX_CREATE_WAIT_MS),
+  ATOLL_CREATE_WAIT_MS: countVariable(defaults.createWaitMs, 0, MAX_CREATE_WAIT_MS),
   /** Streams open at once, in all and of one sandbox. */
-  ATOLL_MAX_STREAMS: count(defaults.maxStreams, 1, 1_000_000),
-  ATOLL_MAX_STREAMS_PER_SANDBOX: count(defaults.maxStreamsPerSandbox, 1, 1_000_000),
+  ATOLL_MAX_STREAMS: countVariable(defaults.maxStreams, 1, 1_000_000),
+  ATOLL_MAX_STREAMS_PER_SANDBOX: countVariable(defaults.maxStreamsPerSandbox, 1, 1_000_000),
   /** Living sandboxes at once; in a cluster its quotas decide instead. */
-  ATOLL_MAX_SANDBOXES: count(1000, 1, 1_000_000),
+  ATOLL_MAX_SANDBOXES: countVariable(1000, 1, 1_000_000),
   /** How long the record of an ended sandbox stays readable, in seconds; in a cluster the operator decides. */
-  ATOLL_RETENTION_SECONDS: count(DEFAULT_RETENTION_MS / 1000, 0, 31_536_000),
+  ATOLL_RETENTION_SECONDS: countVariable(DEFAULT_RETENTION_MS / 1000, 0, 31_536_000),
   /** Kubernetes backend: namespace of the sandboxes. */
   ATOLL_SANDBOX_NAMESPACE: Namespace.default(SANDBOX_NAMESPACE),
   /** Kubernetes backend: another name of `ATOLL_SANDBOX_NAMESPACE`, by which Isola's own gateway is configured. */
@@ -81,9 +69,9 @@ export const GatewayEnvironment = z.object({
   /** Local backend: the runsc to use; absent = the one that the set-up placed. */
   ATOLL_RUNSC: z.string().startsWith("/").optional(),
   /** Local backend: sandboxes kept booted ahead. */
-  ATOLL_POOL_SIZE: count(2, 0, 1000),
+  ATOLL_POOL_SIZE: countVariable(2, 0, 1000),
   /** Local backend: most bytes of output kept for each sandbox. */
-  ATOLL_JOURNAL_BUDGET_BYTES: count(2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  ATOLL_JOURNAL_BUDGET_BYTES: countVariable(2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: where sockets lie; gone after a reboot, as the sandboxes are. Its last part names the control groups. */
   ATOLL_RUN_DIR: z
     .string()
@@ -92,27 +80,27 @@ export const GatewayEnvironment = z.object({
   /** Local backend: how gVisor intercepts system calls. */
   ATOLL_PLATFORM: z.enum(["systrap", "kvm", "ptrace"]).default("systrap"),
   /** Local backend: sandboxes that start at the same time; more wait their turn. */
-  ATOLL_START_CONCURRENCY: count(4, 1, 256),
+  ATOLL_START_CONCURRENCY: countVariable(4, 1, 256),
   /** Local backend: disk of a container that names no limit. */
-  ATOLL_DEFAULT_STORAGE_BYTES: count(10 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  ATOLL_DEFAULT_STORAGE_BYTES: countVariable(10 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: free disk that sandboxes and pulls of images leave to the machine. */
-  ATOLL_DISK_RESERVE_BYTES: count(2 ** 30, 0, Number.MAX_SAFE_INTEGER),
+  ATOLL_DISK_RESERVE_BYTES: countVariable(2 ** 30, 0, Number.MAX_SAFE_INTEGER),
   /** Local backend: memory on top of a sandbox's limit, for its kernel and agent. */
-  ATOLL_OVERHEAD_MEMORY_BYTES: count(128 * 2 ** 20, 32 * 2 ** 20, Number.MAX_SAFE_INTEGER),
+  ATOLL_OVERHEAD_MEMORY_BYTES: countVariable(128 * 2 ** 20, 32 * 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: most tasks of one container. */
-  ATOLL_PIDS_LIMIT: count(4096, 16, 4_000_000),
+  ATOLL_PIDS_LIMIT: countVariable(4096, 16, 4_000_000),
   /** Local backend: image references that stand for others, as `python:3.12-slim=atoll/debian`. */
-  ATOLL_IMAGE_ALIASES: list.pipe(z.array(z.string().regex(/^[^=]+=[^=]+$/, "Expected name=image"))),
+  ATOLL_IMAGE_ALIASES: listVariable().pipe(z.array(z.string().regex(/^[^=]+=[^=]+$/, "Expected name=image"))),
   /** Local backend: bytes of all images above which unused ones are removed. */
-  ATOLL_IMAGE_STORE_BYTES: count(50 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  ATOLL_IMAGE_STORE_BYTES: countVariable(50 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: largest single image, unpacked. */
-  ATOLL_IMAGE_MAX_UNPACKED_BYTES: count(20 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
+  ATOLL_IMAGE_MAX_UNPACKED_BYTES: countVariable(20 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: when a tag is asked for again at its registry. */
   ATOLL_IMAGE_PULL_POLICY: z.enum(["IfNotPresent", "Always"]).default("IfNotPresent"),
   /** Local backend: credentials for registries, in the form of Docker's `config.json`. */
   ATOLL_IMAGE_AUTH_FILE: z.string().startsWith("/").optional(),
   /** Local backend: registries reached without TLS, `host` or `host:port`. */
-  ATOLL_INSECURE_REGISTRIES: list,
+  ATOLL_INSECURE_REGISTRIES: listVariable(),
   /** Local backend: name of its nftables table and beginning of its links' names. */
   ATOLL_NETWORK_NAME: z.string().optional(),
   /** Local backend: addresses of the sandboxes' links. */
@@ -130,29 +118,24 @@ export interface Listen {
 
 /** All faults in one message; unknown variables are somebody else's. */
 export function readEnvironment(source: Readonly<Record<string, string | undefined>>): GatewayEnvironment {
-  const given: Record<string, string | undefined> = Object.fromEntries(
-    Object.entries(source).filter(([name, value]) => name in GatewayEnvironment.shape && value !== ""),
-  );
-  const { ISOLA_SANDBOX_NAMESPACE: other, ATOLL_SANDBOX_NAMESPACE: namespace = other } = given;
+  // What is empty counts as absent.
+  const other = source["ISOLA_SANDBOX_NAMESPACE"] || undefined;
+  const namespace = source["ATOLL_SANDBOX_NAMESPACE"] || other;
   if (other !== undefined && other !== namespace)
     throw new RangeError(
       `Cannot use the environment: ATOLL_SANDBOX_NAMESPACE is ${namespace} but ISOLA_SANDBOX_NAMESPACE, its other name, is ${other}: set one of them`,
     );
-  const result = GatewayEnvironment.safeParse(given);
-  if (!result.success) {
-    const faults = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-    throw new RangeError(`Cannot use the environment: ${faults.join("; ")}`);
-  }
-  const { hostname, port } = listenOf(result.data);
+  const env = parseEnvironment(GatewayEnvironment, source);
+  const { hostname, port } = listenOf(env);
   if (port > 65_535) throw new RangeError(`Cannot use the environment: ATOLL_LISTEN: there is no port ${port}`);
-  const hasKeys = result.data.ATOLL_API_KEY_HASHES.length > 0 || result.data.ATOLL_API_KEYS_FILE !== undefined;
+  const hasKeys = env.ATOLL_API_KEY_HASHES.length > 0 || env.ATOLL_API_KEYS_FILE !== undefined;
   const isGuarded = hasKeys || isLoopback(hostname);
-  if (!isGuarded && !result.data.ATOLL_INSECURE_NO_AUTH) {
+  if (!isGuarded && !env.ATOLL_INSECURE_NO_AUTH) {
     throw new RangeError(
       `Cannot listen on ${hostname} without API keys: set ATOLL_API_KEY_HASHES or ATOLL_API_KEYS_FILE, or ATOLL_INSECURE_NO_AUTH=true if whoever reaches it may control every sandbox`,
     );
   }
-  return Object.freeze({ ...result.data, ...(other === undefined ? {} : { ATOLL_SANDBOX_NAMESPACE: other }) });
+  return Object.freeze({ ...env, ...(other === undefined ? {} : { ATOLL_SANDBOX_NAMESPACE: other }) });
 }
 
 export function listenOf({ ATOLL_LISTEN }: GatewayEnvironment): Listen {
