@@ -12,8 +12,6 @@ export interface Platform {
   /** Of all images of the installation. */
   readonly imageTag: string;
   readonly installation: Installation;
-  /** Settings of the stack, for an update that keeps the rest. */
-  readonly settings: Settings;
 }
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -48,7 +46,7 @@ export async function startPlatform(change: Settings = {}): Promise<Platform> {
   const installation = await install(settings, { client, signal: AbortSignal.timeout(INSTALL_TIMEOUT_MS) });
   try {
     await untilReady(URL_OF_GATEWAY);
-    return { url: URL_OF_GATEWAY, imageTag, installation, settings };
+    return { url: URL_OF_GATEWAY, imageTag, installation };
   } catch (error) {
     await installation.uninstall();
     throw error;
