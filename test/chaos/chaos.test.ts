@@ -14,6 +14,8 @@ const BETWEEN_KILLS_MS = 7000;
 const CLIENTS = 4;
 const COMMANDS_PER_SANDBOX = 12;
 const SETTLE_MS = 120_000;
+/** Longer than any outage between two sandboxes of the load. */
+const VICTIM_MS = 30_000;
 
 type Victim = "operator" | "gateway" | "agent" | "kube-apiserver";
 const VICTIMS: readonly Victim[] = ["operator", "gateway", "agent", "kube-apiserver"];
@@ -39,7 +41,7 @@ it(
     for (let turn = 0; Date.now() < deadlineMs; turn++) {
       await sleep(BETWEEN_KILLS_MS * (0.5 + Math.random()));
       const victim = VICTIMS[turn % VICTIMS.length] ?? "operator";
-      if (await kill(victim, testbed, load.running())) killed[victim]++;
+      if (await kill(victim, testbed, load.running)) killed[victim]++;
     }
     const report = await load.stop();
     console.log(JSON.stringify({ killed, ...report }));
@@ -65,13 +67,16 @@ it(
 );
 
 /** Kills one process of the victim's kind with SIGKILL; false when there was none. */
-async function kill(victim: Victim, testbed: Testbed, sandboxes: readonly Sandbox[]): Promise<boolean> {
+async function kill(victim: Victim, testbed: Testbed, running: () => readonly Sandbox[]): Promise<boolean> {
   if (victim === "kube-apiserver") {
     await testbed.control.kill("kube-apiserver", "SIGKILL");
     return true;
   }
   if (victim === "agent") {
-    const sandbox = anyOf(sandboxes);
+    // The outage before may have left none.
+    const deadlineMs = Date.now() + VICTIM_MS;
+    while (running().length === 0 && Date.now() < deadlineMs) await sleep(50);
+    const sandbox = anyOf(running());
     // As its user can: all containers of a sandbox share their process ids. The agent may die before it answers.
     await sandbox?.commands.run(["sh", "-c", KILL_AGENT], {}, { timeoutMs: 10_000 }).catch(() => undefined);
     return sandbox !== undefined;

@@ -91,6 +91,19 @@ describe("RunningProbe", () => {
   });
 
   it.each([
+    { what: "never began", containers: ["main"], found: [], terminated: { exitCode: 128, reason: "StartError" } },
+    { what: "has ended", containers: ["main"], found: [], terminated: { exitCode: 0 } },
+    { what: "has failed beside another", containers: ["main", "side"], found: ["side"], terminated: { exitCode: 3 } },
+  ])("leaves it to the operator to tell of a container that $what", async ({ containers, found, terminated }) => {
+    const { probe, asked, up } = probeOver(() => found);
+    const ended = [{ name: "main", state: { terminated } }];
+    probe.consider(sandbox("a", containers), pod("a", "10.0.0.1", { containerStatuses: ended }));
+    await turns();
+    expect(asked).not.toEqual([]);
+    expect(up).toEqual([]);
+  });
+
+  it.each([
     { what: "another sandbox's pod", seen: pod("b", "10.0.0.1") },
     { what: "a pod that goes", seen: pod("a", "10.0.0.1", {}, { deletionTimestamp: "2026-11-01T10:00:00Z" }) },
     { what: "a pod that has failed", seen: pod("a", "10.0.0.1", { phase: "Failed" }) },

@@ -79,7 +79,7 @@ export class RunningProbe {
       try {
         const found = new Set(await this.slot(() => ask(uid, asking.ip, signal), signal));
         signal.throwIfAborted();
-        if (wantedContainers(sandbox, pod).every((name) => found.has(name))) {
+        if (isUp(sandbox, pod, found)) {
           asking.upSinceMs = clock.now();
           return onUp(sandbox);
         }
@@ -92,10 +92,16 @@ export class RunningProbe {
   }
 }
 
-/** All that have not ended already. */
-function wantedContainers({ spec }: SandboxResource, { status }: Pod): readonly string[] {
-  const ended = new Set(
-    (status?.containerStatuses ?? []).filter(({ state }) => state?.terminated !== undefined).map(({ name }) => name),
+/**
+ * Whether a sandbox is up in which these containers run. One without a process may have ended as it
+ * should; when none is left, or one has failed or never began, the end is the operator's to tell.
+ */
+function isUp({ spec }: SandboxResource, { status }: Pod, found: ReadonlySet<string>): boolean {
+  const ended = new Map(
+    (status?.containerStatuses ?? []).flatMap(({ name, state }) =>
+      state?.terminated === undefined ? [] : [[name, state.terminated.exitCode]],
+    ),
   );
-  return spec.podTemplate.spec.containers.map(({ name }) => name).filter((name) => !ended.has(name));
+  const names = spec.podTemplate.spec.containers.map(({ name }) => name);
+  return names.some((name) => found.has(name)) && names.every((name) => found.has(name) || ended.get(name) === 0);
 }
