@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { FILE_SIZE_HEADER } from "#api/agent.ts";
 import { toHex } from "#core/hex.ts";
 import { sha256 } from "#core/ids.ts";
-import { gatewayFixture, manualClock } from "../test/gateway-fixture.ts";
+import { createManualClock } from "../../test/harness/manual-clock.ts";
+import { gatewayFixture } from "../test/gateway-fixture.ts";
 import type { Call, SandboxBackend } from "./backend/port.ts";
 import { createMemoryBackend } from "./backend/memory/create-memory-backend.ts";
 
@@ -48,12 +49,12 @@ describe("createApp() with API keys", async () => {
 
 describe("createApp()", () => {
   it("answers a create as Pending after the bounded wait, and keeps the sandbox", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const backend = createMemoryBackend({ clock });
     const { sendJson, send } = gatewayFixture({ clock, backend });
     const creating = sendJson("/v1/sandboxes", SLOW);
     const startedMs = clock.now();
-    const answer = await clock.advanceUntil(creating);
+    const answer = await clock.runUntil(creating);
     expect(clock.now() - startedMs).toBeGreaterThanOrEqual(10_000);
     const sandbox = (await answer.json()) as { id: string; status: string };
     expect([answer.status, sandbox.status]).toEqual([201, "Pending"]);
@@ -186,18 +187,18 @@ describe("createApp()", () => {
   });
 
   it("gives up on an agent that does not answer", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const agent = (request: Request): Promise<Response> =>
       new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(request.signal.reason)));
     const { send } = gatewayFixture({ clock, backend: { ...createMemoryBackend(), agent: async () => agent } });
     const asking = send(`/v1/sandboxes/abc/commands/${crypto.randomUUID()}/status?waitSeconds=20`);
     const startedMs = clock.now();
-    expect((await clock.advanceUntil(asking)).status).toBe(502);
+    expect((await clock.runUntil(asking)).status).toBe(502);
     expect(clock.now() - startedMs).toBeGreaterThanOrEqual(30_000);
   });
 
   it("gives up on an agent that begins its answer and does not end it", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const agent = async (request: Request): Promise<Response> => {
       const body = new ReadableStream({
         start: (stream) => request.signal.addEventListener("abort", () => stream.error(request.signal.reason)),
@@ -206,7 +207,7 @@ describe("createApp()", () => {
     };
     const { send } = gatewayFixture({ clock, backend: { ...createMemoryBackend(), agent: async () => agent } });
     const asking = send(`/v1/sandboxes/abc/commands/${crypto.randomUUID()}/status`);
-    expect((await clock.advanceUntil(asking)).status).toBe(502);
+    expect((await clock.runUntil(asking)).status).toBe(502);
   });
 
   it.each([

@@ -1,23 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { deriveAgentKey, generateMasterKey, proveAgent } from "#core/agent-proof.ts";
-import type { Clock } from "#core/clock.ts";
+import { createManualClock } from "../../../test/harness/manual-clock.ts";
 import type { AgentFetch } from "../backend/port.ts";
 import { createProvenFetch } from "./proven-fetch.ts";
 
 const KEY = await deriveAgentKey(generateMasterKey(), "own");
 const OTHER_KEY = await deriveAgentKey(generateMasterKey(), "other");
-
-/** A clock that stands still unless told; nothing of these tests waits for its sleeps. */
-function manualClock(): Clock & { nowMs: number } {
-  return {
-    nowMs: 0,
-    now() {
-      return this.nowMs;
-    },
-    sleep: (_ms, signal) =>
-      new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
-  };
-}
 
 /** An agent with this key, and what reached it. */
 function agentWith(key: () => string | undefined): { fetch: AgentFetch; seen: string[] } {
@@ -40,7 +28,7 @@ const get = (): Request => new Request("http://agent/v1/commands/1");
 describe("createProvenFetch()", () => {
   it("gives the answer of the agent that has the key, and asks it nothing in between", async () => {
     const { fetch, seen } = agentWith(() => KEY);
-    const send = createProvenFetch(fetch, { key: KEY, clock: manualClock() });
+    const send = createProvenFetch(fetch, { key: KEY, clock: createManualClock() });
     expect(await (await send(get())).text()).toBe("answer");
     expect(await (await send(post("a"))).text()).toBe("answer");
     expect(seen).toEqual(["GET /v1/commands/1", "POST /v1/commands a"]);
@@ -51,20 +39,20 @@ describe("createProvenFetch()", () => {
     { what: "who knows nothing of proofs", key: undefined },
   ])("gives no body to $what, and believes no answer of it", async ({ key }) => {
     const { fetch, seen } = agentWith(() => key);
-    const send = createProvenFetch(fetch, { key: KEY, clock: manualClock() });
+    const send = createProvenFetch(fetch, { key: KEY, clock: createManualClock() });
     await expect(send(post("secret"))).rejects.toMatchObject({ slug: "agent-unreachable" });
     await expect(send(get())).rejects.toThrow("without the agent's proof");
     expect(seen.join()).not.toContain("secret");
   });
 
   it("asks for a proof first when the last one is older than a second", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const { fetch, seen } = agentWith(() => KEY);
     const send = createProvenFetch(fetch, { key: KEY, clock });
     await send(post("a"));
-    clock.nowMs = 1000;
+    await clock.advance(1000);
     await send(post("b"));
-    clock.nowMs = 2001;
+    await clock.advance(1001);
     await send(post("c"));
     const [health, a, b, c] = ["GET /v1/health", ...["a", "b", "c"].map((body) => `POST /v1/commands ${body}`)];
     expect(seen).toEqual([health, a, b, health, c]);
@@ -73,7 +61,7 @@ describe("createProvenFetch()", () => {
   it("asks anew after an answer without a proof", async () => {
     let key: string | undefined = KEY;
     const { fetch, seen } = agentWith(() => key);
-    const send = createProvenFetch(fetch, { key: KEY, clock: manualClock() });
+    const send = createProvenFetch(fetch, { key: KEY, clock: createManualClock() });
     await send(get());
     key = OTHER_KEY;
     await expect(send(get())).rejects.toThrow();
@@ -86,7 +74,7 @@ describe("createProvenFetch()", () => {
       new Promise((_resolve, reject) =>
         request.signal.addEventListener("abort", () => reject(request.signal.reason), { once: true }),
       );
-    const send = createProvenFetch(silent, { key: KEY, clock: manualClock() });
+    const send = createProvenFetch(silent, { key: KEY, clock: createManualClock() });
     const caller = new AbortController();
     const sending = send(new Request(post("a"), { signal: caller.signal }));
     caller.abort(new Error("gone away"));
@@ -100,7 +88,7 @@ describe("createProvenFetch()", () => {
       if (breaks-- > 0) return Promise.reject(new Error("reset"));
       return fetch(request);
     };
-    const send = createProvenFetch(flaky, { key: KEY, clock: manualClock() });
+    const send = createProvenFetch(flaky, { key: KEY, clock: createManualClock() });
     expect((await send(post("a"))).status).toBe(200);
     expect(seen).toEqual(["GET /v1/health", "POST /v1/commands a"]);
   });

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { manualClock } from "../../../test/gateway-fixture.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { createAlarm, LATE } from "./alarm.ts";
 
 /** A clock that counts its timers. */
 function countingClock() {
-  const clock = manualClock();
+  const clock = createManualClock();
   let timers = 0;
   return {
     ...clock,
@@ -20,14 +20,14 @@ const never = (): Promise<never> => new Promise<never>(() => undefined);
 
 describe("createAlarm", () => {
   it("answers with the work's outcome when it comes in time", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const alarm = createAlarm(clock);
     expect(await alarm.within(Promise.resolve(1), clock.now() + 10)).toBe(1);
     await expect(alarm.within(Promise.reject(new Error("no")), clock.now() + 10)).rejects.toThrow("no");
   });
 
   it("is late exactly when the time has come, also after waits that ended early", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const alarm = createAlarm(clock);
     await alarm.within(Promise.resolve(), clock.now() + 1000);
     await clock.advance(600);
@@ -41,7 +41,7 @@ describe("createAlarm", () => {
   });
 
   it("takes a nearer time than the one before", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const alarm = createAlarm(clock);
     await alarm.within(Promise.resolve(), clock.now() + 1000);
     const waiting = alarm.within(never(), clock.now() + 10);
@@ -57,7 +57,7 @@ describe("createAlarm", () => {
   });
 
   it("says nothing while nobody waits, and can be asked again", async () => {
-    const clock = manualClock();
+    const clock = createManualClock();
     const alarm = createAlarm(clock);
     await alarm.within(Promise.resolve(), clock.now() + 10);
     await clock.advance(100);

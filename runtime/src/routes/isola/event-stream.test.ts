@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Frame } from "#core/frames.ts";
-import { manualClock } from "../../../test/gateway-fixture.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { createEventStream } from "./event-stream.ts";
 
 const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes);
@@ -8,7 +8,7 @@ const data = (content: string): Frame => ({ kind: "data", bytes: new TextEncoder
 
 /** A stream over frames that the test hands out one by one. */
 function open(offset = 0) {
-  const clock = manualClock();
+  const clock = createManualClock();
   const queue: Frame[] = [];
   let asked = 0;
   let wake: (() => void) | undefined;
@@ -75,9 +75,9 @@ describe("createEventStream", () => {
 
   it("breaks when the agent says nothing for 30 s", async () => {
     const { reader, clock, closed } = open();
-    const first = await clock.advanceUntil(reader.read());
+    const first = await clock.runUntil(reader.read());
     expect(text(first.value)).toBe(": keepalive\n\n");
-    await expect(clock.advanceUntil(reader.read())).rejects.toThrow("silent");
+    await expect(clock.runUntil(reader.read())).rejects.toThrow("silent");
     expect(closed()?.error).toBeInstanceOf(Error);
   });
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { manualClock } from "../../../test/gateway-fixture.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { guardBody } from "./guarded-body.ts";
 
 /** A guarded body whose source the test feeds. */
 function open(expectedBytes?: number) {
-  const clock = manualClock();
+  const clock = createManualClock();
   const closings: (Error | undefined)[] = [];
   let feed: ReadableStreamDefaultController<Uint8Array> | undefined;
   let cancelled: unknown;
