@@ -1,11 +1,7 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { freePort, RUNTIMES } from "../harness/gateway-process.ts";
+import { readFileSync } from "node:fs";
+import { createOperatorProcess } from "../harness/operator-process.ts";
 
-/** The operator of the present sources, as a process. */
+/** The operator of the present sources, as a process that tells what it needs. */
 export interface OperatorProcess {
   start(): Promise<void>;
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -15,43 +11,21 @@ export interface OperatorProcess {
   metrics(): Promise<ReadonlyMap<string, number>>;
 }
 
-const ENTRY = join(import.meta.dirname, "../../operator/src/entry/main.ts");
-const READY_MS = 60_000;
-
 export async function operatorProcess(
   env: Readonly<Record<string, string>>,
   logPath: string,
 ): Promise<OperatorProcess> {
-  const [metricsPort, healthPort] = [await freePort(), await freePort()];
-  let child: ChildProcess | undefined;
+  const operator = await createOperatorProcess(env, logPath);
   return {
-    async start() {
-      const log = openSync(logPath, "a");
-      const [program, ...words] = RUNTIMES.node;
-      child = spawn(program, [...words, ENTRY], {
-        env: {
-          PATH: process.env["PATH"],
-          ATOLL_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
-          ATOLL_HEALTH_LISTEN: `127.0.0.1:${healthPort}`,
-          ...env,
-        },
-        stdio: ["ignore", log, log],
-      });
-      closeSync(log);
-      await untilReady(`http://127.0.0.1:${healthPort}/readyz`, logPath);
-    },
-    async kill(signal = "SIGKILL") {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-      child.kill(signal);
-      await once(child, "exit");
-    },
+    start: () => operator.start(),
+    kill: (signal = "SIGKILL") => operator.end(signal),
     memory() {
-      const status = readFileSync(`/proc/${child?.pid}/status`, "utf8");
+      const status = readFileSync(`/proc/${operator.pid()}/status`, "utf8");
       const bytes = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
       return { peakBytes: bytes("VmHWM"), presentBytes: bytes("VmRSS") };
     },
     async metrics() {
-      const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+      const text = await (await fetch(operator.metricsUrl)).text();
       const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
       return new Map(
         samples.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ")))]),
@@ -72,14 +46,4 @@ export function quantile(metrics: ReadonlyMap<string, number>, name: string, lab
   const total = buckets.get(Infinity) ?? 0;
   const bounds = [...buckets].sort(([a], [b]) => a - b);
   return bounds.find(([, count]) => count >= total * part)?.[0] ?? 0;
-}
-
-async function untilReady(url: string, logPath: string): Promise<void> {
-  const deadlineMs = Date.now() + READY_MS;
-  while (Date.now() < deadlineMs) {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
-    if (answer?.ok) return;
-    await sleep(50);
-  }
-  throw new Error(`The operator was not ready within ${READY_MS} ms: ${readFileSync(logPath, "utf8").slice(-2000)}`);
 }
