@@ -1,7 +1,9 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Atoll } from "#sdk";
-import { freePort, RUNTIMES, startGateway, type RuntimeName } from "../test/harness/gateway-process.ts";
+import { freePort } from "../test/harness/free-ports.ts";
+import { RUNTIMES, startGateway, type RuntimeName } from "../test/harness/gateway-process.ts";
+import { untilReady } from "../test/harness/until-ready.ts";
 import { report } from "./harness/report.ts";
 import { inTurn, type Series } from "./harness/samples.ts";
 
@@ -31,13 +33,7 @@ async function bare(runtime: RuntimeName): Promise<{ url: string; pid: number; s
     stdio: "ignore",
   });
   const url = `http://127.0.0.1:${port}`;
-  while (
-    !(await fetch(`${url}/readyz`).then(
-      (answer) => answer.ok,
-      () => false,
-    ))
-  )
-    await new Promise((done) => setTimeout(done, 20));
+  await untilReady(`${url}/readyz`, { who: `Bare Hono on ${runtime}`, timeoutMs: 10_000 });
   return { url: `${url}/v1/sandboxes/q3v8k2m5n7p1r4t6w9xayc`, pid: child.pid ?? 0, stop: () => child.kill("SIGKILL") };
 }
 

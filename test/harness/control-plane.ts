@@ -1,60 +1,65 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { get } from "node:https";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createLayout } from "#testbed/layout.ts";
 import { findBox } from "#testbed/node/box.ts";
 import { makeCertificates } from "#testbed/node/certificates.ts";
+import { freePorts } from "./free-ports.ts";
+import { startLogged, type LoggedProcess } from "./logged-process.ts";
+import { untilReady } from "./until-ready.ts";
 
 const START_MS = 60_000;
-const POLL_MS = 100;
 
 /** An etcd and an API server of one test alone, which may therefore kill them. */
 export interface ControlPlane {
+  readonly server: string;
   /** The administrator's. */
   readonly kubeconfig: string;
   start(program: "etcd" | "kube-apiserver"): Promise<void>;
   /** kill -9. */
   kill(program: "etcd" | "kube-apiserver"): Promise<void>;
+  /** Starts another program of Kubernetes beside them; it ends with them. */
+  run(program: string, args: readonly string[]): void;
   /** Makes etcd forget all but the present state. */
   compact(): Promise<void>;
   dispose(): Promise<void>;
 }
 
-/** Starts both, with the programs of the testbed that is up, else those on the search path. */
-export async function startControlPlane(): Promise<ControlPlane> {
-  const folder = await mkdtemp(join(tmpdir(), "atoll-control-plane-"));
-  const [api, etcd, peer] = await freePorts(3);
-  await makeCertificates(folder, AbortSignal.timeout(START_MS));
-  const kubeconfig = await renderKubeconfig(folder, api);
-  const box = await findBox();
-  const path = [...(box === undefined ? [] : [createLayout(box.root).bin]), process.env["PATH"]].join(delimiter);
-  const etcdUrl = `http://127.0.0.1:${etcd}`;
-  const commands = {
-    etcd: etcdCommand(folder, etcdUrl, peer),
-    "kube-apiserver": apiServerCommand(folder, etcdUrl, api),
-  };
-  const running = new Map<string, ChildProcess>();
+export interface ControlPlaneOptions {
+  /** Further arguments of the API server. */
+  readonly apiServer?: readonly string[];
+}
 
-  const kill = async (program: string): Promise<void> => {
-    const child = running.get(program);
-    running.delete(program);
-    if (child === undefined || child.exitCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
+/** Starts both, with the testbed's programs where they are built, else those on the search path. */
+export async function startControlPlane({ apiServer = [] }: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const folder = await mkdtemp(join(tmpdir(), "atoll-control-plane-"));
+  const ports = await freePorts("api", "etcd", "peer");
+  const server = `https://127.0.0.1:${ports.api}`;
+  const etcdUrl = `http://127.0.0.1:${ports.etcd}`;
+  await makeCertificates(folder, AbortSignal.timeout(START_MS));
+  const kubeconfig = await renderKubeconfig(folder, server);
+  const PATH = await searchPath();
+  const commands = {
+    etcd: etcdArguments(folder, etcdUrl, ports.peer),
+    "kube-apiserver": [...apiServerArguments(folder, etcdUrl, ports.api), ...apiServer],
+  };
+  const running = new Map<string, LoggedProcess>();
+  const run = (program: string, args: readonly string[]): LoggedProcess => {
+    const options = { logPath: join(folder, `${program}.log`), env: { ...process.env, PATH } };
+    const child = startLogged([program, ...args], options);
+    running.set(program, child);
+    return child;
   };
   const plane: ControlPlane = {
+    server,
     kubeconfig,
+    run,
     async start(program) {
-      const child = spawn(program, commands[program], { stdio: "ignore", env: { ...process.env, PATH: path } });
-      running.set(program, child);
-      await untilReady(child, program, program === "etcd" ? `${etcdUrl}/health` : `https://127.0.0.1:${api}/readyz`);
+      const child = run(program, commands[program]);
+      const url = program === "etcd" ? `${etcdUrl}/health` : `${server}/readyz`;
+      await untilReady(url, { who: program, timeoutMs: START_MS, process: child });
     },
-    kill,
+    kill: async (program) => running.get(program)?.end("SIGKILL"),
     async compact() {
       const ask = async (what: string, body: object): Promise<{ header: { revision: string } }> =>
         (await fetch(`${etcdUrl}/v3/kv/${what}`, { method: "POST", body: JSON.stringify(body) })).json();
@@ -62,8 +67,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
       await ask("compaction", { revision: header.revision, physical: true });
     },
     async dispose() {
-      await kill("kube-apiserver");
-      await kill("etcd");
+      for (const child of [...running.values()].toReversed()) await child.end("SIGKILL");
       await rm(folder, { recursive: true, force: true });
     },
   };
@@ -77,19 +81,25 @@ export async function startControlPlane(): Promise<ControlPlane> {
   return plane;
 }
 
-async function renderKubeconfig(folder: string, port: number | undefined): Promise<string> {
+async function searchPath(): Promise<string> {
+  const root = (await findBox())?.root ?? process.env["ATOLL_TESTBED_HOME"] ?? "/var/lib/atoll/testbed";
+  return [createLayout(root).bin, process.env["PATH"]].join(delimiter);
+}
+
+async function renderKubeconfig(folder: string, server: string): Promise<string> {
   const path = join(folder, "admin.kubeconfig");
   const config = JSON.parse(await readFile(path, "utf8")) as { clusters: { cluster: { server: string } }[] };
-  for (const { cluster } of config.clusters) cluster.server = `https://127.0.0.1:${port}`;
+  for (const { cluster } of config.clusters) cluster.server = server;
   await writeFile(path, JSON.stringify(config));
   return path;
 }
 
-function etcdCommand(folder: string, url: string, peerPort: number | undefined): string[] {
+function etcdArguments(folder: string, url: string, peerPort: number): string[] {
   const peer = `http://127.0.0.1:${peerPort}`;
   return [
     `--data-dir=${folder}/etcd`,
     "--unsafe-no-fsync",
+    "--quota-backend-bytes=4294967296",
     `--listen-client-urls=${url}`,
     `--advertise-client-urls=${url}`,
     `--listen-peer-urls=${peer}`,
@@ -99,10 +109,10 @@ function etcdCommand(folder: string, url: string, peerPort: number | undefined):
   ];
 }
 
-function apiServerCommand(folder: string, etcdUrl: string, port: number | undefined): string[] {
+function apiServerArguments(folder: string, etcdUrl: string, port: number): string[] {
   return [
     `--etcd-servers=${etcdUrl}`,
-    "--service-cluster-ip-range=10.0.0.0/24",
+    "--service-cluster-ip-range=10.96.0.0/16",
     "--bind-address=127.0.0.1",
     "--advertise-address=127.0.0.1",
     "--endpoint-reconciler-type=none",
@@ -115,40 +125,4 @@ function apiServerCommand(folder: string, etcdUrl: string, port: number | undefi
     "--service-account-issuer=https://kubernetes.default.svc",
     "--authorization-mode=RBAC",
   ];
-}
-
-async function untilReady(child: ChildProcess, program: string, url: string): Promise<void> {
-  const isHttps = url.startsWith("https:");
-  for (const untilMs = performance.now() + START_MS; performance.now() < untilMs; await sleep(POLL_MS)) {
-    if (child.exitCode !== null) throw new Error(`${program} ended at once with code ${child.exitCode}`);
-    // Anybody may ask whether an API server is ready; who it is shows later, with its certificate.
-    if (
-      await (isHttps
-        ? answersHttps(url)
-        : fetch(url).then(
-            ({ ok }) => ok,
-            () => false,
-          ))
-    )
-      return;
-  }
-  throw new Error(`${program} is not ready after ${START_MS} ms`);
-}
-
-async function answersHttps(url: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const asking = get(url, { rejectUnauthorized: false, agent: false }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode === 200);
-    });
-    asking.on("error", () => resolve(false));
-  });
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -1,8 +1,10 @@
-import { spawn, execFileSync, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { createServer } from "node:net";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { freePort } from "./free-ports.ts";
+import { startLogged } from "./logged-process.ts";
+import { untilReady } from "./until-ready.ts";
 
 const REPO = resolve(import.meta.dirname, "../..");
 const ARCH = process.arch === "arm64" ? "arm64" : "x64";
@@ -47,38 +49,34 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const home = options.home ?? makeHome();
   const port = options.port ?? (await freePort());
   const runtime = options.runtime ?? "bun";
-  const [program, ...args] = RUNTIMES[runtime];
-  const logPath = join(home, "gateway.log");
-  const log = openSync(logPath, "a");
-  const child = spawn(program, [...args, join(REPO, `runtime/src/entry/${runtime}.ts`)], {
+  const child = startLogged([...RUNTIMES[runtime], join(REPO, `runtime/src/entry/${runtime}.ts`)], {
     cwd: REPO,
     env: { PATH: process.env["PATH"], ...environment(home, port), ...options.env },
-    stdio: ["ignore", log, log],
+    logPath: join(home, "gateway.log"),
   });
-  closeSync(log);
   const url = `http://127.0.0.1:${port}`;
-  const read = (): string => readFileSync(logPath, "utf8");
-  const gateway: GatewayProcess = {
-    url,
-    home,
-    port,
-    pid: child.pid ?? 0,
-    network: networkOf(home).ATOLL_NETWORK_NAME,
-    log: read,
-    kill: (signal) => end(child, signal),
-    dispose: async () => {
-      await removeAllSandboxes(url).catch(() => {});
-      await end(child, "SIGTERM");
-      sweep(home);
-    },
-  };
   try {
-    await untilReady(url, child, read);
+    const who = `The gateway on ${runtime}`;
+    await untilReady(`${url}/readyz`, { who, timeoutMs: READY_TIMEOUT_MS, process: child });
   } catch (error) {
+    await child.end("SIGKILL");
     if (options.home === undefined) sweep(home);
     throw error;
   }
-  return gateway;
+  return {
+    url,
+    home,
+    port,
+    pid: child.pid,
+    network: networkOf(home).ATOLL_NETWORK_NAME,
+    log: child.log,
+    kill: (signal) => child.end(signal),
+    dispose: async () => {
+      await removeAllSandboxes(url).catch(() => {});
+      await child.end();
+      sweep(home);
+    },
+  };
 }
 
 /** A home with the installed programs and images, and nothing else of the installed one. */
@@ -123,38 +121,6 @@ export function networkOf(home: string): {
 /** Where a home's sockets lie. */
 export function runDirOf(home: string): string {
   return join("/run", `atoll-test-${home.slice(-6).toLowerCase()}`);
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
-async function untilReady(url: string, child: ChildProcess, log: () => string): Promise<void> {
-  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  while (Date.now() < deadlineMs) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The gateway ended at start:\n${log()}`);
-    const ready = await fetch(`${url}/readyz`).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ready) return;
-    await new Promise((done) => setTimeout(done, 10));
-  }
-  child.kill("SIGKILL");
-  throw new Error(`The gateway was not ready within ${READY_TIMEOUT_MS} ms:\n${log()}`);
-}
-
-function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((done) => {
-    child.once("exit", () => done());
-    child.kill(signal);
-    setTimeout(() => child.kill("SIGKILL"), 20_000).unref();
-  });
 }
 
 async function removeAllSandboxes(url: string): Promise<void> {

@@ -1,11 +1,11 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { freePort, RUNTIMES, type RuntimeName } from "./gateway-process.ts";
+import { freePort } from "./free-ports.ts";
+import { RUNTIMES, type RuntimeName } from "./gateway-process.ts";
 import type { HostOperator } from "./host-operator.ts";
+import { startLogged } from "./logged-process.ts";
+import { untilReady } from "./until-ready.ts";
 
 /** A gateway with the kubernetes backend as a process of this machine. */
 export interface HostGateway {
@@ -31,12 +31,10 @@ export async function startHostGateway(
 ): Promise<HostGateway> {
   const { runtime = "bun", kubeconfig = operator.cluster.kubeconfig, env = {} } = options;
   const directory = mkdtempSync(join(tmpdir(), "atoll-gateway-"));
-  const logPath = join(directory, "gateway.log");
   const port = await freePort();
-  const log = openSync(logPath, "a");
-  const [program, ...words] = RUNTIMES[runtime];
   const entry = join(import.meta.dirname, `../../runtime/src/entry/${runtime}.ts`);
-  const child = spawn(program, [...words, entry], {
+  const child = startLogged([...RUNTIMES[runtime], entry], {
+    logPath: join(directory, "gateway.log"),
     env: {
       PATH: process.env["PATH"],
       HOME: process.env["HOME"],
@@ -47,28 +45,18 @@ export async function startHostGateway(
       ATOLL_SYSTEM_NAMESPACE: operator.systemNamespace,
       ...env,
     },
-    stdio: ["ignore", log, log],
   });
-  closeSync(log);
   const url = `http://127.0.0.1:${port}`;
-  const read = (): string => readFileSync(logPath, "utf8");
-  const dispose = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill(signal);
-      await once(child, "exit");
-    }
+  const dispose = async (signal?: NodeJS.Signals): Promise<void> => {
+    await child.end(signal);
     rmSync(directory, { recursive: true, force: true });
   };
-  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
-    await answer?.body?.cancel();
-    if (answer?.ok) return { url, pid: child.pid ?? 0, log: read, dispose };
-    if (child.exitCode !== null || Date.now() > deadlineMs) {
-      const text = read();
-      await dispose();
-      throw new Error(`The gateway on ${runtime} is not ready: ${text}`);
-    }
-    await sleep(50);
+  try {
+    const who = `The gateway on ${runtime}`;
+    await untilReady(`${url}/readyz`, { who, timeoutMs: READY_TIMEOUT_MS, process: child });
+  } catch (error) {
+    await dispose();
+    throw error;
   }
+  return { url, pid: child.pid, log: child.log, dispose };
 }

@@ -1,7 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,7 +17,7 @@ import {
 import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
 import { call, createNamespace, findCluster, type Cluster } from "../cluster/cluster.ts";
 import { pushAgentImage } from "./cluster-images.ts";
-import { freePort, RUNTIMES } from "./gateway-process.ts";
+import { createOperatorProcess } from "./operator-process.ts";
 
 /** A working operator of the present sources on this machine, with namespaces and a fence of its own. */
 export interface HostOperator {
@@ -36,8 +34,6 @@ export interface HostOperator {
   dispose(): Promise<void>;
 }
 
-const OPERATOR = join(import.meta.dirname, "../../operator/src/entry/main.ts");
-const READY_TIMEOUT_MS = 60_000;
 const GONE_TIMEOUT_MS = 60_000;
 
 export async function startHostOperator(env: Readonly<Record<string, string>> = {}): Promise<HostOperator> {
@@ -56,38 +52,23 @@ export async function startHostOperator(env: Readonly<Record<string, string>> = 
   await client.create(SECRETS, { metadata: { name: AGENT_KEYS_SECRET, namespace: systemNamespace } }, call());
   cleanUps.push(await raiseFence(client, sandboxNamespace, prefix));
 
-  const [metricsPort, healthPort] = [await freePort(), await freePort()];
-  const variables = {
-    PATH: process.env["PATH"],
-    KUBECONFIG: cluster.kubeconfig,
-    ATOLL_SYSTEM_NAMESPACE: systemNamespace,
-    ATOLL_SANDBOX_NAMESPACES: sandboxNamespace,
-    ATOLL_FENCE_PREFIX: prefix,
-    ATOLL_SIDECAR_IMAGE: image,
-    ATOLL_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
-    ATOLL_HEALTH_LISTEN: `127.0.0.1:${healthPort}`,
-    ATOLL_LEADER_ELECTION: "false",
-    ATOLL_NETWORK_CHECK: "false",
-    ...env,
-  };
-  let child: ChildProcess | undefined;
-  const start = async (): Promise<void> => {
-    const log = openSync(logPath, "a");
-    const [program, ...words] = RUNTIMES.node;
-    child = spawn(program, [...words, OPERATOR], { env: variables, stdio: ["ignore", log, log] });
-    closeSync(log);
-    await untilReady(`http://127.0.0.1:${healthPort}/readyz`, () => readFileSync(logPath, "utf8"));
-  };
-  const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
-    const running = child;
-    child = undefined;
-    if (running === undefined || running.exitCode !== null) return;
-    running.kill(signal);
-    await once(running, "exit");
-  };
+  const program = await createOperatorProcess(
+    {
+      KUBECONFIG: cluster.kubeconfig,
+      ATOLL_SYSTEM_NAMESPACE: systemNamespace,
+      ATOLL_SANDBOX_NAMESPACES: sandboxNamespace,
+      ATOLL_FENCE_PREFIX: prefix,
+      ATOLL_SIDECAR_IMAGE: image,
+      ATOLL_LEADER_ELECTION: "false",
+      ATOLL_NETWORK_CHECK: "false",
+      ...env,
+    },
+    logPath,
+  );
+  const { start, end: stop } = program;
   const dispose = async (): Promise<void> => {
     try {
-      if (child !== undefined) await removeSandboxesOf(client, sandboxNamespace);
+      if (program.isRunning()) await removeSandboxesOf(client, sandboxNamespace);
     } finally {
       await stop();
       for (const cleanUp of cleanUps.toReversed()) await cleanUp();
@@ -148,14 +129,4 @@ async function removeSandboxesOf(client: KubeClient, namespace: string): Promise
       if (metadata.deletionTimestamp === undefined) await client.remove(SANDBOXES, metadata, call());
     await sleep(200);
   }
-}
-
-async function untilReady(url: string, log: () => string): Promise<void> {
-  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  while (Date.now() < deadlineMs) {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
-    if (answer?.ok) return;
-    await sleep(100);
-  }
-  throw new Error(`The operator was not ready within ${READY_TIMEOUT_MS} ms: ${log()}`);
 }

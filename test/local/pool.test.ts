@@ -2,7 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { Atoll, type Sandbox, type SandboxSpec } from "#sdk";
-import { freePort, startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
+import { freePort } from "../harness/free-ports.ts";
+import { startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
 
 const image = "atoll/debian";
 const env = { ATOLL_POOL_SIZE: "2" };

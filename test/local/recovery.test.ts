@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Atoll } from "#sdk";
-import { freePort, startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
+import { freePort } from "../harness/free-ports.ts";
+import { startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
 
 const image = "atoll/debian";
 

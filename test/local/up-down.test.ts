@@ -7,7 +7,8 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Atoll } from "#sdk";
-import { freePort, networkOf, runDirOf } from "../harness/gateway-process.ts";
+import { freePort } from "../harness/free-ports.ts";
+import { networkOf, runDirOf } from "../harness/gateway-process.ts";
 import { leftOvers } from "./left-overs.ts";
 
 const REPO = resolve(import.meta.dirname, "../..");
