@@ -14,5 +14,5 @@ try {
   const [exitCode] = await once(child, "exit");
   process.exitCode = exitCode ?? 1;
 } finally {
-  await platform.installation.uninstall();
+  await platform.dispose();
 }

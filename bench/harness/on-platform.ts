@@ -16,10 +16,10 @@ export interface OnPlatform {
 
 /** Installs the platform on the testbed, which must be up, measures on it and removes it. */
 export async function onPlatform(measure: (platform: OnPlatform) => Promise<void>): Promise<void> {
-  const cluster = await findCluster();
-  const client = cluster.client();
-  const { url, installation } = await startPlatform();
+  const { url, dispose } = await startPlatform();
   try {
+    const cluster = await findCluster();
+    const client = cluster.client();
     const raw = await openRawPods(client, TEST_IMAGE);
     try {
       // The image is unpacked for the first of all.
@@ -29,6 +29,6 @@ export async function onPlatform(measure: (platform: OnPlatform) => Promise<void
       await raw.dispose();
     }
   } finally {
-    await installation.uninstall();
+    await dispose();
   }
 }

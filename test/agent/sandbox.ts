@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import { generateAgentKeys, signAgentToken } from "#core/agent-token.ts";
 import { AGENT_CAPABILITIES, AGENT_COMMAND } from "#sidecar/manifest.ts";
 import { assembleAgentRoot, buildAgent } from "../../sidecar/build.ts";
-import { claim, endSandboxes, sandboxProcesses } from "../harness/strays.ts";
+import { claim } from "../harness/claim.ts";
+import { endSandboxes, sandboxProcesses } from "../harness/strays.ts";
 import { testRootfs } from "../harness/test-rootfs.ts";
 
 const run = promisify(execFile);

@@ -4,11 +4,11 @@ import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { systemClock } from "#core/clock.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { DRAIN_FINALIZER, DRAIN_GUARD } from "#core/kubernetes/drain-guard.ts";
-import { isNotFound } from "#core/kubernetes/kube-error.ts";
 import { SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import { CONFIG_MAPS, CRDS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { createDrainNamespace } from "#operator/control/drain-namespace.ts";
 import { call, createNamespace, findCluster } from "./cluster.ts";
+import { exists } from "./exists.ts";
 
 let client: KubeClient;
 let namespace: string;
@@ -18,7 +18,7 @@ beforeAll(async () => {
   client = (await findCluster()).client();
   await client.apply(CRDS, sandboxCrd(), call(), { fieldManager: "atoll-test" });
   [namespace, removeNamespace] = await createNamespace(client, "drain");
-  await vi.waitUntil(() => client.list(SANDBOXES, { namespace }, call()).then(() => true, isNotServed), 20_000);
+  await vi.waitUntil(() => exists(client.list(SANDBOXES, { namespace }, call())), 20_000);
 });
 afterAll(() => removeNamespace?.());
 
@@ -62,15 +62,7 @@ function guard(finalizers: readonly string[] = [DRAIN_FINALIZER]) {
   return { metadata: { namespace, name: DRAIN_GUARD, finalizers } };
 }
 
-async function guardIsThere(): Promise<boolean> {
-  return client.get(CONFIG_MAPS, guard().metadata, call()).then(
-    () => true,
-    (error: unknown) => {
-      if (isNotFound(error)) return false;
-      throw error;
-    },
-  );
-}
+const guardIsThere = (): Promise<boolean> => exists(client.get(CONFIG_MAPS, guard().metadata, call()));
 
 /** A sandbox that is held as the gateway and the operator hold one. */
 async function createSandbox(name: string): Promise<void> {
@@ -87,9 +79,4 @@ async function ending(): Promise<string[]> {
 /** What the operator does once a sandbox's pod is gone. */
 async function cleanUp(name: string): Promise<void> {
   await client.patch(SANDBOXES, { namespace, name }, { metadata: { finalizers: null } }, call());
-}
-
-function isNotServed(error: unknown): false {
-  if (isNotFound(error)) return false;
-  throw error;
 }

@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
-import { isNotFound } from "#core/kubernetes/kube-error.ts";
 import { podName } from "#core/kubernetes/names.ts";
 import { CRDS, NAMESPACES, PODS, RUNTIME_CLASSES, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { REGISTRY, REGISTRY_FROM_HOST } from "#testbed/layout.ts";
 import { DEBIAN_IMAGE } from "#testbed/images.ts";
 import { call, findCluster } from "./cluster.ts";
+import { exists } from "./exists.ts";
 import { install, type Installation } from "./install.ts";
 import { copyTag } from "./registry.ts";
 
@@ -116,14 +116,4 @@ async function isReady(name: string): Promise<boolean> {
 async function podUid(name: string): Promise<string> {
   const { metadata } = await client.get(PODS, { namespace: SANDBOXES_IN, name: podName(name) }, call());
   return metadata.uid ?? "";
-}
-
-async function exists(reading: Promise<unknown>): Promise<boolean> {
-  return reading.then(
-    () => true,
-    (error: unknown) => {
-      if (isNotFound(error)) return false;
-      throw error;
-    },
-  );
 }

@@ -1,6 +1,5 @@
 import type { TestProject } from "vitest/node";
-import type { Installation } from "../cluster/install.ts";
-import { startPlatform } from "./platform.ts";
+import { startPlatform, type Platform } from "./platform.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -10,7 +9,7 @@ declare module "vitest" {
   }
 }
 
-let installation: Installation | undefined;
+let platform: Platform | undefined;
 
 /**
  * Installs the platform before a suite's tests, gVisor on the node included. A cluster that KUBECONFIG
@@ -22,16 +21,15 @@ export async function setup(project: TestProject): Promise<void> {
     project.provide("imageTag", process.env["ATOLL_TEST_IMAGE_TAG"] ?? "dev");
     return;
   }
-  const platform = await startPlatform({
+  platform = await startPlatform({
     operator: { replicas: 2 },
     gateway: { replicas: 2 },
   });
-  ({ installation } = platform);
   project.provide("gatewayUrl", platform.url);
   project.provide("imageTag", platform.imageTag);
 }
 
 /** Removes it after them. */
 export async function teardown(): Promise<void> {
-  await installation?.uninstall();
+  await platform?.dispose();
 }

@@ -1,9 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { join } from "node:path";
+import { SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
+import { NAMESPACES } from "#core/kubernetes/resources.ts";
 import { NETWORK, REGISTRY } from "#testbed/layout.ts";
-import { findCluster } from "../cluster/cluster.ts";
-import { install, type Installation } from "../cluster/install.ts";
+import { call, findCluster } from "../cluster/cluster.ts";
+import { exists } from "../cluster/exists.ts";
+import { install } from "../cluster/install.ts";
 import { pushAllImages } from "./cluster-images.ts";
-import { openTestbed } from "./testbed.ts";
+import { holdTestbed } from "./hold-testbed.ts";
+import { openTestbed, renewTestbed } from "./testbed.ts";
+import { untilReady } from "./until-ready.ts";
 
 /** Atoll as a user has it after `pulumi up`, on the testbed. */
 export interface Platform {
@@ -11,7 +16,8 @@ export interface Platform {
   readonly url: string;
   /** Of all images of the installation. */
   readonly imageTag: string;
-  readonly installation: Installation;
+  /** Removes it with all that belongs to it. */
+  dispose(): Promise<void>;
 }
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -29,10 +35,23 @@ const GATEWAY = {
   auth: { insecureNoAuth: true, allowedHosts: [NETWORK.nodeIp] },
 };
 
-/** Builds the images, brings them to the testbed's registry and installs the platform as the program in `infra/` says. */
+/**
+ * Builds the images, brings them to the testbed's registry and installs the platform as the program
+ * in `infra/` says. What a process that was killed has installed goes before, with its testbed.
+ */
 export async function startPlatform(change: Settings = {}): Promise<Platform> {
-  const testbed = await openTestbed();
-  const imageTag = await pushAllImages(testbed.layout.root);
+  const { layout, kubeconfig } = await openTestbed();
+  const named = process.env["KUBECONFIG"] ?? kubeconfig;
+  if (named !== kubeconfig) throw new Error(`The platform is tested on the testbed, and KUBECONFIG names ${named}`);
+  const letGo = await holdTestbed(join(layout.state, "platform"), () => renewTestbed(layout));
+  const client = (await findCluster()).client();
+  if (await exists(client.get(NAMESPACES, { name: SYSTEM_NAMESPACE }, call()))) {
+    letGo();
+    throw new Error(
+      `The testbed has the namespace ${SYSTEM_NAMESPACE}, which no test made: remove that installation, or the testbed`,
+    );
+  }
+  const imageTag = await pushAllImages(layout.root);
   const settings = {
     imageRegistry: REGISTRY,
     imageTag,
@@ -42,23 +61,17 @@ export async function startPlatform(change: Settings = {}): Promise<Platform> {
     operator: { sandboxes: { journalBytes: JOURNAL_BYTES }, ...(change["operator"] as object | undefined) },
     gateway: { ...GATEWAY, ...(change["gateway"] as object | undefined) },
   };
-  const client = (await findCluster()).client();
   const installation = await install(settings, { client, signal: AbortSignal.timeout(INSTALL_TIMEOUT_MS) });
-  try {
-    await untilReady(URL_OF_GATEWAY);
-    return { url: URL_OF_GATEWAY, imageTag, installation };
-  } catch (error) {
+  // Only who has removed everything lets go.
+  const dispose = async (): Promise<void> => {
     await installation.uninstall();
+    letGo();
+  };
+  try {
+    await untilReady(`${URL_OF_GATEWAY}/readyz`, { who: "The gateway's Service", timeoutMs: READY_TIMEOUT_MS });
+    return { url: URL_OF_GATEWAY, imageTag, dispose };
+  } catch (error) {
+    await dispose();
     throw error;
   }
-}
-
-async function untilReady(url: string): Promise<void> {
-  const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  while (Date.now() < deadlineMs) {
-    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
-    if (answer?.ok) return;
-    await sleep(100);
-  }
-  throw new Error(`The gateway at ${url} was not ready within ${READY_TIMEOUT_MS} ms`);
 }

@@ -5,7 +5,9 @@ import { BOX, createLayout, type Layout } from "#testbed/layout.ts";
 import { findBox } from "#testbed/node/box.ts";
 import { createBoxControl, type BoxControl } from "#testbed/node/box-control.ts";
 
+const ATOLL = join(import.meta.dirname, "../../atoll");
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
+const RENEW_MS = 120_000;
 
 /** The testbed that is up, as tests use it. */
 export interface Testbed {
@@ -45,4 +47,11 @@ export async function openTestbed(): Promise<Testbed> {
         maxBuffer: MAX_OUTPUT_BYTES,
       }),
   };
+}
+
+/** Takes the testbed down and brings another up in its place, empty. */
+export async function renewTestbed({ root }: Layout): Promise<void> {
+  const env = { ...process.env, ATOLL_TESTBED_HOME: root };
+  for (const action of ["down", "up"])
+    await promisify(execFile)(ATOLL, ["testbed", action], { env, timeout: RENEW_MS });
 }

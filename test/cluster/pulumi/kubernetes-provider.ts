@@ -1,6 +1,6 @@
 import type { KubeCall, KubeClient, Resource } from "#core/kubernetes/client.ts";
-import { isNotFound } from "#core/kubernetes/kube-error.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
+import { exists } from "../exists.ts";
 import { differences, prune } from "./property-diff.ts";
 import { isReady } from "./readiness.ts";
 import type { Registration } from "./registration.ts";
@@ -80,16 +80,6 @@ function managerOf({ inputs, name }: Registration): string {
 function refOf({ inputs }: Registration) {
   const { name, namespace } = inputs["metadata"] as KubeObject["metadata"];
   return namespace === undefined ? { name } : { name, namespace };
-}
-
-async function exists(reading: Promise<unknown>): Promise<boolean> {
-  return reading.then(
-    () => true,
-    (error: unknown) => {
-      if (isNotFound(error)) return false;
-      throw error;
-    },
-  );
 }
 
 /** Asks the API server how a kind is served; a definition made just now takes a moment. */
