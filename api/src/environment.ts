@@ -26,14 +26,17 @@ export const listVariable = (fallback: string[] = []) =>
     .transform((text) => text.split(/[\s,]+/).filter((part) => part !== ""))
     .default(fallback);
 
+const Listen = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, "Expected host:port")
+  .transform((text) => listenOf(text))
+  .refine(({ port }) => port <= 65_535, "Expected a port up to 65535");
+
 /** `host:port` to listen on; an IPv6 address in brackets; port 0 chooses a free one. */
-export const listenVariable = (fallback: string) =>
-  z
-    .string()
-    .regex(/^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, "Expected host:port")
-    .transform(listenOf)
-    .refine(({ port }) => port <= 65_535, "Expected a port up to 65535")
-    .prefault(fallback);
+export const listenVariable = (fallback: string) => Listen.prefault(fallback);
+
+/** The same where nothing is listened on unless it is asked for. */
+export const optionalListenVariable = () => Listen.optional();
 
 export interface ListenAddress {
   readonly hostname: string;

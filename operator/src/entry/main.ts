@@ -6,6 +6,7 @@ import { systemClock, type Clock } from "#core/clock.ts";
 import { cryptoIds } from "#core/ids.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import { createLog } from "#core/log.ts";
+import { serveStatus } from "#core/node/serve-status.ts";
 import { createEventRecorder } from "../control/event-recorder.ts";
 import { fenceWrites } from "../control/fence-writes.ts";
 import { createLeadership } from "../control/leadership.ts";
@@ -14,7 +15,6 @@ import { waitForAgentKeys } from "../control/agent-keys.ts";
 import { OPERATOR_LEASE, OPERATOR_PATHS, readEnvironment } from "../manifest.ts";
 import { createKubeFetch } from "../node/kube-fetch.ts";
 import { createMetrics } from "../node/metrics.ts";
-import { serveStatus } from "../node/status-server.ts";
 import { sandboxSettings } from "../sandbox-settings.ts";
 
 const VERSION = "0.1.0";
