@@ -4,6 +4,7 @@ import { createFrontDoor } from "./middleware/front-door.ts";
 import { createNotFound, onError } from "./middleware/problem.ts";
 import { createStreamLimits } from "./middleware/stream-limits.ts";
 import { createAllowedMethods } from "./routes/allowed-methods.ts";
+import { createPatternOf } from "./routes/pattern-of.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { commandInputRoutes } from "./routes/isola/command-input.ts";
 import { commandOutputRoutes } from "./routes/isola/command-output.ts";
@@ -25,6 +26,10 @@ export function createApp(deps: GatewayDeps): Gateway {
   fileRoutes(app, routeDeps);
   documentRoutes(app, deps.version.gitVersion);
   app.notFound(createNotFound(createAllowedMethods(app)));
-  app.fetch = createFrontDoor(deps, PUBLIC_PATHS, app.fetch);
+  app.fetch = createFrontDoor(deps, {
+    publicPaths: PUBLIC_PATHS,
+    route: app.fetch,
+    patternOf: createPatternOf(app),
+  });
   return app;
 }

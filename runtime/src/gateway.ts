@@ -6,6 +6,7 @@ import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import type { Call, SandboxBackend } from "./backend/port.ts";
 import type { GatewayConfig } from "./gateway-config.ts";
+import type { RequestMeter } from "./metrics/request-meter.ts";
 import type { ApiKeys } from "./middleware/auth.ts";
 import type { StreamLimits } from "./middleware/stream-limits.ts";
 
@@ -19,6 +20,8 @@ export interface GatewayDeps {
   readonly version: VersionInfo;
   /** Absent = those of the configuration. */
   readonly apiKeys?: ApiKeys;
+  /** Absent = nobody counts requests. */
+  readonly meter?: RequestMeter;
 }
 
 /** What routes get: the deps and what is counted over all requests. */
@@ -30,6 +33,8 @@ export interface RouteDeps extends GatewayDeps {
 export interface RequestContext extends Call {
   readonly requestId: string;
   readonly request: Request;
+  /** A stream that goes on after the head of the answer; the result is called once, when it is over. */
+  hold(): () => void;
 }
 
 export interface GatewayEnv {

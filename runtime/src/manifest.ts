@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { countVariable, flagVariable, listVariable, parseEnvironment } from "#api/environment.ts";
+import { countVariable, flagVariable, listVariable, optionalListenVariable, parseEnvironment } from "#api/environment.ts";
 import { AGENT_KEYS_SECRET, SANDBOX_GROUP, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
@@ -8,9 +8,9 @@ import { DEFAULT_GATEWAY_CONFIG, MAX_CREATE_WAIT_MS, type GatewayConfig } from "
 const defaults = DEFAULT_GATEWAY_CONFIG;
 const Namespace = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "Expected the name of a namespace");
 
-/** Where the gateway listens in a pod, and what the kubelet asks there. */
-export const GATEWAY_PORTS = { http: 8080 } as const;
-export const GATEWAY_PATHS = { live: "/healthz", ready: "/readyz" } as const;
+/** Where the gateway listens in a pod, what the kubelet asks there, and where its metrics are, on a port of their own. */
+export const GATEWAY_PORTS = { http: 8080, metrics: 9090 } as const;
+export const GATEWAY_PATHS = { live: "/healthz", ready: "/readyz", metrics: "/metrics" } as const;
 
 /** What the gateway may do in the namespace of its sandboxes. */
 export const GATEWAY_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
@@ -46,6 +46,8 @@ export const GatewayEnvironment = z.object({
   ATOLL_INSECURE_NO_AUTH: flagVariable(false),
   /** Names by which a gateway without API keys may be addressed, loopback names apart. */
   ATOLL_ALLOWED_HOSTS: listVariable(),
+  /** `host:port` of the Prometheus metrics, which ask for no key; absent = there are none. */
+  ATOLL_METRICS_LISTEN: optionalListenVariable(),
   ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** Longest wait of a create for Running, in milliseconds. */
   ATOLL_CREATE_WAIT_MS: countVariable(defaults.createWaitMs, 0, MAX_CREATE_WAIT_MS),

@@ -6,11 +6,13 @@ import { createApp } from "#runtime/app.ts";
 import type { SandboxBackend } from "#runtime/backend/port.ts";
 import { createMemoryBackend } from "#runtime/backend/memory/create-memory-backend.ts";
 import { DEFAULT_GATEWAY_CONFIG, type GatewayConfig } from "#runtime/gateway-config.ts";
+import type { RequestMeter } from "#runtime/metrics/request-meter.ts";
 
 export interface FixtureOptions {
   readonly backend?: SandboxBackend;
   readonly clock?: Clock;
   readonly config?: Partial<GatewayConfig>;
+  readonly meter?: RequestMeter;
 }
 
 /** An app in this process, what it logs, and requests to it as from this machine. */
@@ -18,6 +20,7 @@ export function gatewayFixture({
   backend = createMemoryBackend(),
   clock = systemClock,
   config = {},
+  meter,
 }: FixtureOptions = {}) {
   const lines: Record<string, unknown>[] = [];
   const log = createLog("debug", (line) => lines.push(JSON.parse(line) as Record<string, unknown>), clock.now);
@@ -29,6 +32,7 @@ export function gatewayFixture({
     log,
     config: { ...DEFAULT_GATEWAY_CONFIG, ...config },
     version,
+    ...(meter === undefined ? {} : { meter }),
   });
   const send = async (path: string, { headers, ...init }: RequestInit = {}): Promise<Response> =>
     app.request(path, { ...init, headers: { Host: "localhost", ...(headers as Record<string, string>) } });

@@ -1,5 +1,5 @@
 import type { Log } from "#core/log.ts";
-import type { Sandbox, SandboxSpec } from "#core/sandbox.ts";
+import type { Sandbox, SandboxPhase, SandboxSpec } from "#core/sandbox.ts";
 
 /** What each call carries: when to stop waiting, and where to write. */
 export interface Call {
@@ -48,6 +48,8 @@ export interface SandboxBackend {
   /** `sandbox-not-found` when absent. */
   get(id: string, call: Call): Promise<Sandbox>;
   list(query: ListSandboxes, call: Call): Promise<Page<Sandbox>>;
+  /** The phase of each sandbox as it is known now, for numbers: without asking anybody, and cheap. */
+  phases(): Iterable<SandboxPhase>;
   /** Idempotent: an absent id is no fault. Answers when the removal is recorded; it is finished in the background. */
   remove(id: string, call: Call): Promise<void>;
   /**

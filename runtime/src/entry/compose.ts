@@ -9,6 +9,7 @@ import type { Gateway } from "../gateway.ts";
 import { fixedKeys, type ApiKeys } from "../middleware/auth.ts";
 import { openKeysFile } from "../node/keys-file.ts";
 import { gatewayConfigOf, listenOf, readEnvironment, type GatewayEnvironment, type Listen } from "../manifest.ts";
+import { openMetrics } from "./open-metrics.ts";
 
 /** What a JavaScript runtime says of itself. */
 export interface RuntimeFacts {
@@ -41,11 +42,20 @@ export async function composeGateway(facts: RuntimeFacts): Promise<ComposedGatew
   const backend = await openBackend(env, facts.env, log);
   const version = { gitVersion: `v${VERSION}`, goVersion: facts.runtime, platform: facts.platform };
   const config = { ...gatewayConfigOf(env), ...(facts.boundsHeaders ? { maxHeaderBytes: Infinity } : {}) };
-  const keys = apiKeys === undefined ? {} : { apiKeys };
-  const app = createApp({ backend, clock: systemClock, ids: cryptoIds, log, config, version, ...keys });
-  const close = (): Promise<void> => {
+  const metrics = await openMetrics(env, { backend, version: VERSION, runtime: facts.runtime, log });
+  const app = createApp({
+    backend,
+    clock: systemClock,
+    ids: cryptoIds,
+    log,
+    config,
+    version,
+    ...(apiKeys === undefined ? {} : { apiKeys }),
+    ...(metrics === undefined ? {} : { meter: metrics.meter }),
+  });
+  const close = async (): Promise<void> => {
     life.abort(new Error("the gateway stops"));
-    return backend.close();
+    await Promise.all([metrics?.server.close(), backend.close()]);
   };
   return { app, listen: listenOf(env), log, close };
 }

@@ -4,9 +4,17 @@ import type { Gateway, GatewayDeps, RequestContext } from "../gateway.ts";
 import { fixedKeys, requireKey } from "./auth.ts";
 import { refuseForeign } from "./origin.ts";
 import { refuse } from "./problem.ts";
+import type { MeteredRequest, PatternOf } from "../metrics/request-meter.ts";
 import { readHead, readMeasuredHead, type RequestHead } from "./request-head.ts";
 
 const REQUEST_ID = /^[\w.-]{1,128}$/;
+
+/** What lies behind the front door. */
+interface House {
+  readonly publicPaths: ReadonlySet<string>;
+  readonly route: Gateway["fetch"];
+  readonly patternOf: PatternOf;
+}
 
 /**
  * Stands before the router: names each request, bounds its headers, and lets in who may come in.
@@ -14,19 +22,18 @@ const REQUEST_ID = /^[\w.-]{1,128}$/;
  * one go, which the runtimes reward.
  */
 export function createFrontDoor(
-  { ids, log, config, apiKeys }: GatewayDeps,
-  publicPaths: ReadonlySet<string>,
-  route: Gateway["fetch"],
+  { ids, log, config, apiKeys, meter }: GatewayDeps,
+  { publicPaths, route, patternOf }: House,
 ): Gateway["fetch"] {
   const isMeasured = config.maxHeaderBytes !== Infinity;
   const keys = apiKeys ?? (config.apiKeyHashes.length > 0 ? fixedKeys(config.apiKeyHashes) : undefined);
   const refuseUnknown =
     keys === undefined ? refuseForeign(config.allowedHosts, publicPaths) : requireKey(keys, publicPaths);
-  return (request) => {
+  const enter = (request: Request, metered?: MeteredRequest): Response | Promise<Response> => {
     const head = isMeasured ? readMeasuredHead(request) : readHead(request);
     const given = head.requestId;
     const requestId = given !== undefined && REQUEST_ID.test(given) ? given : ids.commandId();
-    const context = new Context(request, requestId, log);
+    const context = new Context(request, requestId, log, metered);
     try {
       checkSize(head, config.maxHeaderBytes);
       const checking = refuseUnknown(request, head);
@@ -38,6 +45,11 @@ export function createFrontDoor(
     } catch (error) {
       return turnAway(error, context);
     }
+  };
+  if (meter === undefined) return (request) => enter(request);
+  return (request) => {
+    const metered = meter.begin(request, patternOf);
+    return metered.meter(enter(request, metered));
   };
 }
 
@@ -51,12 +63,14 @@ class Context implements RequestContext {
   readonly request: Request;
   readonly requestId: string;
   readonly #base: Log;
+  readonly #metered: MeteredRequest | undefined;
   #log: Log | undefined;
 
-  constructor(request: Request, requestId: string, base: Log) {
+  constructor(request: Request, requestId: string, base: Log, metered: MeteredRequest | undefined) {
     this.request = request;
     this.requestId = requestId;
     this.#base = base;
+    this.#metered = metered;
   }
 
   get signal(): AbortSignal {
@@ -65,6 +79,10 @@ class Context implements RequestContext {
 
   get log(): Log {
     return (this.#log ??= this.#base.child({ request_id: this.requestId }));
+  }
+
+  hold(): () => void {
+    return this.#metered?.hold() ?? (() => undefined);
   }
 }
 

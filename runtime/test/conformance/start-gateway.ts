@@ -14,6 +14,8 @@ export interface RunningGateway {
   readonly url: string;
   readonly runtime: RuntimeName;
   readonly port: number;
+  /** Where its metrics are, if it was told to serve them. */
+  readonly metricsPort?: number;
   /** Ends it as a service manager does; its exit code. */
   stop(): Promise<number | null>;
 }
@@ -49,22 +51,26 @@ async function startProcess(runtime: "bun" | "deno" | "node", env: Environment):
     },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const port = await listeningPort(child);
-  return running(runtime, child, port);
+  return running(runtime, child, await listeningPorts(child));
 }
 
-/** The port in the line that says where the gateway listens. */
-async function listeningPort(child: ChildProcess): Promise<number> {
+type Ports = Pick<RunningGateway, "port" | "metricsPort">;
+
+/** The ports in the lines that say where the gateway listens. */
+async function listeningPorts(child: ChildProcess): Promise<Ports> {
   const lines = createInterface({ input: child.stdout! });
-  const port = new Promise<number>((resolve, reject) => {
+  const ports = new Promise<Ports>((resolve, reject) => {
+    let metrics = {};
     lines.on("line", (line) => {
-      const record = JSON.parse(line) as { message?: string; port?: number };
-      if (record.message === "gateway listening" && record.port !== undefined) resolve(record.port);
+      const { message, port } = JSON.parse(line) as { message?: string; port?: number };
+      if (port === undefined) return;
+      if (message === "metrics listening") metrics = { metricsPort: port };
+      if (message === "gateway listening") resolve({ port, ...metrics });
     });
     child.once("exit", (code) => reject(new Error(`The gateway ended with code ${code} before it listened`)));
     setTimeout(() => reject(new Error("The gateway did not begin to listen")), START_TIMEOUT_MS).unref();
   });
-  return port.catch((error: unknown) => {
+  return ports.catch((error: unknown) => {
     child.kill("SIGKILL");
     throw error;
   });
@@ -87,7 +93,7 @@ async function startWorkerd(env: Environment): Promise<RunningGateway> {
     stdio: ["ignore", "ignore", "inherit"],
   });
   child.once("exit", () => void rm(folder, { recursive: true, force: true }));
-  const gateway = running("workerd", child, port);
+  const gateway = running("workerd", child, { port });
   await untilHealthy(gateway.url);
   return gateway;
 }
@@ -112,12 +118,12 @@ const gateway :Workerd.Worker = (
 `;
 }
 
-function running(runtime: RuntimeName, child: ChildProcess, port: number): RunningGateway {
+function running(runtime: RuntimeName, child: ChildProcess, ports: Ports): RunningGateway {
   const ended = once(child, "exit").then(([code]) => code as number | null);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://127.0.0.1:${ports.port}`,
     runtime,
-    port,
+    ...ports,
     stop() {
       child.kill("SIGTERM");
       return ended;

@@ -9,7 +9,7 @@ import type { Pod } from "#core/kubernetes/pod.ts";
 import { PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
-import { hasEnded, type Sandbox } from "#core/sandbox.ts";
+import { hasEnded, type Sandbox, type SandboxPhase } from "#core/sandbox.ts";
 import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
 import { AgentRelease } from "./agent-release.ts";
 import type { Agents } from "./agents.ts";
@@ -19,7 +19,7 @@ import { endedProblem, podEndedProblem } from "./ended.ts";
 import { agentAddressOf, isPodOver, ownPod } from "./own-pod.ts";
 import { problemOf } from "./problem-of.ts";
 import { RunningProbe } from "./running-probe.ts";
-import { byCreation, toSandbox } from "./to-sandbox.ts";
+import { byCreation, phaseOf, toSandbox } from "./to-sandbox.ts";
 
 /** What a pod's name has on top of its sandbox's. */
 const POD_SUFFIX = podName("");
@@ -105,6 +105,11 @@ export class KubernetesBackend implements SandboxBackend {
     const items = slice.map((resource) => this.present(resource));
     const last = items.at(-1);
     return start + items.length < all.length && last !== undefined ? { items, next: last.id } : { items };
+  }
+
+  *phases(): Iterable<SandboxPhase> {
+    for (const resource of this.deps.sandboxes.values())
+      yield phaseOf(resource, this.probe.upSinceMs(resource.metadata.uid));
   }
 
   async remove(id: string, call: Call): Promise<void> {

@@ -1,7 +1,7 @@
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { ANNOTATION } from "#core/kubernetes/names.ts";
 import { sandboxState, type SandboxState } from "#core/kubernetes/sandbox-state.ts";
-import type { Sandbox } from "#core/sandbox.ts";
+import type { Sandbox, SandboxPhase } from "#core/sandbox.ts";
 import { toSpec } from "./convert.ts";
 
 /**
@@ -11,7 +11,7 @@ import { toSpec } from "./convert.ts";
 export function toSandbox(resource: SandboxResource, upSinceMs: number | undefined): Sandbox {
   const { metadata } = resource;
   const state = sandboxState(resource);
-  const isUp = state.phase === "Running" || (state.phase === "Pending" && upSinceMs !== undefined);
+  const isUp = isRunning(state, upSinceMs);
   // Whoever saw it first, operator or gateway: a sandbox that runs says nothing else.
   const { phase, reason, message } = isUp
     ? { phase: "Running" as const, reason: "PodRunning" as const, message: undefined }
@@ -29,6 +29,16 @@ export function toSandbox(resource: SandboxResource, upSinceMs: number | undefin
     ...(state.endedAtMs === undefined ? {} : { endedAtMs: state.endedAtMs }),
     requestDigest: metadata.annotations?.[ANNOTATION.requestDigest] ?? "",
   };
+}
+
+/** What `toSandbox` says of the phase, without the rest. */
+export function phaseOf(resource: SandboxResource, upSinceMs: number | undefined): SandboxPhase {
+  const state = sandboxState(resource);
+  return isRunning(state, upSinceMs) ? "Running" : state.phase;
+}
+
+function isRunning({ phase }: SandboxState, upSinceMs: number | undefined): boolean {
+  return phase === "Running" || (phase === "Pending" && upSinceMs !== undefined);
 }
 
 /** By the API server's clock, in whole seconds. */

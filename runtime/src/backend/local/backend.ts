@@ -1,7 +1,7 @@
 import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
-import { hasEnded, type Sandbox } from "#core/sandbox.ts";
+import { hasEnded, type Sandbox, type SandboxPhase } from "#core/sandbox.ts";
 import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
 import type { Machine } from "./machine.ts";
 import { RECORD_VERSION, type SandboxRecord } from "./record.ts";
@@ -113,6 +113,10 @@ class LocalBackend implements SandboxBackend {
     const items = all.slice(start, limit === undefined ? undefined : start + limit);
     const last = items.at(-1);
     return start + items.length < all.length && last !== undefined ? { items, next: last.id } : { items };
+  }
+
+  *phases(): Iterable<SandboxPhase> {
+    for (const { sandbox } of this.units.values()) if (sandbox !== undefined) yield sandbox.phase;
   }
 
   async remove(id: string): Promise<void> {

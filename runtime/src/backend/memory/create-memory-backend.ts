@@ -62,6 +62,7 @@ export function createMemoryBackend(overrides: Partial<MemoryWorld> = {}): Memor
         [...sandboxes.values()].map((sandbox) => sandbox.view()),
         query,
       ),
+    phases: () => [...sandboxes.values()].map((sandbox) => sandbox.view().phase),
     remove: async (id) => sandboxes.get(id)?.requestRemoval(),
     watch,
     async agent(id) {

@@ -24,7 +24,7 @@ export function commandOutputRoutes(app: Gateway, deps: RouteDeps): void {
       outputRoute(stream),
       async (c, { params, headers }) => {
         const offset = parseOffset(headers["Last-Event-ID"]);
-        const release = deps.streams.acquire(params.sandboxId);
+        const release = deps.streams.acquire(c.env, params.sandboxId);
         try {
           return await openOutput(c, deps, { ...params, stream, offset, release });
         } catch (error) {

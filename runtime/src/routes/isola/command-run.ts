@@ -26,7 +26,7 @@ export async function answerRun(
 ): Promise<Response> {
   const { backend, clock, config } = deps;
   const call = callOf(c);
-  const release = deps.streams.acquire(sandboxId);
+  const release = deps.streams.acquire(c.env, sandboxId);
   try {
     const agent = await backend.agent(sandboxId, call);
     const run = await callAgent(agent, { ...request, accept: FRAME_MEDIA_TYPE }, { signal: call.signal, clock });

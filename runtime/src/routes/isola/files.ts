@@ -21,7 +21,7 @@ export function fileRoutes(app: Gateway, deps: RouteDeps): void {
     app,
     readRoute,
     async (c, { params, query }) => {
-      const release = streams.acquire(params.sandboxId);
+      const release = streams.acquire(c.env, params.sandboxId);
       try {
         return await openFile(c, deps, { sandboxId: params.sandboxId, query, release });
       } catch (error) {

@@ -23,7 +23,7 @@ export async function upload(c: GatewayContext, deps: RouteDeps, options: Upload
   if (expectedBytes !== undefined && !Number.isSafeInteger(expectedBytes)) {
     throw new ProblemError("bad-request", "The Content-Length cannot be read.");
   }
-  const release = deps.streams.acquire(options.sandboxId);
+  const release = deps.streams.acquire(c.env, options.sandboxId);
   let broken: Error | undefined;
   const onClose = (error?: Error): void => {
     broken ??= error;

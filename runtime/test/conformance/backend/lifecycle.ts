@@ -47,6 +47,14 @@ export function lifecycleCases(bench: () => Bench): void {
       await expect(backend.remove("absent", call)).resolves.toBeUndefined();
     });
 
+    it("phases() has the phase of each sandbox that list() has", async () => {
+      const { create, backend, call, until } = bench();
+      await until((await create()).id, ({ phase }) => phase === "Running");
+      const [phases, { items }] = [[...backend.phases()], await backend.list({}, call)];
+      expect(phases).toContain("Running");
+      expect(phases.toSorted()).toEqual(items.map(({ phase }) => phase).toSorted());
+    });
+
     it("list() answers in creation order, page by page", async () => {
       const { create, backend, call, allGone } = bench();
       // What earlier cases made must not go between two pages.

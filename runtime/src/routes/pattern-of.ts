@@ -1,0 +1,13 @@
+import { getPath } from "hono/utils/url";
+import type { Gateway } from "../gateway.ts";
+import type { PatternOf } from "../metrics/request-meter.ts";
+
+/** Asks the router itself, so that a request that never comes to a handler has its route too. */
+export function createPatternOf({ router }: Gateway): PatternOf {
+  return (request) => {
+    // The app answers HEAD as GET.
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    const [handlers] = router.match(method, getPath(request));
+    return handlers.at(-1)?.[0][1].path;
+  };
+}
