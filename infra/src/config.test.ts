@@ -38,6 +38,19 @@ describe("readInstallConfig", () => {
     ],
     ["several operators without a leader", { operator: { replicas: 2, leaderElection: false } }, "needs a leader"],
     ["an Ingress without a name", { gateway: { ingress: { enabled: true } } }, "at least one of hosts"],
+    [
+      "an agent whose request is above its limit",
+      { operator: { sandboxes: { agentResources: { requests: { memory: "1Gi" }, limits: { memory: "1000Mi" } } } } },
+      "operator.sandboxes.agentResources.limits.memory: the agent asks for 1Gi, which is more than the limit",
+    ],
+    [
+      "an agent with an amount that is none",
+      { operator: { sandboxes: { agentResources: { limits: { storage: "1Gi" } } } } },
+      "storage",
+    ],
+    ["no retention at all", { operator: { sandboxes: { timeoutRetentionSeconds: -1 } } }, "timeoutRetentionSeconds"],
+    ["an age that the operator refuses", { operator: { sandboxes: { provisionalSeconds: 0 } } }, "provisionalSeconds"],
+    ["a number of streams that the gateway refuses", { gateway: { maxStreams: 0 } }, "gateway.maxStreams"],
     ["an autoscaler upside down", { gateway: { autoscaling: { minReplicas: 5, maxReplicas: 2 } } }, "minReplicas"],
   ])("refuses %s", (_, settings, message) => {
     expect(() => read(settings)).toThrow(message);

@@ -10,6 +10,7 @@ interface Described {
     readonly name: string;
     readonly namespace?: string;
     readonly annotations?: Record<string, string>;
+    readonly labels?: Record<string, string>;
   };
   readonly spec?: Record<string, unknown>;
   readonly data?: Record<string, string>;
@@ -197,7 +198,15 @@ describe("createInstallation", () => {
       "atoll-operator-metrics",
       0,
     ],
+    [
+      "gateway.metrics.service.enabled",
+      { gateway: { metrics: { service: { enabled: false } } } },
+      "Service",
+      "atoll-gateway-metrics",
+      0,
+    ],
     ["serviceMonitor.enabled", { serviceMonitor: { enabled: true } }, "ServiceMonitor", "atoll-operator-metrics", 1],
+    ["serviceMonitor.enabled", { serviceMonitor: { enabled: true } }, "ServiceMonitor", "atoll-gateway-metrics", 1],
     ["priorityClass.create", { priorityClass: { create: true } }, "PriorityClass", "", 1],
   ])("%s switches", async (_, settings, kind, name, count) => {
     const matching = (found: readonly Registration[]): number =>
@@ -207,6 +216,34 @@ describe("createInstallation", () => {
     const switched = await registrationsOf(settings as Record<string, unknown>);
     expect(matching(switched)).toBe(count);
     expect(matching(byDefault) > 0).toBe(count === 0);
+  });
+
+  it("lets each program's metrics be scraped on a port of their own, and clients reach no metrics", async () => {
+    const all = await registrationsOf({ serviceMonitor: { enabled: true, additionalLabels: { release: "p" } } });
+    for (const name of ["atoll-operator", "atoll-gateway"]) {
+      const pod = template(find(all, "Deployment", name));
+      const port = pod.spec.containers[0]?.ports.find((one) => one.name === "metrics")?.containerPort;
+      const listen = pod.spec.containers[0]?.env.find((one) => one.name === "ATOLL_METRICS_LISTEN")?.value;
+      expect(listen).toBe(`0.0.0.0:${port}`);
+      const service = described(find(all, "Service", `${name}-metrics`));
+      expect(service.spec).toMatchObject({ ports: [{ port, targetPort: "metrics" }] });
+      expect(pod.metadata.labels).toMatchObject(service.spec?.["selector"] as object);
+      const policy = described(find(all, "NetworkPolicy", name)).spec as { ingress: [{ ports: { port: number }[] }] };
+      expect(policy.ingress[0].ports.map((one) => one.port)).toContain(port);
+      const monitor = described(find(all, "ServiceMonitor", `${name}-metrics`));
+      expect(monitor.spec).toMatchObject({ endpoints: [{ port: "metrics", path: "/metrics" }] });
+      expect(monitor.metadata.labels).toHaveProperty("release", "p");
+      const { matchLabels } = (monitor.spec as { selector: { matchLabels: object } }).selector;
+      const chosen = objects(all)
+        .map(described)
+        .filter(
+          ({ kind, metadata }) =>
+            kind === "Service" && Object.entries(matchLabels).every(([key, value]) => metadata.labels?.[key] === value),
+        );
+      expect(chosen.map(({ metadata }) => metadata.name)).toEqual([`${name}-metrics`]);
+    }
+    const service = described(find(all, "Service", "atoll-gateway")).spec as { ports: { targetPort: string }[] };
+    expect(service.ports.map(({ targetPort }) => targetPort)).toEqual(["http"]);
   });
 
   it("gives the operator no right to make pods in the system namespace without a trial", async () => {
@@ -268,7 +305,7 @@ describe("createInstallation", () => {
   it("keeps gateway and operator without privilege", async () => {
     const pods = objects(byDefault)
       .filter(({ inputs }) => inputs["kind"] === "Deployment")
-      .map((one) => (described(one).spec as { template: { spec: PodSpec } }).template.spec);
+      .map((one) => template(one).spec);
     expect(pods).toHaveLength(2);
     for (const pod of pods) {
       expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } });
@@ -282,7 +319,20 @@ describe("createInstallation", () => {
 
 interface PodSpec {
   readonly securityContext: object;
-  readonly containers: readonly { readonly securityContext: object }[];
+  readonly containers: readonly {
+    readonly securityContext: object;
+    readonly env: readonly { readonly name: string; readonly value?: string }[];
+    readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+  }[];
+}
+
+interface PodTemplate {
+  readonly metadata: { readonly labels: Record<string, string> };
+  readonly spec: PodSpec;
+}
+
+function template(workload: Registration): PodTemplate {
+  return (described(workload).spec as { template: PodTemplate }).template;
 }
 
 function objects(all: readonly Registration[]): Registration[] {

@@ -16,6 +16,7 @@ import { ApiKeys } from "./api-keys.ts";
 import { DisruptionBudget } from "./disruption-budget.ts";
 import { GatewayScaling } from "./gateway-scaling.ts";
 import { GatewayService } from "./gateway-service.ts";
+import { Metrics } from "./metrics.ts";
 
 /** Where the gateway's pod has its Secrets. */
 const API_KEYS_FOLDER = "/etc/atoll/api-keys";
@@ -24,7 +25,7 @@ export interface GatewayArgs {
   readonly config: InstallConfig;
 }
 
-/** The gateway with its account, its rights, its keys and its Service. */
+/** The gateway with its account, its rights, its keys, its Service and its metrics. */
 export class Gateway extends pulumi.ComponentResource {
   constructor(name: string, { config }: GatewayArgs, options: pulumi.ComponentResourceOptions) {
     super("atoll:kubernetes:Gateway", name, {}, options);
@@ -85,6 +86,19 @@ export class Gateway extends pulumi.ComponentResource {
       { parent: this },
     );
     new GatewayService(`${gateway.name}-service`, { config }, { parent: this, dependsOn: [deployment] });
+    new Metrics(
+      `${gateway.name}-metrics`,
+      {
+        program,
+        name: gateway.name,
+        namespace,
+        service: gateway.metrics.service,
+        port: GATEWAY_PORTS.metrics,
+        path: GATEWAY_PATHS.metrics,
+        serviceMonitor: config.serviceMonitor,
+      },
+      { parent: this, dependsOn: [deployment] },
+    );
     this.registerOutputs({});
   }
 }
@@ -95,6 +109,7 @@ function gatewayEnvironment(config: InstallConfig) {
   return renderEnvironment(GatewayEnvironment, {
     ATOLL_BACKEND: "kubernetes",
     ATOLL_LISTEN: `0.0.0.0:${GATEWAY_PORTS.http}`,
+    ATOLL_METRICS_LISTEN: `0.0.0.0:${GATEWAY_PORTS.metrics}`,
     ATOLL_SANDBOX_NAMESPACE: gateway.sandboxNamespace,
     ATOLL_SYSTEM_NAMESPACE: config.systemNamespace.name,
     ATOLL_API_KEYS_FILE: auth.insecureNoAuth ? "" : `${API_KEYS_FOLDER}/keys`,
@@ -102,6 +117,7 @@ function gatewayEnvironment(config: InstallConfig) {
     ATOLL_ALLOWED_HOSTS: auth.allowedHosts.join(","),
     ATOLL_CREATE_WAIT_MS: String(gateway.createWaitMs),
     ATOLL_MAX_STREAMS: String(gateway.maxStreams),
+    ATOLL_MAX_STREAMS_PER_SANDBOX: String(gateway.maxStreamsPerSandbox),
     ATOLL_LOG_LEVEL: gateway.logging.level,
   });
 }

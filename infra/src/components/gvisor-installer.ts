@@ -93,6 +93,8 @@ function installerEnvironment({ installer, runtimeClass }: InstallConfig) {
     ATOLL_CONTAINERD_RESTART: containerd.restart,
     ATOLL_CGROUP_DRIVER: containerd.cgroupDriver,
     ATOLL_CHECK_SECONDS: String(installer.checkSeconds),
+    ATOLL_RESTART_TIMEOUT_SECONDS: String(containerd.restartTimeoutSeconds),
+    ATOLL_NETWORK_TIMEOUT_SECONDS: String(installer.networkTimeoutSeconds),
     ATOLL_HEALTH_LISTEN: `0.0.0.0:${INSTALLER_PORTS.health}`,
     ATOLL_LOG_LEVEL: installer.logging.level,
   });

@@ -98,6 +98,7 @@ export class Operator extends pulumi.ComponentResource {
 function operatorEnvironment(config: InstallConfig) {
   const { operator } = config;
   const { sandboxes } = operator;
+  const agent = sandboxes.agentResources;
   return renderEnvironment(OperatorEnvironment, {
     ATOLL_POD_NAME: { fieldPath: "metadata.name" },
     ATOLL_METRICS_LISTEN: `0.0.0.0:${OPERATOR_PORTS.metrics}`,
@@ -112,8 +113,15 @@ function operatorEnvironment(config: InstallConfig) {
     ATOLL_PRIORITY_CLASS: sandboxes.priorityClassName,
     ATOLL_IMAGE_PULL_SECRETS: [...new Set([...config.imagePullSecrets, ...sandboxes.imagePullSecrets])].join(","),
     ATOLL_NETWORK_CHECK: operator.networkCheck ? "true" : "false",
+    ATOLL_CONCURRENCY: String(operator.concurrency),
+    ATOLL_SIDECAR_CPU_REQUEST: agent.requests.cpu,
+    ATOLL_SIDECAR_MEMORY_REQUEST: agent.requests.memory,
+    ATOLL_SIDECAR_CPU_LIMIT: agent.limits.cpu,
+    ATOLL_SIDECAR_MEMORY_LIMIT: agent.limits.memory,
+    ATOLL_TIMEOUT_RETENTION_SECONDS: String(sandboxes.timeoutRetentionSeconds),
     ATOLL_FAILED_RETENTION_SECONDS: String(sandboxes.failedRetentionSeconds),
     ATOLL_FINISHED_RETENTION_SECONDS: String(sandboxes.finishedRetentionSeconds),
+    ATOLL_PROVISIONAL_SECONDS: String(sandboxes.provisionalSeconds),
     ATOLL_SIDECAR_JOURNAL_BYTES: String(sandboxes.journalBytes),
     ATOLL_LOG_LEVEL: operator.logging.level,
   });

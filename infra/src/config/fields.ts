@@ -29,7 +29,7 @@ export const NodePort = z
   .describe("Port on each node; absent = the cluster chooses");
 
 /** A quantity such as `500m` or `128Mi`, in the form in which the cluster gives it back: `1000m` is `1`. */
-const Quantity = z.union([z.string(), z.number()]).transform((value, context) => {
+export const Quantity = z.union([z.string(), z.number()]).transform((value, context) => {
   const canonical = canonicalQuantity(String(value));
   if (canonical !== undefined) return canonical;
   context.issues.push({ code: "custom", message: "Expected a quantity such as 500m or 128Mi", input: value });
@@ -47,8 +47,35 @@ export function resources(requests: Readonly<Record<string, string>>) {
     .prefault({});
 }
 
+/** A whole number that a program reads from this variable, which says what is taken and what holds without it. */
+export function countOf(variable: z.ZodType<number, string | undefined>) {
+  return z
+    .int()
+    .min(0)
+    .check(({ value, issues }) => {
+      const [fault] = variable.safeParse(String(value)).error?.issues ?? [];
+      if (fault !== undefined) issues.push({ code: "custom", message: fault.message, input: value });
+    })
+    .default(variable.parse(undefined));
+}
+
 /** Whether and where a Service is reached from outside the cluster. */
 export const ServiceType = z.enum(["ClusterIP", "NodePort", "LoadBalancer"]);
+
+/** Where a program's metrics are found. */
+export function metrics() {
+  return z
+    .strictObject({
+      service: z
+        .strictObject({
+          enabled: Flag.default(true).describe("Make a Service for the metrics"),
+          type: ServiceType.default("ClusterIP").describe("Type of that Service"),
+          nodePort: NodePort,
+        })
+        .prefault({}),
+    })
+    .prefault({});
+}
 
 /** The account a program runs as. */
 export function serviceAccount(name: string) {

@@ -1,8 +1,11 @@
 import * as z from "zod";
 import { GATEWAY_NAME } from "#core/kubernetes/names.ts";
+import { GatewayEnvironment } from "#runtime/manifest.ts";
 import {
+  countOf,
   Flag,
   LogLevel,
+  metrics,
   NodePort,
   ObjectName,
   Port,
@@ -69,6 +72,8 @@ const Auth = z
   })
   .prefault({});
 
+const variables = GatewayEnvironment.shape;
+
 /** The gateway: the REST API. */
 export const GatewayConfig = z
   .strictObject({
@@ -90,8 +95,10 @@ export const GatewayConfig = z
     service: Service,
     ingress: Ingress,
     auth: Auth,
-    createWaitMs: z.int().min(0).max(20_000).default(10_000).describe("Longest time that a create waits for Running"),
-    maxStreams: z.int().min(1).default(4096).describe("Streams at once, for each pod of the gateway"),
+    metrics: metrics(),
+    createWaitMs: countOf(variables.ATOLL_CREATE_WAIT_MS).describe("Longest time that a create waits for Running"),
+    maxStreams: countOf(variables.ATOLL_MAX_STREAMS).describe("Streams at once, for each pod of the gateway"),
+    maxStreamsPerSandbox: countOf(variables.ATOLL_MAX_STREAMS_PER_SANDBOX).describe("The same of one sandbox"),
     ...SCHEDULING,
   })
   .prefault({});

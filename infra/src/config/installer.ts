@@ -1,9 +1,11 @@
 import * as z from "zod";
 import { GVISOR_NODE_LABEL, RUNTIME_CLASS, RUNTIME_HANDLER } from "#core/kubernetes/names.ts";
-import { Flag, LogLevel, ObjectName, resources, serviceAccount, TextMap } from "./fields.ts";
+import { InstallerEnvironment } from "#installer/manifest.ts";
+import { countOf, Flag, LogLevel, ObjectName, resources, serviceAccount, TextMap } from "./fields.ts";
 import { image } from "./image.ts";
 import { SCHEDULING } from "./scheduling.ts";
 
+const variables = InstallerEnvironment.shape;
 const INSTALLER_NAME = "atoll-installer";
 
 const HostPath = z.string().regex(/^\/[^\s"'\\]*$/, "Expected an absolute path without spaces and quotes");
@@ -45,13 +47,19 @@ export const InstallerConfig = z
           .describe(
             "`auto` = through systemd, k3s or RKE2; `signal` asks the process to end where something else starts it again",
           ),
+        restartTimeoutSeconds: countOf(variables.ATOLL_RESTART_TIMEOUT_SECONDS).describe(
+          "Longest wait for containerd after a restart",
+        ),
         cgroupDriver: z
           .enum(["auto", "systemd", "cgroupfs"])
           .default("auto")
           .describe("How control groups are made; `auto` = as containerd and kubelet are set"),
       })
       .prefault({}),
-    checkSeconds: z.int().min(5).max(86_400).default(300).describe("How often a node is checked again"),
+    checkSeconds: countOf(variables.ATOLL_CHECK_SECONDS).describe("How often a node is checked again"),
+    networkTimeoutSeconds: countOf(variables.ATOLL_NETWORK_TIMEOUT_SECONDS).describe(
+      "Longest wait for a new node's pod network before gVisor is tried",
+    ),
     resources: resources({ cpu: "10m", memory: "64Mi" }),
     serviceAccount: serviceAccount(INSTALLER_NAME),
     logging: z.strictObject({ level: LogLevel }).prefault({}),

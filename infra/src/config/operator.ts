@@ -1,8 +1,12 @@
 import * as z from "zod";
 import { OPERATOR_NAME, RUNTIME_CLASS } from "#core/kubernetes/names.ts";
-import { Flag, LogLevel, NodePort, ObjectName, resources, serviceAccount, ServiceType } from "./fields.ts";
+import { OperatorEnvironment } from "#operator/manifest.ts";
+import { AgentResources } from "./agent-resources.ts";
+import { countOf, Flag, LogLevel, metrics, ObjectName, resources, serviceAccount } from "./fields.ts";
 import { image } from "./image.ts";
 import { PodDisruptionBudget, SCHEDULING } from "./scheduling.ts";
+
+const variables = OperatorEnvironment.shape;
 
 /** The operator: turns Sandbox objects into pods and back. */
 export const OperatorConfig = z
@@ -20,17 +24,8 @@ export const OperatorConfig = z
     resources: resources({ cpu: "50m", memory: "128Mi" }),
     serviceAccount: serviceAccount(OPERATOR_NAME),
     logging: z.strictObject({ level: LogLevel }).prefault({}),
-    metrics: z
-      .strictObject({
-        service: z
-          .strictObject({
-            enabled: Flag.default(true).describe("Make a Service for the metrics"),
-            type: ServiceType.default("ClusterIP").describe("Type of that Service"),
-            nodePort: NodePort,
-          })
-          .prefault({}),
-      })
-      .prefault({}),
+    metrics: metrics(),
+    concurrency: countOf(variables.ATOLL_CONCURRENCY).describe("Sandboxes that the leader works on at once"),
     sandboxes: z
       .strictObject({
         agentImage: image("atoll-sidecar").describe("The agent inside each sandbox; of the operator's own build"),
@@ -42,17 +37,22 @@ export const OperatorConfig = z
           .describe(
             "Pull secrets of sandbox pods, beside `imagePullSecrets`; they must exist in the sandbox namespaces",
           ),
-        failedRetentionSeconds: z
-          .int()
-          .min(0)
-          .default(3600)
-          .describe("How long a sandbox that never started stays readable"),
-        finishedRetentionSeconds: z.int().min(0).default(86_400).describe("How long a finished sandbox stays readable"),
-        journalBytes: z
-          .int()
-          .min(2 ** 20)
-          .default(2 ** 30)
-          .describe("Most bytes of output kept of all commands of one sandbox, on the node's disk"),
+        agentResources: AgentResources,
+        timeoutRetentionSeconds: countOf(variables.ATOLL_TIMEOUT_RETENTION_SECONDS).describe(
+          "How long a sandbox stays readable after its lifetime was over",
+        ),
+        failedRetentionSeconds: countOf(variables.ATOLL_FAILED_RETENTION_SECONDS).describe(
+          "How long a sandbox that never started stays readable",
+        ),
+        finishedRetentionSeconds: countOf(variables.ATOLL_FINISHED_RETENTION_SECONDS).describe(
+          "How long a finished sandbox stays readable",
+        ),
+        provisionalSeconds: countOf(variables.ATOLL_PROVISIONAL_SECONDS).describe(
+          "Age at which a sandbox is removed whose creator never got an answer",
+        ),
+        journalBytes: countOf(variables.ATOLL_SIDECAR_JOURNAL_BYTES).describe(
+          "Most bytes of output kept of all commands of one sandbox, on the node's disk",
+        ),
       })
       .prefault({}),
     ...SCHEDULING,
