@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { TEST_IMAGE } from "./harness/cluster-images.ts";
-import type { RuntimeName } from "./harness/gateway-process.ts";
 import { startHostGateway } from "./harness/host-gateway.ts";
 import { startHostOperator } from "./harness/host-operator.ts";
+import type { RuntimeName } from "./harness/runtimes.ts";
 
 /**
  * Runs a program against operator and gateway of the present sources as processes of this machine,

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RUNTIMES, type RuntimeName } from "../../test/harness/gateway-process.ts";
+import { RUNTIMES, type RuntimeName } from "../../test/harness/runtimes.ts";
 import { NO_ANSWERS, WRONG_CONTENTS } from "./hostile/attacks.ts";
 import type { Report } from "./hostile/victim.ts";
 

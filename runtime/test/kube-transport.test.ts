@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { RUNTIMES, type RuntimeName } from "../../test/harness/gateway-process.ts";
+import { RUNTIMES, type RuntimeName } from "../../test/harness/runtimes.ts";
 
 /** An API server as it may be met, by path. */
 type Page = (request: IncomingMessage, response: ServerResponse) => void;

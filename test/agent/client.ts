@@ -3,6 +3,7 @@ import { AgentCommand, AgentHealth, type AgentCreateCommand } from "#api/agent.t
 import { decodeFrames } from "#core/frames.ts";
 import { Problem, problemSlug } from "#api/problem.ts";
 import type { AgentSandbox } from "./sandbox.ts";
+import { until } from "../harness/until.ts";
 
 /** Whoever sends requests to an agent with what it asks for. */
 export type AgentPeer = Pick<AgentSandbox, "fetch">;
@@ -81,17 +82,6 @@ export async function problemOf(
 ): Promise<{ status: number; slug: string | undefined; problem: Problem }> {
   const problem = Problem.parse(await response.json());
   return { status: response.status, slug: problemSlug(problem.type), problem };
-}
-
-/** Asks again until the answer pleases: for what the sandbox does in its own time. */
-export async function until<T>(ask: () => Promise<T>, pleases: (answer: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const answer = await ask();
-    if (pleases(answer)) return answer;
-    if (Date.now() > deadline) throw new Error(`Waited too long, last answer: ${JSON.stringify(answer)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** A request that reaches the socket of an agent just killed may get no answer at all, hence the deadline. */

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AgentHealth } from "#api/agent.ts";
-import { collect, ended, exec, problemOf, shell, start, until } from "./client.ts";
+import { until } from "../harness/until.ts";
+import { collect, ended, exec, problemOf, shell, start } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 let sandbox: AgentSandbox;

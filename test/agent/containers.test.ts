@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { exec, until } from "./client.ts";
+import { until } from "../harness/until.ts";
+import { exec } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 let sandbox: AgentSandbox;

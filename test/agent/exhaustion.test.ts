@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AgentCommand, AgentHealth } from "#api/agent.ts";
-import { collect, ended, exec, killAgent, problemOf, readFrames, shell, start, until } from "./client.ts";
+import { until } from "../harness/until.ts";
+import { collect, ended, exec, killAgent, problemOf, readFrames, shell, start } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 const MIB = 1 << 20;

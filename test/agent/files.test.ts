@@ -3,7 +3,8 @@ import { request as httpRequest } from "node:http";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FILE_SIZE_HEADER } from "#api/agent.ts";
-import { killAgent, problemOf, shell, until } from "./client.ts";
+import { until } from "../harness/until.ts";
+import { killAgent, problemOf, shell } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 const MIB = 1 << 20;

@@ -1,6 +1,7 @@
-import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { collect, ended, exec, problemOf, readFrames, shell, start, until } from "./client.ts";
+import { until } from "../harness/until.ts";
+import { collect, ended, exec, problemOf, readFrames, shell, start } from "./client.ts";
+import { pattern, PATTERN_PROGRAM, sha } from "./pattern.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 const MIB = 1 << 20;
@@ -22,11 +23,8 @@ afterAll(async () => {
 
 /** Writes pieces of random sizes of a sequence that both sides can make. */
 const PATTERN = `
-import os, random, sys, time
-pattern = bytes((i * 7 + i // 251) % 256 for i in range(251 * 256))
-total, seed = int(sys.argv[1]), int(sys.argv[2])
-data = (pattern * (total // len(pattern) + 1))[:total]
-rng = random.Random(seed); at = 0
+${PATTERN_PROGRAM}
+at = 0
 while at < total:
     size = rng.choice([1, 2, 100, 4096, 65536, 300000])
     fd = 1 if rng.random() < 0.9 else os.open("/dev/stdout", os.O_WRONLY)
@@ -34,15 +32,6 @@ while at < total:
     if fd != 1: os.close(fd)
     if rng.random() < 0.02: time.sleep(0.002)
 `;
-
-function pattern(total: number): Buffer {
-  const unit = Buffer.from(Uint8Array.from({ length: 251 * 256 }, (_, i) => (i * 7 + Math.floor(i / 251)) % 256));
-  return Buffer.concat(Array.from({ length: Math.floor(total / unit.length) + 1 }, () => unit)).subarray(0, total);
-}
-
-function sha(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
 
 describe("a stream", () => {
   test("is complete and exact over many reconnects at random offsets, and replays from any byte", async () => {

@@ -1,9 +1,11 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FRAME_MEDIA_TYPE } from "#api/agent-protocol.ts";
 import { createRunDecoder, type RunEvent } from "../../sdk/src/run-frames.ts";
-import { collect, ended, problemOf, until, type CommandOptions } from "./client.ts";
+import { until } from "../harness/until.ts";
+import { collect, ended, problemOf, type CommandOptions } from "./client.ts";
+import { pattern, PATTERN_PROGRAM, sha } from "./pattern.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 const MIB = 1 << 20;
@@ -78,26 +80,14 @@ function exited(exitCode: number, stdoutBytes: number, stderrBytes: number): Run
 
 /** Writes a known sequence to both outputs by turns, in pieces of random sizes. */
 const BOTH = `
-import os, random, sys, time
-unit = bytes((i * 7 + i // 251) % 256 for i in range(251 * 256))
-total, seed = int(sys.argv[1]), int(sys.argv[2])
-data = (unit * (total // len(unit) + 1))[:total]
-rng = random.Random(seed); at = [0, 0, 0]
+${PATTERN_PROGRAM}
+at = [0, 0, 0]
 while min(at[1:]) < total:
     fd = rng.choice([1, 2])
     at[fd] += os.write(fd, data[at[fd]:at[fd] + rng.choice([1, 2, 100, 4096, 65536, 300000])])
     if rng.random() < 0.02: time.sleep(0.002)
 sys.exit(5)
 `;
-
-function pattern(total: number): Buffer {
-  const unit = Buffer.from(Uint8Array.from({ length: 251 * 256 }, (_, i) => (i * 7 + Math.floor(i / 251)) % 256));
-  return Buffer.concat(Array.from({ length: Math.floor(total / unit.length) + 1 }, () => unit)).subarray(0, total);
-}
-
-function sha(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
 
 describe("a run", () => {
   test.each([

@@ -9,11 +9,12 @@ import { generateAgentKeys, signAgentToken } from "#core/agent-token.ts";
 import { AGENT_CAPABILITIES, AGENT_COMMAND } from "#sidecar/manifest.ts";
 import { assembleAgentRoot, buildAgent } from "../../sidecar/build.ts";
 import { claim } from "../harness/claim.ts";
+import { BINARIES } from "../harness/runtimes.ts";
 import { endSandboxes, sandboxProcesses } from "../harness/strays.ts";
+import { until } from "../harness/until.ts";
 import { testRootfs } from "../harness/test-rootfs.ts";
 
 const run = promisify(execFile);
-const REPOSITORY = join(import.meta.dirname, "../..");
 const AGENT_ID = "test-sandbox";
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** What container runtimes give by default. */
@@ -70,7 +71,7 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
   await buildAgent(join(directory, "agent"));
   await assembleAgentRoot(agentRoot, {
     agentDir: join(directory, "agent"),
-    bunPath: join(REPOSITORY, "node_modules/@oven/bun-linux-x64/bin/bun"),
+    bunPath: BINARIES.bun,
   });
   const runscPath = process.env["ATOLL_RUNSC"] ?? "/var/lib/atoll/bin/runsc";
   const flags = [
@@ -266,15 +267,13 @@ function toResponse(response: IncomingMessage): Response {
 }
 
 async function untilReady(sandbox: AgentSandbox, containers: number): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    try {
-      const health = (await (await sandbox.fetch("/v1/health")).json()) as { containers: unknown[] };
-      if (health.containers.length === containers) return;
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-    }
-    if (Date.now() > deadline) throw new Error("The agent does not find its containers");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const found = async (): Promise<number | string> => {
+    const health = (await (await sandbox.fetch("/v1/health")).json()) as { containers: unknown[] };
+    return health.containers.length;
+  };
+  await until(
+    () => found().catch(String),
+    (count) => count === containers,
+    { timeoutMs: 20_000 },
+  );
 }

@@ -8,6 +8,7 @@ import { TEST_IMAGE } from "../harness/cluster-images.ts";
 import { makeGatewayAccount } from "../harness/gateway-account.ts";
 import { startHostGateway, type HostGateway } from "../harness/host-gateway.ts";
 import { startHostOperator, type HostOperator } from "../harness/host-operator.ts";
+import { until } from "../harness/until.ts";
 import { call } from "./cluster.ts";
 
 interface Answer {
@@ -49,15 +50,8 @@ async function run(id: string, script: string, by: HostGateway, readBy: HostGate
   return output.text();
 }
 
-async function eventually<T>(look: () => Promise<T>, pleases: (seen: T) => boolean): Promise<T> {
-  const deadlineMs = Date.now() + WAIT_MS;
-  for (;;) {
-    const seen = await look();
-    if (pleases(seen)) return seen;
-    if (Date.now() > deadlineMs) throw new Error(`Still ${JSON.stringify(seen)}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+const eventually = <T>(look: () => Promise<T>, pleases: (seen: T) => boolean): Promise<T> =>
+  until(look, pleases, { timeoutMs: WAIT_MS });
 
 const namesOf = async (): Promise<string[]> =>
   (await operator.client.list(SANDBOXES, { namespace: operator.sandboxNamespace }, call())).items.map(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { RUNTIMES, type RuntimeName } from "../harness/gateway-process.ts";
+import { RUNTIMES, type RuntimeName } from "../harness/runtimes.ts";
 import { call, createNamespace, findCluster, type Cluster } from "./cluster.ts";
 
 interface Config {

@@ -4,19 +4,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { freePort } from "./free-ports.ts";
 import { startLogged } from "./logged-process.ts";
+import { RUNTIMES, type RuntimeName } from "./runtimes.ts";
 import { untilReady } from "./until-ready.ts";
 
 const REPO = resolve(import.meta.dirname, "../..");
-const ARCH = process.arch === "arm64" ? "arm64" : "x64";
-
-/** The JavaScript runtimes of the project, as the lockfile installs them. */
-export const RUNTIMES = {
-  bun: [join(REPO, `node_modules/@oven/bun-linux-${ARCH === "arm64" ? "aarch64" : "x64"}/bin/bun`), "run"],
-  deno: [join(REPO, `node_modules/@deno/linux-${ARCH}-glibc/deno`), "run", "--allow-all", "--no-prompt"],
-  node: [join(REPO, `node_modules/node-linux-${ARCH}/bin/node`)],
-} as const;
-
-export type RuntimeName = keyof typeof RUNTIMES;
 
 export interface GatewayOptions {
   readonly runtime?: RuntimeName;

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./free-ports.ts";
-import { RUNTIMES, type RuntimeName } from "./gateway-process.ts";
 import type { HostOperator } from "./host-operator.ts";
 import { startLogged } from "./logged-process.ts";
+import { RUNTIMES, type RuntimeName } from "./runtimes.ts";
 import { untilReady } from "./until-ready.ts";
 
 /** A gateway with the kubernetes backend as a process of this machine. */

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { sandboxCrd } from "#api/crd/sandbox-crd.ts";
 import { fences } from "#core/kubernetes/admission/fence.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
@@ -18,6 +17,7 @@ import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#side
 import { call, createNamespace, findCluster, type Cluster } from "../cluster/cluster.ts";
 import { pushAgentImage } from "./cluster-images.ts";
 import { createOperatorProcess } from "./operator-process.ts";
+import { until } from "./until.ts";
 
 /** A working operator of the present sources on this machine, with namespaces and a fence of its own. */
 export interface HostOperator {
@@ -119,14 +119,11 @@ async function userName(client: KubeClient): Promise<string> {
 }
 
 async function removeSandboxesOf(client: KubeClient, namespace: string): Promise<void> {
-  const deadlineMs = Date.now() + GONE_TIMEOUT_MS;
-  for (;;) {
+  const remove = async (): Promise<string[]> => {
     const { items } = await client.list(SANDBOXES, { namespace }, call());
-    if (items.length === 0) return;
-    if (Date.now() > deadlineMs)
-      throw new Error(`Sandboxes that do not go: ${items.map(({ metadata }) => metadata.name).join(", ")}`);
     for (const { metadata } of items)
       if (metadata.deletionTimestamp === undefined) await client.remove(SANDBOXES, metadata, call());
-    await sleep(200);
-  }
+    return items.map(({ metadata }) => metadata.name);
+  };
+  await until(remove, (left) => left.length === 0, { timeoutMs: GONE_TIMEOUT_MS });
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { freePorts } from "./free-ports.ts";
-import { RUNTIMES } from "./gateway-process.ts";
 import { startLogged, type LoggedProcess } from "./logged-process.ts";
+import { RUNTIMES } from "./runtimes.ts";
 import { untilReady } from "./until-ready.ts";
 
 /** The operator of the present sources as a process, which can be ended and started again. */

@@ -1,9 +1,9 @@
 import { AGENT_PATHS, AgentHealth } from "#api/agent.ts";
 import { AGENT_FILES } from "#sidecar/manifest.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
+import { until } from "./until.ts";
 
 const WITHIN_MS = 30_000;
-const PAUSE_MS = 50;
 /** A request that reaches the socket of an agent just killed may get no answer at all. */
 const ANSWER_MS = 1000;
 
@@ -19,13 +19,11 @@ export async function restartAgent(fetch: AgentFetch): Promise<void> {
   const body = JSON.stringify({ id: crypto.randomUUID(), args: ["sh", "-c", KILL_AGENT] });
   // The agent may die before it has answered.
   await request(fetch, AGENT_PATHS.commands, { method: "POST", body });
-  const deadlineMs = Date.now() + WITHIN_MS;
-  while (Date.now() < deadlineMs) {
-    const now = await instanceOf(fetch);
-    if (now !== undefined && now !== before) return;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-  }
-  throw new Error("No other agent answers after the kill");
+  await until(
+    () => instanceOf(fetch),
+    (now) => now !== undefined && now !== before,
+    { timeoutMs: WITHIN_MS },
+  );
 }
 
 async function instanceOf(fetch: AgentFetch): Promise<string | undefined> {

@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RUNTIMES, startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
+import { startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
+import { RUNTIMES } from "../harness/runtimes.ts";
 
 const run = promisify(execFile);
 const program = new URL("../sdk/quick-start.ts", import.meta.url).pathname;
