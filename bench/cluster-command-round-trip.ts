@@ -1,6 +1,7 @@
 import { Atoll } from "#sdk";
 import { onPlatform } from "./harness/on-platform.ts";
 import { report } from "./harness/report.ts";
+import { runTrue } from "./harness/run-true.ts";
 import { inTurn, timeMs } from "./harness/samples.ts";
 
 const ROUNDS = Number(process.env["ATOLL_BENCH_ROUNDS"] ?? 50);
@@ -14,11 +15,7 @@ await onPlatform(async ({ url, image, cluster, raw }) => {
         const { exitCode } = await cluster.run("kubectl", ["-n", raw.namespace, "exec", pod, "--", "true"]);
         if (exitCode !== 0) throw new Error(`kubectl exec ended with ${exitCode}`);
       }),
-    () =>
-      timeMs(async () => {
-        const { exitCode } = await sandbox.commands.run(["true"]);
-        if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
-      }),
+    () => timeMs(() => runTrue(sandbox)),
   ]);
   await sandbox.delete();
   report({

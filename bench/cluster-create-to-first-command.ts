@@ -1,6 +1,7 @@
 import { Atoll } from "#sdk";
 import { onPlatform } from "./harness/on-platform.ts";
 import { report } from "./harness/report.ts";
+import { runTrue } from "./harness/run-true.ts";
 import { inTurn, timeMs } from "./harness/samples.ts";
 
 const ROUNDS = Number(process.env["ATOLL_BENCH_ROUNDS"] ?? 20);
@@ -24,8 +25,7 @@ await onPlatform(async ({ url, image, raw }) => {
     const ms = await timeMs(async () => {
       const sandbox = await api.sandboxes.create({ image });
       remove = () => sandbox.delete();
-      const { exitCode } = await sandbox.commands.run(["true"]);
-      if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
+      await runTrue(sandbox);
     });
     await remove();
     await pause();

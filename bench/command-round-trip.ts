@@ -2,6 +2,7 @@ import { Atoll } from "#sdk";
 import { startGateway } from "../test/harness/gateway-process.ts";
 import { BareRunsc } from "./harness/bare-runsc.ts";
 import { report } from "./harness/report.ts";
+import { runTrue } from "./harness/run-true.ts";
 import { inTurn, timeMs } from "./harness/samples.ts";
 
 const ROUNDS = Number(process.env["ATOLL_BENCH_ROUNDS"] ?? 100);
@@ -14,11 +15,7 @@ try {
   const sandbox = await new Atoll({ url: gateway.url }).sandboxes.create({ image: "atoll/debian" });
   const [baseline = [], trip = []] = await inTurn(ROUNDS, [
     () => timeMs(() => bare.exec(container, ["/bin/true"])),
-    () =>
-      timeMs(async () => {
-        const { exitCode } = await sandbox.commands.run(["true"]);
-        if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
-      }),
+    () => timeMs(() => runTrue(sandbox)),
   ]);
   await bare.remove(container);
   report({

@@ -2,6 +2,7 @@ import { Atoll } from "#sdk";
 import { startGateway } from "../test/harness/gateway-process.ts";
 import { BareRunsc } from "./harness/bare-runsc.ts";
 import { report } from "./harness/report.ts";
+import { runTrue } from "./harness/run-true.ts";
 import { inTurn, timeMs } from "./harness/samples.ts";
 
 const ROUNDS = Number(process.env["ATOLL_BENCH_ROUNDS"] ?? 20);
@@ -16,8 +17,7 @@ async function firstCommand(url: string): Promise<number> {
   const ms = await timeMs(async () => {
     const sandbox = await client.sandboxes.create({ image: "atoll/debian" });
     sandboxId = sandbox.id;
-    const { exitCode } = await sandbox.commands.run(["true"]);
-    if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
+    await runTrue(sandbox);
   });
   await (await client.sandboxes.get(sandboxId)).delete();
   // The pool refills and the removal ends outside the measured time.

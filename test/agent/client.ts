@@ -3,6 +3,7 @@ import { AgentCommand, AgentHealth, type AgentCreateCommand } from "#api/agent.t
 import { decodeFrames } from "#core/frames.ts";
 import { Problem, problemSlug } from "#api/problem.ts";
 import type { AgentSandbox } from "./sandbox.ts";
+import { KILL_AGENT } from "../harness/restart-agent.ts";
 import { until } from "../harness/until.ts";
 
 /** Whoever sends requests to an agent with what it asks for. */
@@ -96,11 +97,9 @@ async function health(sandbox: AgentPeer): Promise<AgentHealth | undefined> {
 /** Kills the agent as root in a user's container can, and waits for the next one. */
 export async function killAgent(sandbox: AgentPeer): Promise<void> {
   const before = await health(sandbox);
-  const killer =
-    'for f in /proc/[0-9]*/comm; do if [ "$(cat $f)" = bun ]; then p=${f%/comm}; kill -9 ${p#/proc/}; fi; done';
   await sandbox.fetch("/v1/commands?container=main", {
     method: "POST",
-    body: JSON.stringify({ id: randomUUID(), args: ["sh", "-c", `sleep 0.2; ${killer}`] }),
+    body: JSON.stringify({ id: randomUUID(), args: ["sh", "-c", `sleep 0.2; ${KILL_AGENT}`] }),
   });
   await until(
     () => health(sandbox),
