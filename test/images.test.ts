@@ -27,7 +27,18 @@ describe("each Dockerfile says what the image writer does", () => {
     expect(text).toMatch(/^ARG BUILD_IMAGE=node:24-\S+$/m);
   });
 
+  test.each(PROGRAM_NAMES)("%s, in the same words as the others", async (name) => {
+    expect(sharedLines(await dockerfile(name))).toEqual(sharedLines(await dockerfile("gateway")));
+  });
+
   test("installer, with the gVisor that the set-up of one machine builds", async () => {
     expect(await dockerfile("installer")).toContain(`ARG GVISOR_VERSION=${RUNSC_MODULE_VERSION}\n`);
   });
 });
+
+/** Lines of the two stages that all have, without those that say which program it is. */
+function sharedLines(text: string): string[] {
+  const stages = text.split(/^FROM /m).filter((stage) => /^\$\{(BUILD|BASE)_IMAGE\}/.test(stage));
+  const own = /^(RUN node |COPY --from=gvisor |LABEL |USER |EXPOSE |ENTRYPOINT )/;
+  return stages.flatMap((stage) => stage.split("\n")).filter((line) => !own.test(line));
+}
