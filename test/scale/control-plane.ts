@@ -31,6 +31,8 @@ export async function startControlPlane(): Promise<ControlPlane> {
       `--audit-log-path=${auditLog}`,
       "--audit-log-mode=batch",
       "--audit-log-batch-max-wait=1s",
+      // A log that is turned over at 100 MB loses its beginning.
+      "--audit-log-maxsize=8192",
       "--max-requests-inflight=2000",
       "--max-mutating-requests-inflight=1000",
     ],
