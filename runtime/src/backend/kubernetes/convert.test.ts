@@ -133,6 +133,46 @@ describe("toSpec()", () => {
       startupTimeoutSeconds: 90,
     });
   });
+
+  it("reads any container that the API server keeps: it checks only the members that the definition names", () => {
+    const anyContainer = fc.record(
+      {
+        name: fc.constant("main"),
+        image: fc.constant("debian"),
+        command: fc.jsonValue(),
+        env: fc.oneof(
+          fc.jsonValue(),
+          fc.array(
+            fc.oneof(fc.jsonValue(), fc.record({ name: fc.jsonValue(), value: fc.jsonValue() }, { requiredKeys: [] })),
+          ),
+        ),
+        resources: fc.oneof(fc.jsonValue(), fc.record({ limits: fc.jsonValue(), requests: fc.jsonValue() })),
+      },
+      { requiredKeys: ["name", "image"] },
+    );
+    fc.assert(
+      fc.property(anyContainer, (container) => {
+        const podTemplate = { spec: { containers: [container] } };
+        const [read] = toSpec({ spec: { podTemplate, startupTimeoutSeconds: 90 } }).containers;
+        const { command = [], env } = read ?? { env: {} };
+        expect([...command, ...Object.values(env)].every((part) => typeof part === "string")).toBe(true);
+      }),
+    );
+  });
+
+  it.each([
+    { what: "a command of one text", container: { command: "sleep 5" } },
+    { what: "a command with a number", container: { command: ["sleep", 5] } },
+    { what: "variables by name", container: { env: { A: "1" } } },
+    { what: "nothing among the variables", container: { env: [null, "A"] } },
+    { what: "a variable without a name", container: { env: [{ value: "1" }, { name: "A", value: 1 }] } },
+    { what: "an amount that is too long to be one", container: { resources: { limits: { cpu: "1".repeat(65) } } } },
+    { what: "null for everything", container: { command: null, env: null, resources: null } },
+  ])("leaves out $what, which no pod may have", ({ container }) => {
+    const podTemplate = { spec: { containers: [{ name: "main", image: "debian", ...container }] } };
+    const resource = { spec: { podTemplate, startupTimeoutSeconds: 90 } } as unknown as SandboxResource;
+    expect(toSpec(resource).containers).toEqual([{ name: "main", image: "debian", env: {} }]);
+  });
 });
 
 /** Kubernetes' own reading: `$$` is `$`, `$(NAME)` a variable, every other `$` stands for itself. */

@@ -1,4 +1,5 @@
 import type { SandboxResource, SandboxSpecResource } from "#api/crd/sandbox.ts";
+import { Quantity } from "#api/scalars.ts";
 import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import type { Container, EnvVar } from "#core/kubernetes/pod.ts";
 import { formatQuantity, parseQuantity } from "#core/quantity.ts";
@@ -95,14 +96,16 @@ function toContainerSpec(
   container: Container & { readonly image: string },
   rootfsSnapshotName: string | undefined,
 ): ContainerSpec {
-  const { name, image, command = [], env = [], resources } = container;
+  // The definition names nothing of these: the API server keeps whatever anybody writes there.
+  const { name, image, command, env, resources } = container as ContainerOfAnybody;
+  const words = toCommand(command);
   const limits = toAmounts(resources?.limits);
   const requests = toAmounts(resources?.requests);
   return {
     name,
     image,
-    env: Object.fromEntries(env.flatMap(toVariable)),
-    ...(command.length === 0 ? {} : { command: command.map(toLiteralText) }),
+    env: Object.fromEntries(Array.isArray(env) ? env.flatMap(toVariable) : []),
+    ...(words.length === 0 ? {} : { command: words }),
     ...(limits === undefined && requests === undefined
       ? {}
       : {
@@ -112,16 +115,37 @@ function toContainerSpec(
   };
 }
 
-/** A value from elsewhere is not known here. */
-function toVariable({ name, value = "", valueFrom }: EnvVar): [string, string][] {
-  return valueFrom === undefined ? [[name, toLiteralText(value)]] : [];
+interface ContainerOfAnybody {
+  readonly name: string;
+  readonly image: string;
+  readonly command?: unknown;
+  readonly env?: unknown;
+  readonly resources?: { readonly limits?: unknown; readonly requests?: unknown } | null;
 }
 
-/** The API server takes any text, and numbers, for quantities of a template. */
-function toAmounts(list: Readonly<Record<string, unknown>> | undefined): Amounts | undefined {
+/** What is no command makes no pod, and the sandbox says so by itself. */
+function toCommand(command: unknown): readonly string[] {
+  return isTexts(command) ? command.map(toLiteralText) : [];
+}
+
+function isTexts(list: unknown): list is readonly string[] {
+  return Array.isArray(list) && list.every((item) => typeof item === "string");
+}
+
+/** A value from elsewhere is not known here. */
+function toVariable(variable: Partial<Record<keyof EnvVar, unknown>> | null): [string, string][] {
+  const { name, value, valueFrom } = variable ?? {};
+  const text = value ?? "";
+  const isKnown = typeof name === "string" && typeof text === "string" && (valueFrom ?? undefined) === undefined;
+  return isKnown ? [[name, toLiteralText(text)]] : [];
+}
+
+/** The API server takes any text, and numbers, for quantities of a template; reading a very long one takes long. */
+function toAmounts(list: unknown): Amounts | undefined {
   const amounts = RESOURCE_NAMES.flatMap(([ours, theirs]) => {
-    const amount = list?.[theirs];
-    const quantity = typeof amount === "string" || typeof amount === "number" ? parseQuantity(`${amount}`) : undefined;
+    const amount = (list as Readonly<Record<string, unknown>> | null | undefined)?.[theirs];
+    const text = Quantity.safeParse(typeof amount === "number" ? `${amount}` : amount);
+    const quantity = text.success ? parseQuantity(text.data) : undefined;
     return quantity === undefined ? [] : [[ours, formatQuantity(quantity)]];
   });
   return amounts.length === 0 ? undefined : Object.fromEntries(amounts);
