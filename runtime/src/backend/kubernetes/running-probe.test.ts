@@ -90,6 +90,60 @@ describe("RunningProbe", () => {
     expect(probe.upSinceMs("a")).toBe(42);
   });
 
+  it("knows of a container that ends while it asks", async () => {
+    const { probe, asked, nextUp } = probeOver(() => ["main"]);
+    const up = nextUp();
+    probe.consider(sandbox("a", ["main", "side"]), pod("a", "10.0.0.1"));
+    await turns();
+    expect(asked).not.toEqual([]);
+    const ended = [{ name: "side", state: { terminated: { exitCode: 0 } } }];
+    probe.consider(sandbox("a", ["main", "side"]), pod("a", "10.0.0.1", { containerStatuses: ended }));
+    await up;
+    expect(probe.upSinceMs("a")).toBe(42);
+  });
+
+  it("stops asking when the operator has said that the sandbox runs", async () => {
+    const { probe, asked } = probeOver(() => []);
+    probe.consider(sandbox("a"), pod("a", "10.0.0.1"));
+    await turns();
+    expect(asked).not.toEqual([]);
+    const ready = { type: "Ready", status: "True", reason: "PodRunning", message: "", lastTransitionTime: "" } as const;
+    probe.consider({ ...sandbox("a"), status: { conditions: [ready] } }, pod("a", "10.0.0.1"));
+    await turns();
+    const asks = asked.length;
+    await turns();
+    expect(asked).toHaveLength(asks);
+  });
+
+  it.each([
+    { what: "has ended", seen: pod("a", "10.0.0.1", { phase: "Failed" }) },
+    { what: "is being removed", seen: pod("a", "10.0.0.1", {}, { deletionTimestamp: "2026-11-01T10:00:00Z" }) },
+    { what: "is gone", seen: undefined },
+  ])("does not take back that a sandbox was up when its pod $what", async ({ seen }) => {
+    const { probe, asked, nextUp } = probeOver(() => ["main"]);
+    const up = nextUp();
+    probe.consider(sandbox("a"), pod("a", "10.0.0.1"));
+    await up;
+    probe.consider(sandbox("a"), seen);
+    await turns();
+    expect(probe.upSinceMs("a")).toBe(42);
+    expect(asked).toHaveLength(1);
+  });
+
+  it("asks anew when the sandbox has another pod, though it is at the same address", async () => {
+    let isUp = true;
+    const { probe, asked, nextUp } = probeOver(() => (isUp ? ["main"] : []));
+    const up = nextUp();
+    probe.consider(sandbox("a"), pod("a", "10.0.0.1", {}, { uid: "p1" }));
+    await up;
+    isUp = false;
+    probe.consider(sandbox("a"), pod("a", "10.0.0.1", {}, { uid: "p2" }));
+    expect(probe.upSinceMs("a")).toBeUndefined();
+    await turns();
+    expect(asked.length).toBeGreaterThan(1);
+    probe.close();
+  });
+
   it.each([
     { what: "never began", containers: ["main"], found: [], terminated: { exitCode: 128, reason: "StartError" } },
     { what: "has ended", containers: ["main"], found: [], terminated: { exitCode: 0 } },
@@ -121,7 +175,7 @@ describe("RunningProbe", () => {
     expect(asked).toEqual([]);
   });
 
-  it("forgets what it knew when the pod goes or has another address, and stops asking", async () => {
+  it("forgets what it knew when the pod has another address, and stops asking when it goes", async () => {
     let isUp = true;
     const { probe, asked, nextUp } = probeOver(() => (isUp ? ["main"] : []));
     const up = nextUp();

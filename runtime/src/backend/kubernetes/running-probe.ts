@@ -25,6 +25,8 @@ export interface RunningProbeDeps {
 interface Asking {
   readonly ip: string;
   readonly abort: AbortController;
+  /** As it was seen last. */
+  pod: Pod;
   /** When all containers answered. */
   upSinceMs?: number;
 }
@@ -53,13 +55,16 @@ export class RunningProbe {
     const uid = sandbox.metadata.uid ?? "";
     const own = ownPod(sandbox, pod);
     const ip = own === undefined ? undefined : agentAddressOf(own);
+    const isPending = sandboxState(sandbox).phase === "Pending";
     const known = this.asked.get(uid);
-    if (own === undefined || ip === undefined || known?.ip !== ip) this.forget(uid);
-    if (own === undefined || ip === undefined || this.asked.has(uid)) return;
-    if (sandboxState(sandbox).phase !== "Pending") return;
-    const asking: Asking = { ip, abort: new AbortController() };
+    if (known !== undefined && !isStillSo(known, own, { ip, isPending })) this.forget(uid);
+    if (own === undefined || ip === undefined) return;
+    const kept = this.asked.get(uid);
+    if (kept !== undefined) kept.pod = own;
+    if (kept !== undefined || !isPending) return;
+    const asking: Asking = { ip, abort: new AbortController(), pod: own };
     this.asked.set(uid, asking);
-    void this.untilUp(sandbox, own, asking);
+    void this.untilUp(sandbox, asking);
   }
 
   forget(uid: string): void {
@@ -71,7 +76,7 @@ export class RunningProbe {
     for (const uid of Array.from(this.asked.keys())) this.forget(uid);
   }
 
-  private async untilUp(sandbox: SandboxResource, pod: Pod, asking: Asking): Promise<void> {
+  private async untilUp(sandbox: SandboxResource, asking: Asking): Promise<void> {
     const { clock, log, random, ask, onUp } = this.deps;
     const { signal } = asking.abort;
     const uid = sandbox.metadata.uid ?? "";
@@ -79,7 +84,7 @@ export class RunningProbe {
       try {
         const found = new Set(await this.slot(() => ask(uid, asking.ip, signal), signal));
         signal.throwIfAborted();
-        if (isUp(sandbox, pod, found)) {
+        if (isUp(sandbox, asking.pod, found)) {
           asking.upSinceMs = clock.now();
           return onUp(sandbox);
         }
@@ -90,6 +95,22 @@ export class RunningProbe {
       await clock.sleep(backoffMs(attempt, PAUSE, random), signal).catch(() => undefined);
     }
   }
+}
+
+/**
+ * Whether what is known of a sandbox goes on. One that was up stays so when its pod ends: how it
+ * ended is the operator's to tell, and until then it has not begun anew. Who is asked is left when
+ * there is nobody to ask, or the operator knows more.
+ */
+function isStillSo(
+  known: Asking,
+  own: Pod | undefined,
+  { ip, isPending }: { readonly ip: string | undefined; readonly isPending: boolean },
+): boolean {
+  const isUp = known.upSinceMs !== undefined;
+  if (own === undefined) return isUp;
+  if (own.metadata.uid !== known.pod.metadata.uid) return false;
+  return isUp ? ip === undefined || ip === known.ip : isPending && ip === known.ip;
 }
 
 /**
