@@ -36,6 +36,13 @@ describe("createMetrics()", () => {
     expect(await read()).toBe(1);
   });
 
+  it("tells of the watch that has been silent longest, where namespaces have each their own", async () => {
+    const metrics = createMetrics(() => 9000);
+    for (const lastProgressMs of [8000, 1000, 5000]) metrics.watchInformer("pods", { lastProgressMs });
+    const values = await valuesOf(metrics);
+    expect(values.get('atoll_operator_informer_lag_seconds{resource="pods"}')).toBe(8);
+  });
+
   it("tells how the machinery fares at the moment it is asked", async () => {
     let nowMs = 1000;
     const metrics = createMetrics(() => nowMs);

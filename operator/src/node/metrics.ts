@@ -38,7 +38,8 @@ export function createMetrics(nowMs: () => number): Metrics {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const queues = new Map<string, Queue>();
-  const informers = new Map<string, { readonly lastProgressMs: number }>();
+  /** Several of a resource where each namespace has its own. */
+  const informers = new Map<string, readonly { readonly lastProgressMs: number }[]>();
   let leadership = { isHeld: false };
 
   const created = new Counter({
@@ -106,10 +107,13 @@ export function createMetrics(nowMs: () => number): Metrics {
   gauge(
     registry,
     "atoll_operator_informer_lag_seconds",
-    "Time since a watch last said anything.",
+    "Time since a watch last said anything; of several of a kind, the longest.",
     "resource",
     (set) => {
-      for (const [name, { lastProgressMs }] of informers) set(Math.max(0, nowMs() - lastProgressMs) / 1000, name);
+      for (const [name, those] of informers) {
+        const oldestMs = Math.min(...those.map(({ lastProgressMs }) => lastProgressMs));
+        set(Math.max(0, nowMs() - oldestMs) / 1000, name);
+      }
     },
   );
   gauge(registry, "atoll_operator_leader", "1 while this replica leads.", undefined, (set) => {
@@ -139,7 +143,7 @@ export function createMetrics(nowMs: () => number): Metrics {
       listed: (_objects, durationMs) => listTimes.observe({ resource }, durationMs / 1000),
       reconnected: (reason) => reconnects.inc({ resource, reason }),
     }),
-    watchInformer: (resource, informer) => void informers.set(resource, informer),
+    watchInformer: (resource, informer) => void informers.set(resource, [...(informers.get(resource) ?? []), informer]),
     watchLeadership: (current) => void (leadership = current),
     apiCall: ({ verb, resource, status, durationMs }) => {
       calls.inc({ verb, resource, code: status });
