@@ -31,6 +31,18 @@ describe("infra/index.ts in Pulumi's host, on Node itself", { timeout: 60_000 },
     }
   });
 
+  it("reaches the cluster that the stack's own settings name, and knows it when its address changes", async () => {
+    const access = { kubeconfig: "{}", context: "one", clusterIdentifier: "production" };
+    const settings = Object.entries(access).map(([key, value]) => [`kubernetes:${key}`, value] as const);
+    const { registered } = await run({ apiKeys: [API_KEY], ...Object.fromEntries(settings) });
+    const providers = registered.filter(({ type }) => type === "pulumi:providers:kubernetes");
+    expect(providers).toHaveLength(2);
+    for (const { inputs, secrets } of providers) {
+      expect(inputs).toMatchObject(access);
+      expect(secrets).toEqual(["kubeconfig"]);
+    }
+  });
+
   it("says in one message what is wrong with a stack, and makes nothing", async () => {
     const { exitCode, messages, registered } = await run({ operator: { replicas: 0 }, gatway: {} });
     expect(exitCode).not.toBe(0);

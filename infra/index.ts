@@ -7,10 +7,12 @@ const config = readStack();
 const cluster = new pulumi.Config("kubernetes");
 const kubeconfig = cluster.getSecret("kubeconfig");
 const context = cluster.get("context");
+const clusterIdentifier = cluster.get("clusterIdentifier");
 
 createInstallation(config, {
   ...(kubeconfig === undefined ? {} : { kubeconfig }),
   ...(context === undefined ? {} : { context }),
+  ...(clusterIdentifier === undefined ? {} : { clusterIdentifier }),
 });
 
 /** Where the gateway is reached inside the cluster; empty without one. */

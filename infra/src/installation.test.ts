@@ -166,7 +166,6 @@ describe("createInstallation", () => {
     ],
     ["networkPolicies", { networkPolicies: { sandboxes: false, system: false } }, "NetworkPolicy", "", 0],
     ["gateway.enabled", { gateway: { enabled: false } }, "Deployment", "atoll-gateway", 0],
-    ["drainOnDestroy", { drainOnDestroy: false }, "ConfigMap", "", 0],
     ["gateway.autoscaling.enabled", { gateway: { autoscaling: { enabled: true } } }, "HorizontalPodAutoscaler", "", 1],
     [
       "gateway.podDisruptionBudget.enabled",

@@ -18,6 +18,8 @@ import type { InstallConfig } from "./config.ts";
 export interface ClusterAccess {
   readonly kubeconfig?: Input<string>;
   readonly context?: Input<string>;
+  /** Whatever stands for the cluster when its address changes: while it stays, nothing is made anew. */
+  readonly clusterIdentifier?: Input<string>;
 }
 
 /**
@@ -25,7 +27,14 @@ export interface ClusterAccess {
  * that makes them, and before the gateway what a destroy must find gone: see `DrainGuards`.
  */
 export function createInstallation(config: InstallConfig, access: ClusterAccess): void {
-  const settings = { ...access, enableServerSideApply: true, enableSecretMutable: true, enableConfigMapMutable: true };
+  const settings = {
+    // Not absent: the path in this machine's KUBECONFIG would become part of the stack, and bind it to the machine.
+    kubeconfig: "",
+    ...access,
+    enableServerSideApply: true,
+    enableSecretMutable: true,
+    enableConfigMapMutable: true,
+  };
   const provider = new k8s.Provider("kubernetes", settings);
   // Definitions that an earlier installation kept are taken up again; anything else that exists is an error.
   const adopting = new k8s.Provider("kubernetes-adopting", { ...settings, upsertExistingObjects: true });
@@ -52,7 +61,10 @@ export function createInstallation(config: InstallConfig, access: ClusterAccess)
     { config },
     after(spaces, crds, admission, network, system, keys, runtimeClass, priority),
   );
-  const guarded = config.drainOnDestroy ? sandboxNamespaces : [];
-  const guards = new DrainGuards("drain-guards", { namespaces: guarded }, after(operator));
+  const guards = new DrainGuards(
+    "drain-guards",
+    { namespaces: sandboxNamespaces, drain: config.drainOnDestroy },
+    after(operator),
+  );
   if (config.gateway.enabled) new Gateway("gateway", { config }, after(operator, guards));
 }
