@@ -20,7 +20,8 @@ export class SandboxRuntimeClass extends pulumi.ComponentResource {
           handler: runtimeClass.handler,
           ...(Object.keys(nodeSelector).length === 0 ? {} : { scheduling: { nodeSelector } }),
         },
-        { parent: this },
+        // The cluster never changes a handler; pods that run do not need the class any more.
+        { parent: this, replaceOnChanges: ["handler"], deleteBeforeReplace: true },
       );
     }
     this.registerOutputs({});

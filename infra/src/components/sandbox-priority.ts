@@ -20,7 +20,8 @@ export class SandboxPriority extends pulumi.ComponentResource {
           preemptionPolicy: priorityClass.preemptionPolicy,
           description: "Sandboxes",
         },
-        { parent: this },
+        // The cluster never changes them; pods that exist keep what they were given.
+        { parent: this, replaceOnChanges: ["value", "preemptionPolicy"], deleteBeforeReplace: true },
       );
     }
     this.registerOutputs({});

@@ -112,7 +112,10 @@ export function registrationOf(stackUrn: string, request: resource.RegisterResou
     provider: request.getProvider(),
     retainOnDelete: request.getRetainondelete() ?? false,
     ignoreChanges: request.getIgnorechangesList(),
+    replaceOnChanges: request.getReplaceonchangesList(),
+    deleteBeforeReplace: request.getDeletebeforereplace() ?? false,
     deleteTimeout: request.getCustomtimeouts()?.getDelete() ?? "",
+    updateTimeout: request.getCustomtimeouts()?.getUpdate() ?? "",
   };
 }
 

@@ -15,8 +15,13 @@ export interface Registration {
   readonly provider: string;
   readonly retainOnDelete: boolean;
   readonly ignoreChanges: readonly string[];
+  /** Paths that the cluster never changes in an object that exists: a change there makes a new one. */
+  readonly replaceOnChanges: readonly string[];
+  readonly deleteBeforeReplace: boolean;
   /** How long its removal may take, as Pulumi writes times; empty = the default. */
   readonly deleteTimeout: string;
+  /** The same for an update. */
+  readonly updateTimeout: string;
 }
 
 /** What the engine does with each registration; resolves to the resource's state. */
