@@ -52,7 +52,13 @@ export class Gateway extends pulumi.ComponentResource {
     const deployment = new k8s.apps.v1.Deployment(
       gateway.name,
       {
-        metadata: { namespace, name: gateway.name, labels: objectLabels(program) },
+        metadata: {
+          namespace,
+          name: gateway.name,
+          labels: objectLabels(program),
+          // An autoscaler that was switched off still owns the number: without force it stays so for good.
+          ...(gateway.autoscaling.enabled ? {} : { annotations: { "pulumi.com/patchForce": "true" } }),
+        },
         spec: {
           // An autoscaler owns the number: a program that set it too would fight it on every update.
           ...(gateway.autoscaling.enabled ? {} : { replicas: gateway.replicas }),

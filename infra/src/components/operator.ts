@@ -18,6 +18,11 @@ import { Access } from "./access.ts";
 import { DisruptionBudget } from "./disruption-budget.ts";
 import { Metrics } from "./metrics.ts";
 
+/** The cluster's own default, said in full: what nobody owns would stay beside another strategy, which the API server refuses. */
+const ROLLING = { type: "RollingUpdate", rollingUpdate: { maxSurge: "25%", maxUnavailable: "25%" } };
+/** Without a leader two operators must not run at once, not even during an upgrade. */
+const RECREATE = { type: "Recreate" };
+
 export interface OperatorArgs {
   readonly config: InstallConfig;
 }
@@ -54,8 +59,7 @@ export class Operator extends pulumi.ComponentResource {
         spec: {
           replicas: operator.replicas,
           revisionHistoryLimit: 3,
-          // Without a leader two operators must not run at once, not even during an upgrade.
-          ...(operator.leaderElection ? {} : { strategy: { type: "Recreate" } }),
+          strategy: operator.leaderElection ? ROLLING : RECREATE,
           selector: { matchLabels: selectorLabels(program) },
           template: programPod({
             program,
