@@ -112,7 +112,7 @@ export function baseSpec(pod: Omit<ContainerFacts, "image" | "environment">) {
     terminationGracePeriodSeconds: pod.terminationGracePeriodSeconds,
     ...omitEmpty({
       imagePullSecrets: pod.defaults.imagePullSecrets.map((name) => ({ name })),
-      nodeSelector: scheduling.nodeSelector,
+      nodeSelector: { "kubernetes.io/os": "linux", ...scheduling.nodeSelector },
       tolerations: scheduling.tolerations.map((toleration) => omitEmpty(toleration)),
       affinity: scheduling.affinity,
       priorityClassName: scheduling.priorityClassName,

@@ -49,7 +49,12 @@ export class GvisorInstaller extends pulumi.ComponentResource {
       revisionHistoryLimit: 3,
       template: installerPod(config),
     };
-    new k8s.apps.v1.DaemonSet(installer.name, { metadata, spec }, { parent: this, dependsOn: [access] });
+    new k8s.apps.v1.DaemonSet(
+      installer.name,
+      { metadata, spec },
+      // An update goes through the nodes in turn, and each is ready only when a pod in gVisor ran on it.
+      { parent: this, dependsOn: [access], customTimeouts: { create: "15m", update: "30m" } },
+    );
   }
 }
 

@@ -8,6 +8,22 @@ import { SCHEDULING } from "./scheduling.ts";
 const variables = InstallerEnvironment.shape;
 const INSTALLER_NAME = "atoll-installer";
 
+/** What stands for a service of a cloud takes no DaemonSet, and an update would wait for it. */
+const REAL_NODES = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [
+        {
+          matchExpressions: [
+            { key: "eks.amazonaws.com/compute-type", operator: "NotIn", values: ["fargate"] },
+            { key: "type", operator: "NotIn", values: ["virtual-kubelet"] },
+          ],
+        },
+      ],
+    },
+  },
+};
+
 const HostPath = z.string().regex(/^\/[^\s"'\\]*$/, "Expected an absolute path without spaces and quotes");
 
 /** The runtime class of sandboxes. */
@@ -65,9 +81,13 @@ export const InstallerConfig = z
     logging: z.strictObject({ level: LogLevel }).prefault({}),
     maxUnavailable: z
       .union([z.int().min(1), z.string().regex(/^\d{1,3}%$/)])
-      .default(1)
-      .describe("Nodes that are set up at the same time during an upgrade"),
+      .default("10%")
+      .describe("Nodes that are set up at the same time during an upgrade; of a share at least one"),
     ...SCHEDULING,
+    affinity: SCHEDULING.affinity
+      .unwrap()
+      .default(REAL_NODES)
+      .describe("Affinity, as in a pod; the default leaves out nodes that are none, such as Fargate's"),
     tolerations: SCHEDULING.tolerations
       .unwrap()
       .default([{ operator: "Exists", effect: "NoSchedule" }])

@@ -12,7 +12,7 @@ const Toleration = z.strictObject({
 
 /** Where pods may run, and what they carry. The fields mean what they mean in Kubernetes. */
 export const SCHEDULING = {
-  nodeSelector: TextMap.describe("Labels that nodes must have"),
+  nodeSelector: TextMap.describe("Labels that nodes must have, beside that of Linux"),
   tolerations: z.array(Toleration).default([]).describe("Taints of nodes that do not matter"),
   affinity: z
     .custom<types.input.core.v1.Affinity>(
