@@ -24,20 +24,21 @@ export interface ReferenceRow {
 /** All keys of an installation's configuration, as its schema has them. */
 export function referenceRows(): readonly ReferenceRow[] {
   const schema = z.toJSONSchema(InstallConfig, { io: "input", unrepresentable: "any", reused: "inline" }) as Schema;
-  const defaults: Readonly<Record<string, unknown>> = {
-    ...readInstallConfig(SMALLEST, ""),
-    gateway: gatewayDefaults(),
-  };
+  const defaults = ownDefaults();
   return Object.entries(schema.properties ?? {}).flatMap(([name, member]) => rowsOf(name, member, defaults[name]));
 }
 
 /** The least that an installation says: whether there are API keys. */
 const SMALLEST = { gateway: JSON.stringify({ auth: { insecureNoAuth: true } }) };
 
-/** What the smallest configuration says of the gateway, and what follows from other keys, is no default. */
-function gatewayDefaults() {
-  const { gateway } = readInstallConfig(SMALLEST, "");
-  return { ...gateway, sandboxNamespace: "", auth: { ...gateway.auth, insecureNoAuth: false } };
+/** What the smallest configuration has to say, and what follows from other keys, is no default. */
+function ownDefaults(): Readonly<Record<string, unknown>> {
+  const { gateway, operator, ...others } = readInstallConfig(SMALLEST, "");
+  return {
+    ...others,
+    operator: { ...operator, sandboxes: { ...operator.sandboxes, runtimeClassName: "" } },
+    gateway: { ...gateway, sandboxNamespace: "", auth: { ...gateway.auth, insecureNoAuth: false } },
+  };
 }
 
 /** The rows as a Markdown table. */

@@ -19,6 +19,15 @@ describe("readInstallConfig", () => {
     expect(gateway.sandboxNamespace).toBe("isola-sandboxes");
   });
 
+  it("gives sandboxes the runtime class that it makes, unless told otherwise", () => {
+    const nameOf = (settings: Record<string, unknown>) => read(settings).operator.sandboxes.runtimeClassName;
+    expect(nameOf({})).toBe("gvisor");
+    expect(nameOf({ runtimeClass: { name: "mine" } })).toBe("mine");
+    expect(nameOf({ runtimeClass: { name: "mine" }, operator: { sandboxes: { runtimeClassName: "other" } } })).toBe(
+      "other",
+    );
+  });
+
   test.each<[string, Record<string, unknown>, string]>([
     ["a key that nobody knows", { gatway: {} }, "gatway"],
     ["a member that nobody knows", { gateway: { replica: 2 } }, "replica"],

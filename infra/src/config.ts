@@ -164,10 +164,14 @@ export function readInstallConfig(settings: Readonly<Record<string, string>>, ve
   if (result.data === undefined || faults.length > 0) {
     throw new RangeError(`Cannot use the configuration of this stack: ${faults.join("; ")}`);
   }
-  const { imageTag, gateway, sandboxNamespaces } = result.data;
+  const { imageTag, gateway, operator, runtimeClass, sandboxNamespaces } = result.data;
   return Object.freeze({
     ...result.data,
     imageTag: imageTag === "" ? version : imageTag,
+    operator: {
+      ...operator,
+      sandboxes: { ...operator.sandboxes, runtimeClassName: operator.sandboxes.runtimeClassName || runtimeClass.name },
+    },
     gateway: {
       ...gateway,
       sandboxNamespace: gateway.sandboxNamespace || (sandboxNamespaces[0]?.name ?? SANDBOX_NAMESPACE),

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { OPERATOR_NAME, RUNTIME_CLASS } from "#core/kubernetes/names.ts";
+import { OPERATOR_NAME } from "#core/kubernetes/names.ts";
 import { OperatorEnvironment } from "#operator/manifest.ts";
 import { AgentResources } from "./agent-resources.ts";
 import { countOf, Flag, LogLevel, metrics, ObjectName, resources, serviceAccount } from "./fields.ts";
@@ -29,7 +29,10 @@ export const OperatorConfig = z
     sandboxes: z
       .strictObject({
         agentImage: image("atoll-sidecar").describe("The agent inside each sandbox; of the operator's own build"),
-        runtimeClassName: ObjectName.default(RUNTIME_CLASS).describe("Runtime class of sandbox pods"),
+        runtimeClassName: z
+          .union([ObjectName, z.literal("")])
+          .default("")
+          .describe("Runtime class of sandbox pods; empty = `runtimeClass.name`"),
         priorityClassName: z.string().default("").describe("Priority class of sandbox pods; empty = none"),
         imagePullSecrets: z
           .array(ObjectName)
