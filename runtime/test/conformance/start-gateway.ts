@@ -1,13 +1,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { build } from "esbuild";
+import { freePort } from "../../../test/harness/free-ports.ts";
+import { BINARIES } from "../../../test/harness/runtimes.ts";
+import { untilReady } from "../../../test/harness/until-ready.ts";
 
-export type RuntimeName = "bun" | "deno" | "node" | "workerd";
+export type RuntimeName = keyof typeof BINARIES;
 
 /** A gateway process over the memory backend. */
 export interface RunningGateway {
@@ -23,14 +25,7 @@ export interface RunningGateway {
 type Environment = Readonly<Record<string, string>>;
 
 const ROOT = join(import.meta.dirname, "../../..");
-const ARCH = process.arch === "arm64" ? "arm64" : "x64";
 const START_TIMEOUT_MS = 60_000;
-const BINARIES = {
-  bun: `@oven/bun-linux-${ARCH === "x64" ? "x64" : "aarch64"}/bin/bun`,
-  deno: `@deno/linux-${ARCH}-glibc/deno`,
-  node: `node-linux-${ARCH}/bin/node`,
-  workerd: `@cloudflare/workerd-linux-${ARCH === "x64" ? "64" : "arm64"}/bin/workerd`,
-} as const;
 /** Without this flag a request's signal aborts after each answer too. */
 const DENO_ARGUMENTS = ["run", "--quiet", "--allow-all", "--unstable-no-legacy-abort"];
 
@@ -40,7 +35,7 @@ export async function startGateway(runtime: RuntimeName, env: Environment = {}):
 
 async function startProcess(runtime: "bun" | "deno" | "node", env: Environment): Promise<RunningGateway> {
   const entry = join(ROOT, `runtime/src/entry/${runtime}.ts`);
-  const child = spawn(binary(runtime), [...(runtime === "deno" ? DENO_ARGUMENTS : []), entry], {
+  const child = spawn(BINARIES[runtime], [...(runtime === "deno" ? DENO_ARGUMENTS : []), entry], {
     cwd: ROOT,
     env: {
       PATH: process.env["PATH"],
@@ -89,12 +84,12 @@ async function startWorkerd(env: Environment): Promise<RunningGateway> {
     logLevel: "warning",
   });
   await writeFile(join(folder, "config.capnp"), workerdConfig(port, env));
-  const child = spawn(binary("workerd"), ["serve", join(folder, "config.capnp")], {
+  const child = spawn(BINARIES.workerd, ["serve", join(folder, "config.capnp")], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   child.once("exit", () => void rm(folder, { recursive: true, force: true }));
   const gateway = running("workerd", child, { port });
-  await untilHealthy(gateway.url);
+  await untilReady(`${gateway.url}/health`, { who: "The gateway on workerd", timeoutMs: START_TIMEOUT_MS });
   return gateway;
 }
 
@@ -129,28 +124,4 @@ function running(runtime: RuntimeName, child: ChildProcess, ports: Ports): Runni
       return ended;
     },
   };
-}
-
-async function untilHealthy(url: string): Promise<void> {
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  while (Date.now() < deadline) {
-    const answer = await fetch(`${url}/health`).catch(() => undefined);
-    if (answer?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`The gateway at ${url} did not become healthy`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (typeof address !== "object" || address === null) throw new Error("There is no free port");
-  return address.port;
-}
-
-function binary(runtime: RuntimeName): string {
-  return join(ROOT, "node_modules", BINARIES[runtime]);
 }
