@@ -58,6 +58,19 @@ describe("createProvenFetch()", () => {
     expect(seen).toEqual([health, a, b, health, c]);
   });
 
+  it("holds no proof for fresh that is from after the present, as one is when the machine's clock was set back", async () => {
+    let nowMs = 1_700_000_000_000;
+    const clock = { ...createManualClock(), now: () => nowMs };
+    let key = KEY;
+    const { fetch, seen } = agentWith(() => key);
+    const send = createProvenFetch(fetch, { key: KEY, clock });
+    await send(get());
+    nowMs -= 3_600_000;
+    key = OTHER_KEY;
+    await expect(send(post("secret"))).rejects.toMatchObject({ slug: "agent-unreachable" });
+    expect(seen.join()).not.toContain("secret");
+  });
+
   it("asks anew after an answer without a proof", async () => {
     let key: string | undefined = KEY;
     const { fetch, seen } = agentWith(() => key);

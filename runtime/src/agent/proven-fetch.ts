@@ -63,8 +63,14 @@ export function createProvenFetch(send: AgentFetch, { key, clock }: ProvenFetchD
     }
   }
 
+  function isProven(): boolean {
+    // The machine's clock may be set back: a proof from later than now is of unknown age.
+    const ageMs = clock.now() - provenAtMs;
+    return ageMs >= 0 && ageMs <= PROOF_KEPT_MS;
+  }
+
   return async (request) => {
-    if (request.body !== null && clock.now() - provenAtMs > PROOF_KEPT_MS) await prove(request.signal);
+    if (request.body !== null && !isProven()) await prove(request.signal);
     return exchange(request);
   };
 }
