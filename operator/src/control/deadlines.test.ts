@@ -48,6 +48,23 @@ describe("createDeadlines()", () => {
     await fc.assert(property, { numRuns: 60 });
   });
 
+  it("goes on with the others when one moment is none, and lets that key alone", async () => {
+    const clock = createManualClock(0);
+    const due: string[] = [];
+    const deadlines = createDeadlines(clock, (key) => due.push(key));
+    const abort = new AbortController();
+    deadlines.set("a", 1000);
+    deadlines.set("odd", 500);
+    deadlines.set("odd", Number.NaN);
+    deadlines.set("b", 2000);
+    const running = deadlines.run(abort.signal);
+    await clock.advance(5000);
+    expect(due).toEqual(["a", "b"]);
+    expect(deadlines.size).toBe(0);
+    abort.abort();
+    await running;
+  });
+
   it("forgets replaced moments", async () => {
     const clock = createManualClock(0);
     const deadlines = createDeadlines(clock, () => undefined);

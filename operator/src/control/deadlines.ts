@@ -2,7 +2,7 @@ import type { Clock } from "#core/clock.ts";
 
 /** At most one moment for each key; says when it has come. */
 export interface Deadlines {
-  /** Replaces the key's moment. */
+  /** Replaces the key's moment; NaN is none. */
   set(key: string, atMs: number): void;
   clear(key: string): void;
   readonly size: number;
@@ -36,6 +36,8 @@ export function createDeadlines(clock: Clock, onDue: (key: string) => void): Dea
 
   return {
     set(key, atMs) {
+      // No order holds for it, and in the heap it would keep all others from coming up.
+      if (Number.isNaN(atMs)) return void current.delete(key);
       const known = current.get(key);
       if (known?.atMs === atMs) return;
       const entry = { key, atMs };
