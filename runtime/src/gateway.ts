@@ -33,6 +33,8 @@ export interface RouteDeps extends GatewayDeps {
 export interface RequestContext extends Call {
   readonly requestId: string;
   readonly request: Request;
+  /** The route that serves it, by its pattern as the router has it. */
+  routed(pattern: string): void;
   /** A stream that goes on after the head of the answer; the result is called once, when it is over. */
   hold(): () => void;
 }

@@ -13,6 +13,8 @@ export type PatternOf = (request: Request) => string | undefined;
 
 /** One request on its way. */
 export interface MeteredRequest {
+  /** Of the route that serves it; absent = the router is asked. */
+  pattern: string | undefined;
   /** Counts the answer when its head is there, and hands it on. */
   meter(answer: Response | Promise<Response>): Response | Promise<Response>;
   /** The request goes on, whatever becomes of its head, until the result is called, once. */
@@ -44,35 +46,17 @@ export class RequestMeter {
 
   begin(request: Request, patternOf: PatternOf): MeteredRequest {
     this.inFlight += 1;
-    const beganMs = this.nowMs();
-    let open = 1;
-    const leave = (): void => {
-      open -= 1;
-      if (open === 0) this.inFlight -= 1;
-    };
-    const count = (code: number): void => {
-      this.find(request.method, patternOf(request) ?? UNKNOWN_PATH, code).add((this.nowMs() - beganMs) / 1000);
-      leave();
-    };
-    const settle = (answer: Response): Response => {
-      count(answer.status);
-      return answer;
-    };
-    const fail = (error: unknown): never => {
-      count(INTERNAL_ERROR);
-      throw error;
-    };
-    return {
-      meter: (answer) => (answer instanceof Promise ? answer.then(settle, fail) : settle(answer)),
-      hold: () => {
-        open += 1;
-        this.openStreams += 1;
-        return () => {
-          this.openStreams -= 1;
-          leave();
-        };
-      },
-    };
+    return new Metered(this, request, patternOf, this.nowMs());
+  }
+
+  /** Counts one answer. */
+  count(
+    request: Request,
+    pattern: string | undefined,
+    answer: { readonly code: number; readonly sinceMs: number },
+  ): void {
+    const series = this.find(request.method, pattern ?? UNKNOWN_PATH, answer.code);
+    series.add((this.nowMs() - answer.sinceMs) / 1000);
   }
 
   private find(given: string, pattern: string, code: number): RequestSeries {
@@ -83,6 +67,59 @@ export class RequestMeter {
     if (series === undefined)
       codes.set(code, (series = new RequestSeries(method, pattern.replaceAll(/:(\w+)/g, "{$1}"), code)));
     return series;
+  }
+}
+
+class Metered implements MeteredRequest {
+  pattern: string | undefined;
+  readonly #meter: RequestMeter;
+  readonly #request: Request;
+  readonly #patternOf: PatternOf;
+  readonly #beganMs: number;
+  /** The head of the answer, and what is held. */
+  #open = 1;
+
+  constructor(meter: RequestMeter, request: Request, patternOf: PatternOf, beganMs: number) {
+    this.#meter = meter;
+    this.#request = request;
+    this.#patternOf = patternOf;
+    this.#beganMs = beganMs;
+  }
+
+  meter(answer: Response | Promise<Response>): Response | Promise<Response> {
+    if (!(answer instanceof Promise)) return this.#settle(answer);
+    return answer.then(
+      (settled) => this.#settle(settled),
+      (error: unknown) => {
+        this.#count(INTERNAL_ERROR);
+        throw error;
+      },
+    );
+  }
+
+  hold(): () => void {
+    this.#open += 1;
+    this.#meter.openStreams += 1;
+    return () => {
+      this.#meter.openStreams -= 1;
+      this.#leave();
+    };
+  }
+
+  #settle(answer: Response): Response {
+    this.#count(answer.status);
+    return answer;
+  }
+
+  #count(code: number): void {
+    const pattern = this.pattern ?? this.#patternOf(this.#request);
+    this.#meter.count(this.#request, pattern, { code, sinceMs: this.#beganMs });
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#open -= 1;
+    if (this.#open === 0) this.#meter.inFlight -= 1;
   }
 }
 

@@ -81,6 +81,10 @@ class Context implements RequestContext {
     return (this.#log ??= this.#base.child({ request_id: this.requestId }));
   }
 
+  routed(pattern: string): void {
+    if (this.#metered !== undefined) this.#metered.pattern = pattern;
+  }
+
   hold(): () => void {
     return this.#metered?.hold() ?? (() => undefined);
   }

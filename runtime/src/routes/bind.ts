@@ -43,7 +43,9 @@ export function bind<const R extends RouteConfig>(
   const query = reader(route.request?.query, "query");
   const headers = reader(route.request?.headers, "header");
   const body = jsonSchemaOf(route);
-  app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ":$1"), (c): Response | Promise<Response> => {
+  const pattern = route.path.replaceAll(/\{(\w+)\}/g, ":$1");
+  app.on(route.method.toUpperCase(), pattern, (c): Response | Promise<Response> => {
+    c.env.routed(pattern);
     const faults: ProblemFault[] = [];
     const input = {
       params: params(c, faults),

@@ -2,7 +2,7 @@ import { getPath } from "hono/utils/url";
 import type { Gateway } from "../gateway.ts";
 import type { PatternOf } from "../metrics/request-meter.ts";
 
-/** Asks the router itself, so that a request that never comes to a handler has its route too. */
+/** Asks the router, for a request that never came to a handler which says it. */
 export function createPatternOf({ router }: Gateway): PatternOf {
   return (request) => {
     // The app answers HEAD as GET.
