@@ -2,6 +2,8 @@ import type { SandboxNetwork } from "#api/crd/sandbox.ts";
 import { AGENT_PORT, GATEWAY_POD_LABELS } from "#core/kubernetes/names.ts";
 import { CLUSTER_DNS } from "#core/kubernetes/network-policies.ts";
 import { networkLabels, sandboxLabels } from "#core/kubernetes/sandbox-labels.ts";
+import { OPERATOR_PORTS } from "#operator/manifest.ts";
+import { GATEWAY_PORTS } from "#runtime/manifest.ts";
 import { FLOWS, SANDBOXES, type Flow } from "../network/flow-table.ts";
 
 /** Somebody that sends or is sent to: without a namespace, a machine outside of the cluster. */
@@ -119,7 +121,8 @@ export const CLUSTER_FLOWS: readonly ClusterFlow[] = [
   ...["internet6", "everything", "dns-and-internet"].flatMap((from) => [
     denied(from, "tcp", "service-of-the-api-server", 443),
     denied(from, "tcp", "gateway", 8080),
-    denied(from, "tcp", "operator", 8080),
+    denied(from, "tcp", "operator", OPERATOR_PORTS.metrics),
+    denied(from, "tcp", "gateway", GATEWAY_PORTS.metrics),
     denied(from, "tcp", "stranger", 80),
   ]),
   // What is no sandbox is none of these policies' business.

@@ -4,9 +4,11 @@ import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { podName } from "#core/kubernetes/names.ts";
 import { CRDS, NAMESPACES, PODS, RUNTIME_CLASSES, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { OPERATOR_PORTS } from "#operator/manifest.ts";
+import { GATEWAY_PORTS } from "#runtime/manifest.ts";
 import { REGISTRY, REGISTRY_FROM_HOST } from "#testbed/layout.ts";
 import { DEBIAN_IMAGE } from "#testbed/images.ts";
-import { call, findCluster } from "./cluster.ts";
+import { call, findCluster, type Cluster } from "./cluster.ts";
 import { exists } from "./exists.ts";
 import { install, type Installation } from "./install.ts";
 import { copyTag } from "./registry.ts";
@@ -39,12 +41,14 @@ const NEXT_SETTINGS = {
   operator: { ...SETTINGS.operator, replicas: 2, logging: { level: "debug" } },
 };
 
+let cluster: Cluster;
 let client: KubeClient;
 let installation: Installation | undefined;
 let sandboxPod = "";
 
 beforeAll(async () => {
-  client = (await findCluster()).client();
+  cluster = await findCluster();
+  client = cluster.client();
   const programs = ["atoll-operator", "atoll-gateway", "atoll-sidecar"];
   await Promise.all(programs.map((repository) => copyTag(`http://${PUSH_ADDRESS}`, repository, TAG, NEXT_TAG)));
 }, 60_000);
@@ -68,6 +72,16 @@ describe("an installation", () => {
       expect(await installation?.refresh()).toEqual([]);
     },
   );
+
+  it.each([
+    ["operator", OPERATOR_PORTS.metrics, "isola_sandbox_created_total"],
+    ["gateway", GATEWAY_PORTS.metrics, "isola_apigateway_http_requests_total"],
+  ])("serves the metrics of its %s by their Service", { timeout: 60_000 }, async (program, port, name) => {
+    const service = `/api/v1/namespaces/${SYSTEM}/services/${RUN}-${program}-metrics:${port}/proxy/metrics`;
+    const scrape = async (): Promise<string> => (await cluster.run("kubectl", ["get", "--raw", service])).stdout;
+    // Kubelet's probes are requests too.
+    await vi.waitFor(async () => expect(await scrape()).toContain(`\n${name}`), { timeout: 50_000, interval: 500 });
+  });
 
   it("runs a sandbox", { timeout: 120_000 }, async () => {
     await client.create(SANDBOXES, sandbox("kept"), call());
