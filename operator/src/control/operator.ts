@@ -86,6 +86,17 @@ export function createOperator(options: OperatorOptions): Operator {
     await trials.run(term);
   };
 
+  /** False: the term was over before. */
+  const filled = async (term: AbortSignal): Promise<boolean> => {
+    try {
+      await Promise.all([stores, bindings, ...guards].map((cache) => cache.synced(term)));
+      return true;
+    } catch (error) {
+      if (term.aborted) return false;
+      throw error;
+    }
+  };
+
   return {
     async watch(signal) {
       namespaces.forEach((namespace) => fences.enqueue(namespace));
@@ -94,7 +105,7 @@ export function createOperator(options: OperatorOptions): Operator {
     },
 
     async lead(keys, term) {
-      await Promise.all([stores.synced(term), bindings.synced(term), ...guards.map((guard) => guard.synced(term))]);
+      if (!(await filled(term))) return;
       const reconcile = createSandboxReconciler({
         ...shared,
         client: writer,
