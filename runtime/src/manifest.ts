@@ -1,5 +1,11 @@
 import * as z from "zod";
-import { countVariable, flagVariable, listVariable, optionalListenVariable, parseEnvironment } from "#api/environment.ts";
+import {
+  countVariable,
+  flagVariable,
+  listVariable,
+  optionalListenVariable,
+  parseEnvironment,
+} from "#api/environment.ts";
 import { AGENT_KEYS_SECRET, SANDBOX_GROUP, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";

@@ -1,7 +1,8 @@
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { SandboxPhase } from "#core/sandbox.ts";
 import type { RequestMeter } from "../metrics/request-meter.ts";
 import { DURATION_BOUNDS } from "../metrics/request-series.ts";
+import { showProcess } from "./process-metrics.ts";
 
 export interface MetricsOptions {
   readonly requests: RequestMeter;
@@ -24,8 +25,6 @@ const DURATION = {
   name: "isola_apigateway_http_request_duration_seconds",
   help: "Time from a request's arrival until the head of its answer; how long a stream goes on then does not count.",
 };
-/** Nothing of the event loop is kept, so nothing has to look at it often. */
-const SELDOM_MS = 3_600_000;
 
 /** Everything is read when somebody asks: between scrapes it costs nothing. Names with `isola_` are the cluster contract's. */
 export function createMetrics({ requests, phases, maxStreams, version, runtime }: MetricsOptions): Metrics {
@@ -99,16 +98,6 @@ class RequestDurations extends Histogram<(typeof REQUEST_LABELS)[number]> {
       return [...buckets, value("bucket", total, { le: "+Inf" }), value("sum", sumSeconds), value("count", total)];
     });
     return { ...DURATION, type: "histogram", values };
-  }
-}
-
-/** Of the library's own numbers those that mean the same on every runtime. */
-function showProcess(registry: Registry): void {
-  const all = new Registry();
-  collectDefaultMetrics({ register: all, eventLoopMonitoringPrecision: SELDOM_MS });
-  for (const { name } of all.getMetricsAsArray()) {
-    const metric = name.startsWith("process_") ? all.getSingleMetric(name) : undefined;
-    if (metric !== undefined) registry.registerMetric(metric);
   }
 }
 
