@@ -15,6 +15,8 @@ export interface RawPods {
 }
 
 const PAUSE_MS = 100;
+/** Thirty at once take their time on a small node. */
+const READY_TIMEOUT_MS = 300_000;
 
 export async function openRawPods(client: KubeClient, image: string): Promise<RawPods> {
   const namespace = `bench-${randomBytes(4).toString("hex")}`;
@@ -30,7 +32,8 @@ export async function openRawPods(client: KubeClient, image: string): Promise<Ra
       const created = await client.create(PODS, podOf(namespace, image), call());
       const { name, resourceVersion = "" } = created.metadata;
       const query = { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion };
-      for await (const event of client.watch(PODS, query, call())) {
+      const signal = AbortSignal.timeout(READY_TIMEOUT_MS);
+      for await (const event of client.watch(PODS, query, { signal })) {
         if (event.kind !== "bookmark" && isReady(event.object)) return name;
       }
       throw new Error(`The pod ${name} was not ready before its watch ended`);
