@@ -159,8 +159,9 @@ export class KubernetesBackend implements SandboxBackend {
       throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
     }
     const pod = this.podOf(resource) ?? (await this.readPod(resource, call));
+    if (pod !== undefined && isPodOver(pod)) throw podEndedProblem(id, pod);
     const ip = pod === undefined ? resource.status?.podIP : agentAddressOf(pod);
-    if (ip === undefined) throw new ProblemError("sandbox-not-ready", `The pod of the sandbox "${id}" is gone.`);
+    if (ip === undefined) throw new ProblemError("sandbox-not-ready", `The pod of the sandbox "${id}" has no address.`);
     const fetch = await this.deps.agents.fetchOf(uid, ip);
     return async (request) => {
       try {
@@ -252,17 +253,21 @@ export class KubernetesBackend implements SandboxBackend {
    * A pod that the copy lacks: the two copies are not equally far, or the pod is gone and nobody has
    * said so yet. Undefined while the API server cannot tell.
    */
-  private async readPod({ metadata }: SandboxResource, { signal }: Call): Promise<Pod | undefined> {
+  private async readPod(resource: SandboxResource, { signal }: Call): Promise<Pod | undefined> {
     const { client, pods } = this.deps;
+    const { name } = resource.metadata;
+    let found: Pod | undefined;
     try {
-      const pod = await client.get(PODS, this.refOf(podName(metadata.name)), { signal });
-      pods.upsert(pod);
-      return pod;
+      found = await client.get(PODS, this.refOf(podName(name)), { signal });
     } catch (error) {
-      if (isNotFound(error)) throw podEndedProblem(metadata.name, {});
       signal.throwIfAborted();
-      return undefined;
+      if (!isNotFound(error)) return undefined;
     }
+    // One that bears the name but is another's is none of this sandbox.
+    const pod = ownPod(resource, found);
+    if (pod === undefined) throw podEndedProblem(name, {});
+    pods.upsert(pod);
+    return pod;
   }
 
   /** Why nothing can be asked of the sandbox's agent any more: the operator's word, or what the pod shows before it. */

@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { generateMasterKey } from "#core/agent-proof.ts";
+import { generateAgentKeys } from "#core/agent-token.ts";
+import type { KubeFetch } from "#core/kubernetes/client.ts";
+import { createInformer } from "#core/kubernetes/informer.ts";
+import { createKubeClient } from "#core/kubernetes/kube-client.ts";
+import type { KubeObject } from "#core/kubernetes/object.ts";
+import { PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { silentLog } from "#core/log.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
+import { Agents } from "./agents.ts";
+import { KubernetesBackend } from "./backend.ts";
+
+const { privateKey, publicKey } = await generateAgentKeys();
+const KEYS = { gatewayPrivateKey: privateKey, gatewayPublicKey: publicKey, agentMasterKey: generateMasterKey() };
+const AT = "2026-11-01T10:00:00Z";
+const signal = new AbortController().signal;
+const call = { signal, log: silentLog };
+
+const box = {
+  metadata: { name: "box", namespace: "boxes", uid: "box-1", resourceVersion: "5", creationTimestamp: AT },
+  spec: { podTemplate: { spec: { containers: [{ name: "main", image: "i" }] } }, startupTimeoutSeconds: 9 },
+  status: {
+    conditions: [{ type: "Ready", status: "True", reason: "PodRunning", message: "", lastTransitionTime: AT }],
+  },
+};
+
+function podOf(owner: string, going: object = {}): KubeObject {
+  const ownerReferences = [{ apiVersion: "v1", kind: "Sandbox", name: "box", uid: owner }];
+  const metadata = { name: "box-pod", namespace: "boxes", uid: "p", resourceVersion: "9", ownerReferences, ...going };
+  return { metadata, spec: { containers: [] }, status: { phase: "Running", podIP: "10.0.0.9" } } as KubeObject;
+}
+
+/** A backend whose copies hold the box and no pod, while the API server itself has this one. */
+async function backendOver(pod: KubeObject | undefined) {
+  const clock = createManualClock();
+  const life = new AbortController();
+  const fetch: KubeFetch = async (path, init) => {
+    if (path.includes("watch=")) return new Response(new ReadableStream());
+    if (path.endsWith("/pods/box-pod")) {
+      return pod === undefined ? Response.json({ kind: "Status", code: 404 }, { status: 404 }) : Response.json(pod);
+    }
+    init.signal?.throwIfAborted();
+    const items = path.includes("/sandboxes") ? [box] : [];
+    return Response.json({ metadata: { resourceVersion: "7" }, items });
+  };
+  const client = createKubeClient(fetch, { clock });
+  const options = { clock, log: silentLog, random: () => 0, query: { namespace: "boxes" } };
+  const sandboxes = createInformer(client, SANDBOXES, options);
+  const pods = createInformer(client, PODS, options);
+  const connected: string[] = [];
+  const connect = (ip: string) => {
+    connected.push(ip);
+    return { fetch: () => Promise.reject(new Error("nobody")), close: () => undefined };
+  };
+  const agents = new Agents({ clock, keys: () => KEYS, connect });
+  const running = [sandboxes, pods].map((informer) => informer.run(life.signal));
+  await Promise.all([sandboxes.synced(signal), pods.synced(signal)]);
+  const backend = new KubernetesBackend({
+    client,
+    sandboxes,
+    pods,
+    agents,
+    clock,
+    log: silentLog,
+    random: () => 0,
+    namespace: "boxes",
+    stop: async () => {
+      life.abort(new Error("over"));
+      await Promise.all(running);
+    },
+  });
+  return { backend, pods, connected };
+}
+
+describe("KubernetesBackend", () => {
+  it("finds the agent in a pod that its copy lacks", async () => {
+    const { backend, pods, connected } = await backendOver(podOf("box-1"));
+    await backend.agent("box", call);
+    expect(connected).toEqual(["10.0.0.9"]);
+    expect(pods.size).toBe(1);
+    await backend.close();
+  });
+
+  it.each([
+    { what: "no pod", pod: undefined, kept: 0 },
+    { what: "the pod of another sandbox of its name", pod: podOf("box-2"), kept: 0 },
+    { what: "a pod that goes", pod: podOf("box-1", { deletionTimestamp: AT }), kept: 1 },
+  ])("says that a sandbox has ended for which there is $what, and connects to nobody", async ({ pod, kept }) => {
+    const { backend, pods, connected } = await backendOver(pod);
+    await expect(backend.agent("box", call)).rejects.toMatchObject({ slug: "sandbox-ended" });
+    expect(connected).toEqual([]);
+    expect(pods.size).toBe(kept);
+    await backend.close();
+  });
+});
