@@ -1,10 +1,10 @@
 import { ProblemError } from "#core/problem-error.ts";
-import type { RequestContext } from "../gateway.ts";
+import type { MeteredRequest } from "../metrics/request-meter.ts";
 
 /** Counts streams; a place is given back by calling what `acquire` answered, once or more. */
 export interface StreamLimits {
   /** `too-many-requests` when there is no place. */
-  acquire(request: Pick<RequestContext, "hold">, sandboxId: string): () => void;
+  acquire(request: Pick<MeteredRequest, "hold">, sandboxId: string): () => void;
   readonly open: number;
 }
 
