@@ -48,10 +48,10 @@ export function createInstallation(config: InstallConfig, access: ClusterAccess)
     { provider },
   );
 
-  new GvisorInstaller("gvisor-installer", { config }, after(spaces));
   const runtimeClass = new SandboxRuntimeClass("runtime-class", config, after());
   const priority = new SandboxPriority("sandbox-priority", config, after());
   const admission = new AdmissionFence("admission-fence", { config }, after(crds));
+  new GvisorInstaller("gvisor-installer", { config }, after(spaces, admission));
   const network = new NetworkFence("network-fence", { config }, after(spaces));
   const system = new SystemNetwork("system-network", { config }, after(spaces));
   const keys = new AgentKeys("agent-keys", { namespace: config.systemNamespace.name }, after(spaces));

@@ -88,6 +88,7 @@ const FORBIDDEN: readonly Act[] = [
   ["update", "customresourcedefinitions.apiextensions.k8s.io"],
   ["delete", "namespaces"],
   ["delete", "nodes"],
+  ["create", "events.events.k8s.io"],
   ["list", "sandboxes.sandbox.isola.run", SYSTEM],
   ["*", "*"],
 ];

@@ -51,8 +51,13 @@ export const InstallerEnvironment = z.object({
 
 export type InstallerEnvironment = z.infer<typeof InstallerEnvironment>;
 
-/** What the installer may do in the cluster: label its node, and say why it could not. Events of a node lie in the namespace `default`. */
+/** What the installer may do in the cluster: label its node. Which node, and what of it, says an admission policy. */
 export const INSTALLER_CLUSTER_RULES: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["nodes"], verbs: ["patch"] },
+];
+
+/** The namespace of events about things that have none, and what the installer may do there: say why a node has no gVisor. */
+export const INSTALLER_EVENT_NAMESPACE = "default";
+export const INSTALLER_EVENT_RULES: readonly PolicyRule[] = [
   { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create"] },
 ];

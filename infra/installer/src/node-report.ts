@@ -1,3 +1,4 @@
+import { INSTALLER_EVENT_NAMESPACE } from "./manifest.ts";
 import type { NodeReport } from "./ports.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeCall, KubeClient } from "#core/kubernetes/client.ts";
@@ -10,8 +11,6 @@ export const GVISOR_NODE_ANNOTATION = {
   fault: "atoll.run/gvisor-fault",
 } as const;
 
-/** Namespace of events about things that have none. */
-const EVENT_NAMESPACE = "default";
 const CONTROLLER = "atoll.run/installer";
 const LONGEST_NOTE = 1024;
 
@@ -41,7 +40,7 @@ export function createNodeReport(
     client.create(
       EVENTS,
       {
-        metadata: { name: `${nodeName}.${options.newId()}`, namespace: EVENT_NAMESPACE },
+        metadata: { name: `${nodeName}.${options.newId()}`, namespace: INSTALLER_EVENT_NAMESPACE },
         eventTime: new Date(options.clock.now()).toISOString().replace("Z", "000Z"),
         type,
         reason,

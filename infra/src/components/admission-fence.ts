@@ -18,21 +18,23 @@ export interface AdmissionFenceArgs {
 export class AdmissionFence extends pulumi.ComponentResource {
   constructor(name: string, { config }: AdmissionFenceArgs, options: pulumi.ComponentResourceOptions) {
     super("atoll:kubernetes:AdmissionFence", name, {}, options);
-    const { operator } = config;
+    const { operator, installer } = config;
+    const system = config.systemNamespace.name;
     const all = fences({
       sandboxNamespaces: config.sandboxNamespaces.map(({ name }) => name),
-      operatorUser: serviceAccountUser(config.systemNamespace.name, operator.serviceAccount.name),
+      operatorUser: serviceAccountUser(system, operator.serviceAccount.name),
       runtimeClass: operator.sandboxes.runtimeClassName,
       prefix: config.admissionPolicies.prefix,
       ...(operator.networkCheck
         ? {
             networkTrial: {
-              namespace: config.systemNamespace.name,
+              namespace: system,
               imageRepository: imageRepository(operator.sandboxes.agentImage, config),
               commands: TRIAL_COMMANDS,
             },
           }
         : {}),
+      ...(installer.enabled ? { installerUser: serviceAccountUser(system, installer.serviceAccount.name) } : {}),
       capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     });
     for (const { policy, binding } of config.admissionPolicies.install ? all : []) {

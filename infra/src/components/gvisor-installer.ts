@@ -2,6 +2,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import {
   INSTALLER_CLUSTER_RULES,
+  INSTALLER_EVENT_NAMESPACE,
+  INSTALLER_EVENT_RULES,
   INSTALLER_PATHS,
   INSTALLER_POD,
   INSTALLER_PORTS,
@@ -38,7 +40,7 @@ export class GvisorInstaller extends pulumi.ComponentResource {
         systemNamespace: namespace,
         serviceAccount: installer.serviceAccount,
         clusterRules: INSTALLER_CLUSTER_RULES,
-        namespaceRules: [],
+        namespaceRules: [{ namespace: INSTALLER_EVENT_NAMESPACE, rules: INSTALLER_EVENT_RULES }],
       },
       { parent: this },
     );

@@ -18,6 +18,8 @@ export interface FenceConfig {
   };
   /** The operator's trial of network policies. Absent = it makes none, and has no right to. */
   readonly networkTrial?: NetworkTrialConfig;
+  /** User name under which the installer speaks to the API server. Absent = there is none. */
+  readonly installerUser?: string;
   /** Begins the names of the policies, so that installations of one cluster have their own. @default "atoll" */
   readonly prefix?: string;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fences, fenceNames, trialFenceNames } from "./fence.ts";
+import { fences, fenceNames, nodeFenceName, trialFenceNames } from "./fence.ts";
 import { serviceAccountUser, type FenceConfig } from "./fence-config.ts";
 
 const CONFIG: FenceConfig = {
@@ -77,6 +77,18 @@ describe("fences()", () => {
         { key: "kubernetes.io/metadata.name", operator: "In", values: ["system"] },
       ]);
     }
+  });
+
+  it("hold the installer to its own node, in the whole cluster", () => {
+    const installerUser = serviceAccountUser("system", "installer");
+    const [added, ...others] = fences({ ...CONFIG, installerUser }).slice(fences(CONFIG).length);
+    expect(others).toEqual([]);
+    expect(added?.policy.metadata.name).toBe(nodeFenceName());
+    expect(added?.policy.spec.failurePolicy).toBe("Fail");
+    expect(added?.policy.spec.matchConditions?.map(({ expression }) => expression)).toEqual([
+      `request.userInfo.username == "system:serviceaccount:system:installer"`,
+    ]);
+    expect(added?.binding.spec).toEqual({ policyName: nodeFenceName(), validationActions: ["Deny"] });
   });
 
   it("have names of their own for each installation", () =>

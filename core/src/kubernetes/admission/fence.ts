@@ -12,6 +12,7 @@ import { celString, refuse } from "./cel-text.ts";
 import { containerRules } from "./container-rules.ts";
 import type { FenceConfig, NetworkTrialConfig } from "./fence-config.ts";
 import { identityRules } from "./identity-rules.ts";
+import { nodeRules } from "./node-rules.ts";
 import { podRules } from "./pod-rules.ts";
 import { trialPodRules, trialPolicyRules } from "./trial-rules.ts";
 
@@ -38,6 +39,7 @@ export function fences(config: FenceConfig): readonly Fence[] {
     fence(identity, sandboxNamespaces, identitySpec(config)),
     fence(templates, sandboxNamespaces, templateSpec(config)),
     ...(config.networkTrial === undefined ? [] : trialFences(config, config.networkTrial)),
+    ...(config.installerUser === undefined ? [] : [nodeFence(config, config.installerUser)]),
   ];
 }
 
@@ -53,6 +55,23 @@ export function fenceNames(prefix = "atoll") {
 /** The same for what holds the operator in the system namespace to its trial of network policies. */
 export function trialFenceNames(prefix = "atoll") {
   return { pods: `${prefix}-network-check-pods`, policies: `${prefix}-network-check-policies` } as const;
+}
+
+/** The name of what holds the installer to its own node. */
+export function nodeFenceName(prefix = "atoll"): string {
+  return `${prefix}-installer-nodes`;
+}
+
+/** Its account may patch nodes, and that right knows neither its own node nor single labels. */
+function nodeFence({ prefix }: FenceConfig, installerUser: string): Fence {
+  return fence(nodeFenceName(prefix), undefined, {
+    failurePolicy: "Fail",
+    matchConstraints: { resourceRules: [writes("", ["nodes", "nodes/status"])] },
+    matchConditions: [
+      { name: "by-the-installer", expression: `request.userInfo.username == ${celString(installerUser)}` },
+    ],
+    validations: forbidden(nodeRules()),
+  });
 }
 
 /** Its account may create pods in the system namespace, and a right to create knows no names. */
@@ -193,7 +212,8 @@ function forbidden(validations: readonly AdmissionValidation[]): readonly Admiss
   return validations.map((validation) => ({ ...validation, reason: "Forbidden" }));
 }
 
-function fence(name: string, values: readonly string[], spec: AdmissionPolicySpec): Fence {
+/** `namespaces` undefined = in the whole cluster. */
+function fence(name: string, namespaces: readonly string[] | undefined, spec: AdmissionPolicySpec): Fence {
   const metadata = { name, labels: { [LABEL.partOf]: "atoll" } };
   return {
     policy: { apiVersion: API_VERSION, kind: VALIDATING_ADMISSION_POLICIES.kind, metadata, spec },
@@ -204,12 +224,12 @@ function fence(name: string, values: readonly string[], spec: AdmissionPolicySpe
       spec: {
         policyName: name,
         validationActions: ["Deny"],
-        matchResources: {
-          namespaceSelector: {
-            matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values }],
-          },
-        },
+        ...(namespaces === undefined ? {} : { matchResources: { namespaceSelector: nameSelector(namespaces) } }),
       },
     },
   };
+}
+
+function nameSelector(values: readonly string[]) {
+  return { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In" as const, values }] };
 }
