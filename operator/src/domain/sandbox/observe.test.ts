@@ -68,6 +68,16 @@ describe("observePod()", () => {
     expect([seen.fault, seen.waiting]).toEqual([undefined, expect.stringContaining("agent:1")]);
   });
 
+  it.each(["CreateContainerError", "RunContainerError"])(
+    "waits when %s says that the node misses a file: nothing says that it is the command",
+    (reason) => {
+      const message = "failed to mount /run/containerd/rootfs: no such file or directory";
+      const seen = observePod(samplePod(statuses(waiting("main", reason, message))));
+      expect(seen.fault).toBeUndefined();
+      expect(seen.waiting).toContain("no such file or directory");
+    },
+  );
+
   it.each([
     {
       what: "memory",

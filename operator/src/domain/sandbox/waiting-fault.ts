@@ -12,7 +12,9 @@ export interface Hindrance {
 
 const IMAGE_REASONS = new Set(["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"]);
 const START_REASONS = new Set(["CreateContainerError", "RunContainerError", "PostStartHookError"]);
-const NO_COMMAND = /executable file not found|finding executable|no such file or directory|not found in \$PATH/i;
+const NO_COMMAND = /executable file not found|finding executable|not found in \$PATH/i;
+/** Of a container whose start has failed for good, where the runtime names the command's file or what it is read with. */
+const NO_FILE = /no such file or directory/i;
 
 /** Reads a waiting container; `image` is what its status names, or nothing. */
 export function hindranceOf(status: ContainerStatus & { readonly image?: unknown }): Hindrance {
@@ -30,15 +32,20 @@ export function hindranceOf(status: ContainerStatus & { readonly image?: unknown
 /** Why a container could not be started, from what the runtime said. */
 export function startFault(container: string, message: string | undefined): Fault {
   const why = quoted(message, "the runtime named no cause");
-  if (NO_COMMAND.test(message ?? "")) {
+  if (NO_COMMAND.test(message ?? "") || NO_FILE.test(message ?? "")) {
     return { reason: "CommandNotFound", message: `The command of container "${container}" was not found: ${why}.` };
   }
-  return { reason: "PodFailed", message: `Container "${container}" could not be started: ${why}.` };
+  return { reason: "PodFailed", message: startProblem(container, message) };
 }
 
+/** Kubelet tries again: a file that the node misses while it sets the container up may yet come. */
 function startHindrance(container: string, message: string | undefined): Hindrance {
-  const fault = startFault(container, message);
-  return fault.reason === "CommandNotFound" ? { fault } : { waiting: fault.message };
+  if (NO_COMMAND.test(message ?? "")) return { fault: startFault(container, message) };
+  return { waiting: startProblem(container, message) };
+}
+
+function startProblem(container: string, message: string | undefined): string {
+  return `Container "${container}" could not be started: ${quoted(message, "the runtime named no cause")}.`;
 }
 
 /**
