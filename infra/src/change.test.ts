@@ -84,7 +84,7 @@ describe("the providers", () => {
   afterEach(() => vi.unstubAllEnvs());
 
   it("keep no path of the machine that runs them in the stack", async () => {
-    vi.stubEnv("KUBECONFIG", "/home/somebody/config:/home/somebody/other");
+    vi.stubEnv("KUBECONFIG", "/etc/one/kubeconfig:/etc/other/kubeconfig");
     const providers = (await registrationsOf()).filter(({ type }) => type === "pulumi:providers:kubernetes");
     expect(providers.map(({ inputs }) => inputs["kubeconfig"])).toEqual(["", ""]);
   });
