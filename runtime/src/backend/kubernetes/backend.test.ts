@@ -31,8 +31,8 @@ function podOf(owner: string, going: object = {}): KubeObject {
   return { metadata, spec: { containers: [] }, status: { phase: "Running", podIP: "10.0.0.9" } } as KubeObject;
 }
 
-/** A backend whose copies hold the box and no pod, while the API server itself has this one. */
-async function backendOver(pod: KubeObject | undefined) {
+/** A backend whose copies hold the box and no pod, while the API server itself has this one; or that waits for them. */
+async function backendOver(pod: KubeObject | undefined, { isAway = false } = {}) {
   const clock = createManualClock();
   const life = new AbortController();
   const fetch: KubeFetch = async (path, init) => {
@@ -40,7 +40,7 @@ async function backendOver(pod: KubeObject | undefined) {
     if (path.endsWith("/pods/box-pod")) {
       return pod === undefined ? Response.json({ kind: "Status", code: 404 }, { status: 404 }) : Response.json(pod);
     }
-    init.signal?.throwIfAborted();
+    if (isAway) await clock.sleep(3_600_000, init.signal ?? undefined);
     const items = path.includes("/sandboxes") ? [box] : [];
     return Response.json({ metadata: { resourceVersion: "7" }, items });
   };
@@ -55,7 +55,7 @@ async function backendOver(pod: KubeObject | undefined) {
   };
   const agents = new Agents({ clock, keys: () => KEYS, connect });
   const running = [sandboxes, pods].map((informer) => informer.run(life.signal));
-  await Promise.all([sandboxes.synced(signal), pods.synced(signal)]);
+  if (!isAway) await Promise.all([sandboxes.synced(signal), pods.synced(signal)]);
   const backend = new KubernetesBackend({
     client,
     sandboxes,
@@ -74,6 +74,15 @@ async function backendOver(pod: KubeObject | undefined) {
 }
 
 describe("KubernetesBackend", () => {
+  it("lists what its copy holds, and nothing before it holds all: that would say that there are none", async () => {
+    const { backend } = await backendOver(undefined);
+    expect((await backend.list({})).items.map(({ id }) => id)).toEqual(["box"]);
+    await backend.close();
+    const { backend: early } = await backendOver(undefined, { isAway: true });
+    await expect(early.list({})).rejects.toMatchObject({ slug: "unavailable" });
+    await early.close();
+  });
+
   it("finds the agent in a pod that its copy lacks", async () => {
     const { backend, pods, connected } = await backendOver(podOf("box-1"));
     await backend.agent("box", call);

@@ -99,7 +99,9 @@ export class KubernetesBackend implements SandboxBackend {
   }
 
   async list({ limit, after }: ListSandboxes): Promise<Page<Sandbox>> {
-    const all = [...this.deps.sandboxes.values()].toSorted(byCreation);
+    const { sandboxes } = this.deps;
+    if (!sandboxes.isSynced) throw notRead();
+    const all = [...sandboxes.values()].toSorted(byCreation);
     const start = after === undefined ? 0 : all.findIndex(({ metadata }) => metadata.name === after) + 1;
     const slice = all.slice(start, limit === undefined ? undefined : start + limit);
     const items = slice.map((resource) => this.present(resource));
@@ -178,8 +180,7 @@ export class KubernetesBackend implements SandboxBackend {
   async ready(): Promise<void> {
     const { sandboxes, pods, agents } = this.deps;
     if (!agents.hasKeys) throw new ProblemError("unavailable", "The gateway waits for the keys of the agents.");
-    if (!sandboxes.isSynced || !pods.isSynced)
-      throw new ProblemError("unavailable", "The gateway has not read the cluster's sandboxes yet.");
+    if (!sandboxes.isSynced || !pods.isSynced) throw notRead();
   }
 
   async close(): Promise<void> {
@@ -303,6 +304,10 @@ export class KubernetesBackend implements SandboxBackend {
 
 function notFound(id: string): ProblemError {
   return new ProblemError("sandbox-not-found", `There is no sandbox "${id}".`);
+}
+
+function notRead(): ProblemError {
+  return new ProblemError("unavailable", "The gateway has not read the cluster's sandboxes yet.");
 }
 
 function sameState(a: Sandbox, b: Sandbox): boolean {
