@@ -2,13 +2,12 @@ import { KubeConfig } from "@kubernetes/client-node";
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { Agent, request, type RequestOptions } from "node:https";
 import { delimiter, dirname, join } from "node:path";
-import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import type { KubeCall, KubeClient, KubeFetch } from "#core/kubernetes/client.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import { NAMESPACES } from "#core/kubernetes/resources.ts";
+import { createKubeFetch } from "#operator/node/kube-fetch.ts";
 import { createLayout } from "#testbed/layout.ts";
 import { testbedKubeconfig } from "#testbed/node/testbed.ts";
 
@@ -63,27 +62,9 @@ export async function createNamespace(client: KubeClient, purpose: string): Prom
 function fetchOf(config: KubeConfig, who: { readonly as: string; readonly isAlone?: boolean } | undefined): KubeFetch {
   const group = who?.isAlone === true ? "system:authenticated" : "system:masters";
   const impersonation = who === undefined ? {} : { "impersonate-user": who.as, "impersonate-group": group };
-  const agent = new Agent({ keepAlive: true });
-  const server = config.getCurrentCluster()?.server ?? "";
-  return async (path, init) => {
-    const options: RequestOptions = { method: init.method ?? "GET", agent };
-    if (init.signal) options.signal = init.signal;
-    await config.applyToHTTPSOptions(options);
-    // Node frames the body of a DELETE only when its length is said.
-    const length = typeof init.body === "string" ? { "content-length": Buffer.byteLength(init.body) } : {};
-    options.headers = { ...Object.fromEntries(new Headers(init.headers)), ...length, ...impersonation };
-    const sent = request(new URL(path, server), { ...options, agent });
-    sent.end(init.body);
-    const [answer] = await once(sent, "response");
-    return new Response(Readable.toWeb(answer) as ReadableStream, {
-      status: answer.statusCode,
-      headers: headersOf(answer.headers),
-    });
-  };
-}
-
-function headersOf(headers: Readonly<Record<string, unknown>>): [string, string][] {
-  return Object.entries(headers).map(([name, value]) => [name, String(value)]);
+  const send = createKubeFetch(config, { userAgent: "atoll-test" });
+  return (path, init) =>
+    send(path, { ...init, headers: { ...Object.fromEntries(new Headers(init.headers)), ...impersonation } });
 }
 
 async function run([program = "", ...args]: readonly string[], env: NodeJS.ProcessEnv, input = ""): Promise<RunResult> {
