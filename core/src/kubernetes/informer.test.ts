@@ -328,6 +328,18 @@ describe("createInformer()", () => {
     await world.close();
   });
 
+  it("renews a silent watch in time though the machine's clock was set back", async () => {
+    const base = createManualClock();
+    let setBackMs = 0;
+    const world = createWorld({ clock: { now: () => base.now() - setBackMs, sleep: base.sleep } });
+    await base.settle();
+    await base.advance(1000);
+    setBackMs = 3_600_000;
+    await base.advance(2 * STALL_MS);
+    expect(world.reconnects).toEqual(["stalled"]);
+    await world.close();
+  });
+
   it("says nothing of silence, however long, and nothing of a single break", async () => {
     const { log, told } = listeningLog();
     const world = createWorld({ server: serverOf("a"), log });

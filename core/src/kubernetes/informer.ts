@@ -111,6 +111,8 @@ export function createInformer<T extends KubeObject>(
 
   const watchDog = async (abort: AbortController): Promise<void> => {
     for (;;) {
+      // The machine's clock may be set back: nothing was said later than now.
+      lastProgressMs = Math.min(lastProgressMs, clock.now());
       const leftMs = lastProgressMs + stallMs - clock.now();
       if (leftMs <= 0) return abort.abort(STALLED);
       try {
