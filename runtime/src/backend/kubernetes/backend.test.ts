@@ -31,15 +31,17 @@ function podOf(owner: string, going: object = {}): KubeObject {
   return { metadata, spec: { containers: [] }, status: { phase: "Running", podIP: "10.0.0.9" } } as KubeObject;
 }
 
+const nothing = (): Response => Response.json({ kind: "Status", code: 404 }, { status: 404 });
+
 /** A backend whose copies hold the box and no pod, while the API server itself has this one; or that waits for them. */
 async function backendOver(pod: KubeObject | undefined, { isAway = false } = {}) {
   const clock = createManualClock();
   const life = new AbortController();
   const fetch: KubeFetch = async (path, init) => {
     if (path.includes("watch=")) return new Response(new ReadableStream());
-    if (path.endsWith("/pods/box-pod")) {
-      return pod === undefined ? Response.json({ kind: "Status", code: 404 }, { status: 404 }) : Response.json(pod);
-    }
+    if (path.endsWith("/pods/box-pod")) return pod === undefined ? nothing() : Response.json(pod);
+    // Removed by somebody else, which no watch has told yet.
+    if (path.endsWith("/sandboxes/box")) return nothing();
     if (isAway) await clock.sleep(3_600_000, init.signal ?? undefined);
     const items = path.includes("/sandboxes") ? [box] : [];
     return Response.json({ metadata: { resourceVersion: "7" }, items });
@@ -81,6 +83,14 @@ describe("KubernetesBackend", () => {
     const { backend: early } = await backendOver(undefined, { isAway: true });
     await expect(early.list({})).rejects.toMatchObject({ slug: "unavailable" });
     await early.close();
+  });
+
+  it("knows a sandbox no more of which the API server says at its removal that there is none", async () => {
+    const { backend } = await backendOver(undefined);
+    expect(await backend.get("box", call)).toMatchObject({ id: "box" });
+    await backend.remove("box", call);
+    await expect(backend.get("box", call)).rejects.toMatchObject({ slug: "sandbox-not-found" });
+    await backend.close();
   });
 
   it("finds the agent in a pod that its copy lacks", async () => {

@@ -116,12 +116,14 @@ export class KubernetesBackend implements SandboxBackend {
 
   async remove(id: string, call: Call): Promise<void> {
     const { clock, client, sandboxes } = this.deps;
-    if (sandboxes.get(this.keyOf(id))?.metadata.deletionTimestamp !== undefined) return;
+    const known = sandboxes.get(this.keyOf(id))?.metadata;
+    if (known?.deletionTimestamp !== undefined) return;
     const act = (signal: AbortSignal) =>
       client.remove(SANDBOXES, this.refOf(id), { signal }, { propagationPolicy: "Background" });
     const removal = await writeCertainly({ clock, signal: call.signal, mayRepeat: true, act });
     if (removal.kind === "going") sandboxes.upsert(removal.object);
-    if (removal.kind === "removed" && removal.uid !== undefined) sandboxes.drop(this.keyOf(id), removal.uid);
+    const gone = removal.kind === "removed" ? removal.uid : removal.kind === "absent" ? known?.uid : undefined;
+    if (gone !== undefined) sandboxes.drop(this.keyOf(id), gone);
   }
 
   async *watch(id: string, call: Call): AsyncIterable<Sandbox> {
