@@ -20,6 +20,11 @@ describe("classifyImageFailure()", () => {
       "unreachable",
     ],
     ['failed to resolve reference "r/a:1": unexpected status: 429 Too Many Requests', "rate-limited"],
+    [
+      'failed to pull and unpack image "r/a:1": failed to unpack image on snapshotter overlayfs: content digest sha256:0c18: not found',
+      "corrupt",
+    ],
+    ["failed to extract layer sha256:4d: NotFound: failed to get reader from content store: not found", "corrupt"],
     ['failed to do request: Head "https://r/v2/a": tls: failed to verify certificate: x509: unknown authority', "tls"],
   ])("reads %j as %s", (text, fault) => {
     expect(classifyImageFailure(text)?.fault).toBe(fault);

@@ -37,6 +37,12 @@ const SIGNS: readonly Sign[] = [
     sentence: "the registry denies access to it",
   },
   {
+    // The engine's own store lacks a part that it had: another attempt may bring it.
+    fault: "corrupt",
+    pattern: /content digest \S+: not found|failed to get reader from content store/,
+    sentence: "a part of what was pulled is missing on the node",
+  },
+  {
     fault: "not-found",
     pattern: /manifest unknown|name unknown|repository name not known|not known to registry|statuscode: 404|not found/,
     sentence: "the registry has no such image",
