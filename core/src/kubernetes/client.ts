@@ -59,6 +59,12 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
 }
 
+export interface ApplyOptions extends WriteOptions {
+  readonly fieldManager: string;
+  /** @default true */
+  readonly force?: boolean;
+}
+
 /** What a removal found and left. */
 export type Removal<T> =
   /** There was no such object. */
@@ -87,13 +93,8 @@ export interface KubeClient {
   create<T extends KubeObject>(resource: Resource<T>, object: T, call: KubeCall, options?: WriteOptions): Promise<T>;
   /** Replaces the object; with its resourceVersion it fails with a conflict when somebody was faster. */
   replace<T extends KubeObject>(resource: Resource<T>, object: T, call: KubeCall, options?: WriteOptions): Promise<T>;
-  /** Server-side apply, taking over fields that others own. */
-  apply<T extends KubeObject>(
-    resource: Resource<T>,
-    object: T,
-    call: KubeCall,
-    options: WriteOptions & { readonly fieldManager: string },
-  ): Promise<T>;
+  /** Server-side apply, taking over fields that others own; without `force` such a field is a conflict. */
+  apply<T extends KubeObject>(resource: Resource<T>, object: T, call: KubeCall, options: ApplyOptions): Promise<T>;
   /** A JSON merge patch, or a JSON patch when it is a list. */
   patch<T extends KubeObject>(
     resource: Resource<T>,

@@ -61,6 +61,7 @@ describe("createKubeClient()", () => {
     const { client, requests } = clientOf(ok(THING));
     await client.create(THINGS, THING, call);
     await client.apply(THINGS, THING, call, { fieldManager: "m", subresource: "status" });
+    await client.apply(THINGS, THING, call, { fieldManager: "m", force: false });
     await client.patch(THINGS, REF, { size: 2 }, call);
     await client.patch(THINGS, REF, [{ op: "remove", path: "/size" }], call, { dryRun: true });
     await client.replace(THINGS, THING, call);
@@ -69,6 +70,7 @@ describe("createKubeClient()", () => {
     expect(seen).toEqual([
       ["POST", "/apis/x.y/v2/namespaces/n/things", "application/json"],
       ["PATCH", `${one}/status?fieldManager=m&force=true`, "application/apply-patch+yaml"],
+      ["PATCH", `${one}?fieldManager=m&force=false`, "application/apply-patch+yaml"],
       ["PATCH", one, "application/merge-patch+json"],
       ["PATCH", `${one}?dryRun=All`, "application/json-patch+json"],
       ["PUT", one, "application/json"],

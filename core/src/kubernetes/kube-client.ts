@@ -100,7 +100,8 @@ export function createKubeClient(fetch: KubeFetch, options: KubeClientOptions = 
     },
 
     async apply(resource, object, call, options) {
-      const path = objectPath(resource, object.metadata, options.subresource) + writeParameters(options, true);
+      const { subresource, force = true } = options;
+      const path = objectPath(resource, object.metadata, subresource) + writeParameters(options, force);
       // JSON is YAML: the API server asks for this type whatever the body is written in.
       const contentType = "application/apply-patch+yaml";
       return write(resource, { verb: "apply", path, contentType, body: typed(resource, object) }, call, options);

@@ -1,6 +1,7 @@
 import type { KubeCall, KubeClient, Resource } from "#core/kubernetes/client.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import { exists } from "../exists.ts";
+import { CREATOR, handedOver } from "./managed-fields.ts";
 import { differences, prune } from "./property-diff.ts";
 import { isReady } from "./readiness.ts";
 import type { Registration } from "./registration.ts";
@@ -39,27 +40,49 @@ export function createKubernetesProvider(client: KubeClient, signal: AbortSignal
   const read = async (registration: Registration): Promise<Live> =>
     client.get(await resourceOf(registration), refOf(registration), call);
 
-  const apply = async (registration: Registration): Promise<Live> => {
-    const fieldManager = managerOf(registration);
+  const apply = async (registration: Registration): Promise<void> => {
+    const options = { fieldManager: managerOf(registration), force: isForced(registration) };
+    await client.apply(await resourceOf(registration), registration.inputs as unknown as Live, call, options);
+  };
+
+  const change = async (registration: Registration): Promise<void> => {
     const resource = await resourceOf(registration);
-    await client.apply(resource, registration.inputs as unknown as Live, call, { fieldManager });
-    return until(READY_MS, `${registration.urn} is not ready`, signal, async () => {
+    const live = await read(registration);
+    const inputs = registration.inputs as unknown as Live;
+    if (inputs.kind === "CustomResourceDefinition") {
+      const { resourceVersion } = live.metadata;
+      const object = { ...inputs, metadata: { ...inputs.metadata, ...(resourceVersion && { resourceVersion }) } };
+      await client.replace(resource, object, call, { fieldManager: managerOf(registration) });
+      return;
+    }
+    const patch = handedOver(live, managerOf(registration));
+    if (patch !== undefined) await client.patch(resource, refOf(registration), patch, call);
+    await apply(registration);
+  };
+
+  const awaitReady = (registration: Registration): Promise<Live> =>
+    until(READY_MS, `${registration.urn} is not ready`, signal, async () => {
       const live = await read(registration);
       return isReady(live, registration.inputs, (path) => client.text(path, call)).then((ready) =>
         ready ? live : undefined,
       );
     });
-  };
 
   return {
     create: async (registration, upsert, begun) => {
       if (!upsert && (await exists(read(registration)))) throw new Error(`${registration.urn} exists already`);
       begun?.();
-      return apply(registration);
+      const inputs = registration.inputs as unknown as Live;
+      if (upsert) await apply(registration);
+      else await client.create(await resourceOf(registration), inputs, call, { fieldManager: CREATOR });
+      return awaitReady(registration);
     },
     diff: async (registration) =>
       differences(prune(await read(registration), registration.inputs), registration.inputs),
-    update: apply,
+    update: async (registration) => {
+      await change(registration);
+      return awaitReady(registration);
+    },
     remove: async (registration) => {
       const resource = await resourceOf(registration).catch(() => undefined);
       if (resource === undefined) return;
@@ -75,6 +98,12 @@ export function createKubernetesProvider(client: KubeClient, signal: AbortSignal
 function managerOf({ inputs, name }: Registration): string {
   const { annotations } = inputs["metadata"] as KubeObject["metadata"];
   return annotations?.["pulumi.com/patchFieldManager"] ?? `pulumi-kubernetes-${name}`.slice(0, 120);
+}
+
+/** Whether fields that others own are taken; else they are a conflict. */
+function isForced({ inputs }: Registration): boolean {
+  const { annotations } = inputs["metadata"] as KubeObject["metadata"];
+  return annotations?.["pulumi.com/patchForce"] === "true";
 }
 
 function refOf({ inputs }: Registration) {
