@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { renderTable } from "../display/table.ts";
 import { createJsonReport, createTextReport } from "../display/test-report.ts";
 import { EXIT, Fault } from "../fault.ts";
@@ -8,6 +8,7 @@ import { listBenches, runBench } from "../node/bench.ts";
 import { lockHome } from "../node/home-lock.ts";
 import { runSuite } from "../node/run-suite.ts";
 import { selectSuites } from "../test/select-suites.ts";
+import { suiteEnvironment } from "../test/suite-environment.ts";
 import { REPORTS, SOAK_FACTOR, SUITES } from "../test/suites.ts";
 import { runTests } from "../verb/test.ts";
 import { createTestTestbed, testbedRoot } from "./run-testbed.ts";
@@ -25,7 +26,7 @@ export async function runTest(options: Test, world: World): Promise<number> {
     return EXIT.done;
   }
   await makeReports(world.repo);
-  const env = suiteEnvironment(world, options.soak);
+  const env = suiteEnvironment({ ...world, testbedHome: testbedRoot(world) }, { soak: options.soak });
   const testbed = createTestTestbed(world);
   try {
     return await runTests(suites, {
@@ -56,7 +57,7 @@ export async function runBenches(options: Bench, world: World): Promise<number> 
   }
   if (!world.isRoot) throw new Fault("root is needed to run sandboxes; run it with sudo");
   await setUpAlone(world);
-  const env = suiteEnvironment(world, false);
+  const env = suiteEnvironment({ ...world, testbedHome: testbedRoot(world) }, { soak: false });
   let exitCode: number = EXIT.done;
   for (const name of names) {
     if (world.signal.aborted) return EXIT.interrupted;
@@ -83,20 +84,4 @@ async function setUpAlone(world: World): Promise<void> {
   } finally {
     await lock.release();
   }
-}
-
-/** Pinned tools come first in PATH; ATOLL_HOME is where set-up put programs and images. */
-function suiteEnvironment(world: World, soak: boolean): Record<string, string | undefined> {
-  const { env, repo, home, searchPath } = world;
-  const tools = [join(repo, `node_modules/node-linux-${process.arch}/bin`), join(repo, "node_modules/.bin")];
-  // A cluster that somebody works with is none for tests.
-  const base = Object.fromEntries(Object.entries(env).filter(([name]) => !/^(ATOLL_|ISOLA_|KUBECONFIG$)/.test(name)));
-  return {
-    ...base,
-    PATH: [...tools, searchPath].join(delimiter),
-    ATOLL_HOME: home,
-    ATOLL_TESTBED_HOME: testbedRoot(world),
-    ATOLL_RUNSC: join(home, "bin", "runsc"),
-    ...(soak ? { ATOLL_SOAK: "1" } : {}),
-  };
 }
