@@ -17,7 +17,8 @@ function createWorld(statuses: readonly number[] = []) {
     const event = JSON.parse(typeof body === "string" ? body : "") as KubeEvent;
     const status = statuses[sent.length] ?? 200;
     sent.push({ method, path, body: event });
-    return Response.json(status === 200 ? event : { kind: "Status", code: status }, { status });
+    const refusal = { kind: "Status", code: status, ...(status === 409 ? { reason: "AlreadyExists" } : {}) };
+    return Response.json(status === 200 ? event : refusal, { status });
   };
   let ids = 0;
   const recorder = createEventRecorder({
@@ -68,6 +69,17 @@ describe("createEventRecorder()", () => {
     recorder.record(POD, FACTS);
     await clock.settle();
     expect(sent.at(-1)?.method).toBe("POST");
+    await stop();
+  });
+
+  it("goes on with a series whose first answer was lost though the event was made", async () => {
+    const { clock, sent, recorder, stop } = createWorld([504, 409]);
+    for (let turn = 0; turn < 3; turn += 1) {
+      recorder.record(POD, FACTS);
+      await clock.advance(31_000);
+    }
+    expect(sent.map(({ method }) => method)).toEqual(["POST", "POST", "PATCH"]);
+    expect(sent.at(-1)?.body.series?.count).toBe(3);
     await stop();
   });
 

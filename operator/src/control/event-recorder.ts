@@ -3,7 +3,7 @@ import type { Clock } from "#core/clock.ts";
 import { toHex } from "#core/hex.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import type { KubeEvent, ObjectReference } from "#core/kubernetes/event.ts";
-import { isNotFound } from "#core/kubernetes/kube-error.ts";
+import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { EVENTS } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
 import { microTime } from "./lease-record.ts";
@@ -66,7 +66,8 @@ export function createEventRecorder(
     series.writtenMs = clock.now();
     const { namespace = "default", name } = series.event.metadata;
     if (!series.isCreated) {
-      await client.create(EVENTS, series.event, { signal });
+      // One of its name is this one: the answer to an earlier attempt was lost.
+      await client.create(EVENTS, series.event, { signal }).catch(ignoreExisting);
       series.isCreated = true;
     } else {
       const patch = { series: { count: series.count, lastObservedTime: microTime(series.lastMs) } };
@@ -106,6 +107,10 @@ export function createEventRecorder(
       await Promise.all(Array.from({ length: SENDERS }, () => sender(signal)));
     },
   };
+}
+
+function ignoreExisting(error: unknown): void {
+  if (!isAlreadyExists(error)) throw error;
 }
 
 function isStillThere(error: unknown): boolean {
