@@ -1,5 +1,6 @@
 import type { KubeCall, KubeClient, Resource } from "#core/kubernetes/client.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
+import { isConflict } from "#core/kubernetes/kube-error.ts";
 import { exists } from "../exists.ts";
 import { CREATOR, handedOver } from "./managed-fields.ts";
 import { differences, prune } from "./property-diff.ts";
@@ -9,6 +10,7 @@ import type { Registration } from "./registration.ts";
 const LOOK_AGAIN_MS = 200;
 /** The provider's own patience with an object that is not ready, or not gone. */
 const READY_MS = 300_000;
+const REWRITE_MS = 10_000;
 const GONE_MS = 300_000;
 
 type Live = KubeObject & Record<string, unknown>;
@@ -45,18 +47,36 @@ export function createKubernetesProvider(client: KubeClient, signal: AbortSignal
     await client.apply(await resourceOf(registration), registration.inputs as unknown as Live, call, options);
   };
 
+  /** Writes what rests on the object as it is; a controller may be faster. */
+  const rewrite = (registration: Registration, write: (live: Live) => Promise<unknown>): Promise<unknown> =>
+    until(REWRITE_MS, `${registration.urn} changes all the time`, signal, () =>
+      read(registration)
+        .then(write)
+        .then(
+          () => true,
+          (error: unknown) => {
+            if (isConflict(error)) return undefined;
+            throw error;
+          },
+        ),
+    );
+
   const change = async (registration: Registration): Promise<void> => {
     const resource = await resourceOf(registration);
-    const live = await read(registration);
     const inputs = registration.inputs as unknown as Live;
+    const fieldManager = managerOf(registration);
     if (inputs.kind === "CustomResourceDefinition") {
-      const { resourceVersion } = live.metadata;
-      const object = { ...inputs, metadata: { ...inputs.metadata, ...(resourceVersion && { resourceVersion }) } };
-      await client.replace(resource, object, call, { fieldManager: managerOf(registration) });
+      await rewrite(registration, ({ metadata: { resourceVersion = "" } }) =>
+        client.replace(resource, { ...inputs, metadata: { ...inputs.metadata, resourceVersion } }, call, {
+          fieldManager,
+        }),
+      );
       return;
     }
-    const patch = handedOver(live, managerOf(registration));
-    if (patch !== undefined) await client.patch(resource, refOf(registration), patch, call);
+    await rewrite(registration, async (live) => {
+      const patch = handedOver(live, fieldManager);
+      if (patch !== undefined) await client.patch(resource, refOf(registration), patch, call);
+    });
     await apply(registration);
   };
 
