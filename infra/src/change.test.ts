@@ -90,6 +90,24 @@ describe("the providers", () => {
   });
 });
 
+describe("namespaces", () => {
+  const LEVEL = "pod-security.kubernetes.io/enforce";
+
+  test.each([
+    [true, "privileged"],
+    [false, "restricted"],
+  ])("admit no more than runs in them: the system's, with an installer %s, is %s", async (enabled, level) => {
+    const all = (await registrationsOf({ installer: { enabled } })).filter(
+      ({ inputs }) => inputs["kind"] === "Namespace",
+    );
+    const levels = all.map((one) => {
+      const { name, labels } = (one.inputs as { metadata: { name: string; labels: Record<string, string> } }).metadata;
+      return [name, labels[LEVEL]];
+    });
+    expect(Object.fromEntries(levels)).toEqual({ "atoll-system": level, "isola-sandboxes": "privileged" });
+  });
+});
+
 describe("pods of the platform", () => {
   it("keep to Linux, beside what their settings say", async () => {
     const settings = { nodeSelector: { pool: "a" } };

@@ -44,7 +44,11 @@ export function createInstallation(config: InstallConfig, access: ClusterAccess)
   const crds = new Crds("crds", config.crds, { provider: adopting });
   const spaces = new Namespaces(
     "namespaces",
-    { namespaces: [config.systemNamespace, ...config.sandboxNamespaces] },
+    {
+      system: config.systemNamespace,
+      sandboxes: config.sandboxNamespaces,
+      hasInstaller: config.installer.enabled,
+    },
     { provider },
   );
 

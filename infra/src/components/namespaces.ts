@@ -4,33 +4,39 @@ import type { NamespaceConfig } from "../config.ts";
 import { omitEmpty } from "../omit-empty.ts";
 import { objectLabels } from "../pods.ts";
 
-/**
- * Sandbox pods need SYS_PTRACE and the installer needs the host, which the cluster's own levels
- * refuse: sandboxes are fenced by admission policies that know them exactly.
- */
-const POD_SECURITY = { "pod-security.kubernetes.io/enforce": "privileged" };
-
 export interface NamespacesArgs {
-  readonly namespaces: readonly NamespaceConfig[];
+  readonly system: NamespaceConfig;
+  readonly sandboxes: readonly NamespaceConfig[];
+  /** Whether the installer runs in the system namespace: it needs the host. */
+  readonly hasInstaller: boolean;
 }
 
 /** The namespaces that are to be made. */
 export class Namespaces extends pulumi.ComponentResource {
-  constructor(name: string, { namespaces }: NamespacesArgs, options: pulumi.ComponentResourceOptions) {
+  constructor(
+    name: string,
+    { system, sandboxes, hasInstaller }: NamespacesArgs,
+    options: pulumi.ComponentResourceOptions,
+  ) {
     super("atoll:kubernetes:Namespaces", name, {}, options);
-    for (const { name, keep, labels, annotations } of namespaces.filter(({ create }) => create)) {
-      new k8s.core.v1.Namespace(
-        name,
-        {
-          metadata: {
-            name,
-            labels: { ...POD_SECURITY, ...objectLabels("atoll"), ...labels },
-            ...omitEmpty({ annotations }),
-          },
-        },
-        { parent: this, retainOnDelete: keep },
-      );
-    }
+    this.#make(system, hasInstaller ? "privileged" : "restricted");
+    // The agent's SYS_PTRACE is in no other level: admission policies that know sandboxes exactly are the fence.
+    for (const namespace of sandboxes) this.#make(namespace, "privileged");
     this.registerOutputs({});
+  }
+
+  #make({ create, name, keep, labels, annotations }: NamespaceConfig, level: "privileged" | "restricted"): void {
+    if (!create) return;
+    new k8s.core.v1.Namespace(
+      name,
+      {
+        metadata: {
+          name,
+          labels: { "pod-security.kubernetes.io/enforce": level, ...objectLabels("atoll"), ...labels },
+          ...omitEmpty({ annotations }),
+        },
+      },
+      { parent: this, retainOnDelete: keep },
+    );
   }
 }
