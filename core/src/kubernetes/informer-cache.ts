@@ -45,6 +45,8 @@ export function createInformerCache<T extends KubeObject>(
   let writesSinceList: Map<string, T> | undefined;
   /** Uids of own removals that the stream has not told yet; true = from before the list under way began. */
   const dropped = new Map<string, boolean>();
+  /** Last version of what was removed so, by key: what is older was another of its name. */
+  const ended = new Map<string, string>();
 
   const put = (key: string, object: T): void => {
     const before = objects.get(key);
@@ -60,6 +62,11 @@ export function createInformerCache<T extends KubeObject>(
     notify(key, undefined, before);
   };
   const isDropped = (object: T): boolean => dropped.size > 0 && dropped.has(object.metadata.uid ?? "");
+
+  /** The newest version that anybody was shown of this key, as far as the stream has not told it. */
+  const shown = (key: string): string | undefined => objects.get(key)?.metadata.resourceVersion ?? ended.get(key);
+  const isOlder = (version: string | undefined, key: string): boolean =>
+    (compareResourceVersions(version, shown(key)) ?? 1) < 0;
 
   const advance = (to: string | undefined): void => {
     if (to === undefined || to === "") return;
@@ -82,6 +89,8 @@ export function createInformerCache<T extends KubeObject>(
     beginList() {
       writesSinceList = new Map();
       for (const uid of dropped.keys()) dropped.set(uid, true);
+      // What it brings was read after these removals.
+      ended.clear();
     },
 
     replace(list) {
@@ -91,6 +100,7 @@ export function createInformerCache<T extends KubeObject>(
       for (const object of list.items) {
         if (dropped.get(object.metadata.uid ?? "") === false) continue;
         const key = keyOf(object);
+        if (isNewerVersion(ended.get(key), object.metadata.resourceVersion)) continue;
         const before = objects.get(key);
         // The same state keeps its object: whoever compares by identity sees no change.
         next.set(key, before !== undefined && isSame(before, object) ? before : object);
@@ -100,7 +110,8 @@ export function createInformerCache<T extends KubeObject>(
         if (isNewerVersion(object.metadata.resourceVersion, listed) && !isDropped(object)) next.set(key, object);
       }
       // A list read after the removal knows of it; from here on the stream tells nothing older.
-      for (const [uid, isOlder] of dropped) if (isOlder) dropped.delete(uid);
+      for (const [uid, isBefore] of dropped) if (isBefore) dropped.delete(uid);
+      for (const [key, last] of ended) if (!isNewerVersion(last, list.resourceVersion)) ended.delete(key);
 
       const previous = objects;
       objects = next;
@@ -126,12 +137,12 @@ export function createInformerCache<T extends KubeObject>(
       eventVersion = told;
       advance(told);
       const key = keyOf(object);
-      const cached = objects.get(key)?.metadata.resourceVersion;
-      const isOld = (compareResourceVersions(told, cached) ?? 1) < 0;
+      const isOld = isOlder(told, key);
+      if (!isOld) ended.delete(key);
       if (event.kind === "deleted") {
         dropped.delete(object.metadata.uid ?? "");
         if (!isOld) remove(key);
-      } else if (!isOld && told !== cached && !isDropped(object)) {
+      } else if (!isOld && told !== objects.get(key)?.metadata.resourceVersion && !isDropped(object)) {
         put(key, object);
       }
     },
@@ -145,17 +156,19 @@ export function createInformerCache<T extends KubeObject>(
       const key = keyOf(object);
       // Where versions do not compare nobody can tell whether the stream was faster: it will tell.
       if (compareResourceVersions(written, written) === undefined || isDropped(object)) return;
-      const cached = objects.get(key)?.metadata.resourceVersion;
-      if (!isNewerVersion(written, version) || !isNewerVersion(written, cached)) return;
+      if (!isNewerVersion(written, version) || !isNewerVersion(written, shown(key))) return;
       writesSinceList?.set(key, object);
       put(key, object);
     },
 
     drop(key, uid) {
-      const isCached = objects.get(key)?.metadata.uid === uid;
+      const cached = objects.get(key)?.metadata;
+      const isCached = cached?.uid === uid;
       // Not cached and no list under way: the stream was faster, and would never clear the note.
       if (isCached || writesSinceList !== undefined) dropped.set(uid, false);
-      if (isCached) remove(key);
+      if (!isCached) return;
+      if (isNewerVersion(cached.resourceVersion, version)) ended.set(key, cached.resourceVersion ?? "");
+      remove(key);
     },
   };
 }

@@ -249,6 +249,32 @@ describe("createInformer()", () => {
     await world.close();
   });
 
+  it.each(["the stream", "a late answer"])(
+    "takes from %s no former object of the name of one that was made and removed since",
+    async (source) => {
+      const world = createWorld();
+      const { server, clock, informer } = world;
+      await clock.settle();
+      const former = server.put("a");
+      server.remove("a");
+      const { uid = "" } = server.put("a").metadata;
+      informer.upsert(server.put("a"));
+      server.remove("a");
+      informer.drop("n/a", uid);
+      if (source === "the stream") server.deliver(1);
+      else informer.upsert(former);
+      await clock.settle();
+      expect(informer.get("n/a")).toBeUndefined();
+      expect(world.faults).toEqual([]);
+      server.put("a");
+      server.deliver(10);
+      await clock.settle();
+      expect(informer.get("n/a")?.value).toBe(server.state.get("a")?.value);
+      expect(world.faults).toEqual([]);
+      await world.close();
+    },
+  );
+
   it("ignores the late answer to an own write when the stream has told the object's end", async () => {
     const world = createWorld();
     const { server, clock, informer } = world;
