@@ -8,7 +8,7 @@ import { listBenches, runBench } from "../node/bench.ts";
 import { lockHome } from "../node/home-lock.ts";
 import { runSuite } from "../node/run-suite.ts";
 import { selectSuites } from "../test/select-suites.ts";
-import { suiteEnvironment } from "../test/suite-environment.ts";
+import { suiteEnvironment } from "../node/suite-environment.ts";
 import { REPORTS, SOAK_FACTOR, SUITES } from "../test/suites.ts";
 import { runTests } from "../verb/test.ts";
 import { createTestTestbed, testbedRoot } from "./run-testbed.ts";

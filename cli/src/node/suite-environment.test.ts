@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { suiteEnvironment } from "./suite-environment.ts";
 
-const WORLD = { repo: "/repo", home: "/home", testbedHome: "/home/testbed", searchPath: "/bin" };
+const WORLD = { repo: "/repo", home: "/atoll", testbedHome: "/atoll/testbed", searchPath: "/bin" };
 
 describe("suiteEnvironment", () => {
   it("keeps out what belongs to somebody's own gateway and cluster, and lets a bench's size through", () => {
@@ -16,9 +16,9 @@ describe("suiteEnvironment", () => {
     expect(suiteEnvironment({ ...WORLD, env }, { soak: false })).toEqual({
       LANG: "C",
       ATOLL_BENCH_ROUNDS: "7",
-      ATOLL_HOME: "/home",
-      ATOLL_TESTBED_HOME: "/home/testbed",
-      ATOLL_RUNSC: "/home/bin/runsc",
+      ATOLL_HOME: "/atoll",
+      ATOLL_TESTBED_HOME: "/atoll/testbed",
+      ATOLL_RUNSC: "/atoll/bin/runsc",
       PATH: expect.stringMatching(/^\/repo\/.*:\/bin$/),
     });
   });
