@@ -50,7 +50,7 @@ export class ModelCluster {
     if (this.find({ plural: kind }, object.metadata) !== undefined) {
       throw new KubeError(409, `${kind} "${key}" already exists`, { reason: "AlreadyExists" });
     }
-    const uid = `uid-${(this.#uids += 1)}`;
+    const uid = `00000000-0000-4000-8000-${String((this.#uids += 1)).padStart(12, "0")}`;
     return this.#put(kind, "added", {
       ...object,
       metadata: { ...object.metadata, uid, creationTimestamp: this.#time() },

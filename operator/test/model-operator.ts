@@ -19,11 +19,13 @@ const TRIMS: Record<string, (object: never) => unknown> = {
 export class ModelOperator {
   readonly #cluster: ModelCluster;
   readonly #caches = new Map<string, { readonly cache: InformerCache<KubeObject>; told: number }>();
-  readonly #reconcile: Reconcile;
+  readonly #settings: SandboxSettings;
+  #reconcile: Reconcile;
 
   /** A process that has just started has listed everything. */
   constructor(cluster: ModelCluster, settings: SandboxSettings) {
     this.#cluster = cluster;
+    this.#settings = settings;
     for (const kind of KINDS) {
       const cache = createInformerCache<KubeObject>(() => {});
       cache.beginList();
@@ -33,16 +35,26 @@ export class ModelOperator {
       });
       this.#caches.set(kind, { cache, told: cluster.history[kind]?.length ?? 0 });
     }
+    this.#reconcile = this.#begin();
+  }
+
+  /** Takes over from another that led: with these caches, however far behind, and knowing nothing else. */
+  lead(): this {
+    this.#reconcile = this.#begin();
+    return this;
+  }
+
+  #begin(): Reconcile {
     const stores = {
       sandboxes: this.#informer(SANDBOXES.plural),
       pods: this.#informer(PODS.plural),
       policies: this.#informer(NETWORK_POLICIES.plural),
     } as unknown as NamespaceStores;
-    this.#reconcile = createSandboxReconciler({
-      client: cluster.client(),
+    return createSandboxReconciler({
+      client: this.#cluster.client(),
       stores: { of: () => stores },
-      settings,
-      clock: { now: () => cluster.nowMs },
+      settings: this.#settings,
+      clock: { now: () => this.#cluster.nowMs },
       random: () => 0.5,
       events: { record: () => {} },
       agentKey: async (uid) => `key-of-${uid}`,

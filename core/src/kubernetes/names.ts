@@ -58,6 +58,8 @@ export const ANNOTATION = {
   provisional: "atoll.run/provisional",
   /** Milliseconds since the Unix epoch by the creator's clock: orders sandboxes of the same second. */
   createdAtMs: "atoll.run/created-at-ms",
+  /** Uid of the pod in which clients use the sandbox: it gets no other. A gateway writes it before the first of them does. */
+  usedPod: "atoll.run/used-pod",
 } as const;
 
 /** Annotations prefixed so are settings of the sandbox's kernel: the operator's alone. */

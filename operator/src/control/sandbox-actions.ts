@@ -67,8 +67,9 @@ async function createPod(pod: Pod, scope: ActionScope): Promise<boolean> {
     stores.pods.upsert(await client.create(PODS, pod, call, { fieldManager: FIELD_MANAGER }));
   } catch (error) {
     if (isAlreadyExists(error)) return takeOver(pod, scope);
-    if (!noteRefusal(notes, error, { nowMs: clock.now(), random })) throw error;
-    return false;
+    if (noteRefusal(notes, error, { nowMs: clock.now(), random })) return false;
+    notes.mayHaveHadPod = true;
+    throw error;
   }
   notes.podSeen = true;
   notes.creationFault = undefined;

@@ -9,6 +9,8 @@ import { foreignPod, type CreationFault } from "../domain/sandbox/observed.ts";
 export interface SandboxNotes {
   readonly uid: string | undefined;
   podSeen: boolean;
+  /** A pod may have come and gone of which only the API server's present word of the sandbox tells. */
+  mayHaveHadPod: boolean;
   creationFault: CreationFault | undefined;
   /** Attempts in a row that the API server refused. */
   refusals: number;
@@ -26,13 +28,24 @@ const FINAL = new Set([400, 413, 422]);
 /** Refusals that may pass: quota, rights, a hook that is away, a namespace that comes back. */
 const PASSING = new Set([403, 404, 409, 500]);
 
-export function createSandboxMemory(): SandboxMemory {
+/** The API server's clock and this machine's differ by less. */
+const CLOCK_SKEW_MS = 60_000;
+
+/** Memory of a process that makes pods since this moment (Unix milliseconds), and makes them alone. */
+export function createSandboxMemory(sinceMs: number): SandboxMemory {
   const notes = new Map<string, SandboxNotes>();
   return {
     of(key, { metadata }) {
       const known = notes.get(key);
       if (known?.uid === metadata.uid && known !== undefined) return known;
-      const fresh = { uid: metadata.uid, podSeen: false, creationFault: undefined, refusals: 0 };
+      const isOlder = !(Date.parse(metadata.creationTimestamp ?? "") > sinceMs + CLOCK_SKEW_MS);
+      const fresh: SandboxNotes = {
+        uid: metadata.uid,
+        podSeen: false,
+        mayHaveHadPod: isOlder,
+        creationFault: undefined,
+        refusals: 0,
+      };
       notes.set(key, fresh);
       return fresh;
     },

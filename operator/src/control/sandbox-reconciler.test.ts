@@ -5,6 +5,7 @@ import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf } from "#core/kubernetes/sandbox-state.ts";
+import { usedPodUid } from "#core/kubernetes/used-pod.ts";
 import { KINDS, ModelCluster, type Fate } from "../../test/model-cluster.ts";
 import { ModelOperator } from "../../test/model-operator.ts";
 import { exited, runningStatus, sampleSandbox, SETTINGS, waiting } from "../../test/samples.ts";
@@ -33,11 +34,16 @@ const KUBELET: Record<string, Pod["status"]> = {
 class World {
   readonly cluster = new ModelCluster();
   operator: ModelOperator;
+  /** Waits to lead, with caches that nobody tells anything until it does. */
+  standby: ModelOperator;
   readonly broken: string[] = [];
   #end: string | undefined;
   #wasReady = false;
   #others = false;
   #isReleasing = false;
+  /** The pod that a gateway's copy shows, and the one in which a client then did something. */
+  #shown: Pod | undefined;
+  #used: string | undefined;
 
   readonly #sandbox: SandboxResource;
 
@@ -47,6 +53,7 @@ class World {
     this.#sandbox = sampleSandbox(spec, { metadata: { finalizers, annotations } });
     this.create();
     this.operator = new ModelOperator(this.cluster, SETTINGS);
+    this.standby = new ModelOperator(this.cluster, SETTINGS);
     this.cluster.onEvent = (kind, event) => {
       if (event.kind === "bookmark") return;
       if (kind === SANDBOXES.plural) this.#checkSandbox(event.kind, event.object as SandboxResource);
@@ -63,6 +70,7 @@ class World {
     if (change === "added") {
       this.#end = undefined;
       this.#wasReady = false;
+      this.#used = undefined;
     }
     const finalizers = metadata.finalizers ?? [];
     if (this.#others && !this.#isReleasing && change !== "added" && !finalizers.includes(OTHERS))
@@ -83,7 +91,38 @@ class World {
     const owner = metadata.ownerReferences?.[0]?.uid;
     if (owner === undefined || owner !== sandbox?.metadata.uid) this.broken.push("a pod without its owner was made");
     if (this.#wasReady) this.broken.push("a second pod was made");
+    if (this.#used !== undefined) this.broken.push("a second pod was made though clients had used the first");
     if (this.#end !== undefined) this.broken.push("a pod was made after the end");
+  }
+
+  /** A gateway finds the pod up. */
+  show(): void {
+    this.#shown = this.cluster.find(PODS, POD);
+  }
+
+  /** The gateway answers the creator, and notes the pod that it found up. */
+  confirm(): void {
+    this.#note((annotations) => {
+      const { [ANNOTATION.provisional]: _, ...others } = annotations;
+      return others;
+    });
+  }
+
+  /** A client does something in the sandbox, in the pod that was found up, and nowhere else. */
+  use(): void {
+    this.#note((annotations) => annotations);
+    const pod = this.cluster.find<Pod>(PODS, POD);
+    const sandbox = this.cluster.find(SANDBOXES, REF);
+    if (sandbox !== undefined && pod?.metadata.uid === usedPodUid(sandbox)) this.#used = pod?.metadata.uid;
+  }
+
+  #note(change: (annotations: Readonly<Record<string, string>>) => Readonly<Record<string, string>>): void {
+    this.cluster.change(SANDBOXES.plural, REF, (object) => {
+      const { annotations = {}, uid } = object.metadata;
+      const isOwn = this.#shown?.metadata.ownerReferences?.some((owner) => owner.uid === uid) ?? false;
+      const noted = isOwn ? { [ANNOTATION.usedPod]: this.#shown?.metadata.uid ?? "" } : {};
+      return { ...object, metadata: { ...object.metadata, annotations: { ...noted, ...change(annotations) } } };
+    });
   }
 
   /** Everybody does their work until nothing is left to do; the number of writes that took. */
@@ -131,6 +170,9 @@ type Step =
         | "userCreates"
         | "hold"
         | "confirm"
+        | "show"
+        | "use"
+        | "takeOver"
         | "policyGoes";
     }
   | { readonly kind: "podGoes"; readonly force: boolean }
@@ -156,9 +198,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.constantFrom(1000, 20_000, 95_000, 400_000) }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("podGoes" as const), force: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("podGoes" as const), force: fc.boolean() }) },
   {
-    weight: 5,
+    weight: 8,
     arbitrary: fc.record({
       kind: fc.constantFrom(
         "restart",
@@ -170,6 +212,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
         "userCreates",
         "hold",
         "confirm",
+        "show",
+        "show",
+        "use",
+        "use",
+        "takeOver",
         "policyGoes",
       ),
     }),
@@ -201,10 +248,15 @@ async function perform(world: World, step: Step): Promise<void> {
     case "hold":
       return world.hold(true);
     case "confirm":
-      return cluster.change(SANDBOXES.plural, REF, (object) => ({
-        ...object,
-        metadata: { ...object.metadata, annotations: {} },
-      }));
+      return world.confirm();
+    case "show":
+      return world.show();
+    case "use":
+      return world.use();
+    case "takeOver":
+      world.operator = world.standby.lead();
+      world.standby = new ModelOperator(cluster, SETTINGS);
+      return;
     case "policyGoes":
       cluster.remove(NETWORK_POLICIES.plural, { namespace: "ns", name: "a-custom-netpol" });
       return;
@@ -290,6 +342,40 @@ describe("the sandbox reconciler", () => {
     world.cluster.remove(SANDBOXES.plural, REF);
     await world.settle();
     expect([world.cluster.writes, world.left]).toEqual([5, 0]);
+  });
+
+  it.each(["restart", "takeOver"] as const)(
+    "makes no second pod when the one that clients used is gone before any status tells of it: %s",
+    async (kind) => {
+      const world = new World({}, { byGateway: true });
+      await perform(world, { kind: "reconcile", fates: ["done"] });
+      for (const next of ["show", "confirm", "use"] as const) await perform(world, { kind: next });
+      await perform(world, { kind: "podGoes", force: true });
+      await perform(world, { kind });
+      await world.operator.reconcile(KEY);
+      await world.settle();
+      const { status } = world.cluster.find(SANDBOXES, REF) ?? {};
+      expect(conditionOf(status, "Cause")?.reason).toBe("SandboxLost");
+      expect([world.cluster.all(PODS), world.broken]).toEqual([[], []]);
+    },
+  );
+
+  it("does not take a pod for a second one that its cache has not shown, nor let a second one be", async () => {
+    const world = new World({}, { byGateway: true });
+    await perform(world, { kind: "reconcile", fates: ["done"] });
+    world.show();
+    world.use();
+    world.operator = world.standby.lead();
+    world.operator.hear(SANDBOXES.plural);
+    await world.operator.reconcile(KEY);
+    expect(conditionOf(world.cluster.find(SANDBOXES, REF)?.status, "Succeeded")).toBeUndefined();
+    const [pod] = world.cluster.all(PODS);
+    world.cluster.remove(PODS.plural, POD, { force: true });
+    world.cluster.insert(PODS.plural, { metadata: { ...POD, ownerReferences: pod?.metadata.ownerReferences ?? [] } });
+    world.broken.length = 0;
+    await world.settle();
+    expect(conditionOf(world.cluster.find(SANDBOXES, REF)?.status, "Cause")?.reason).toBe("SandboxLost");
+    expect(world.cluster.all(PODS)).toEqual([]);
   });
 
   it("lets a pod of another owner be, and takes the name when it is free", async () => {

@@ -4,8 +4,8 @@ import { isConflict, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { customPolicyName, podName } from "#core/kubernetes/names.ts";
 import { objectKey, refOfKey } from "#core/kubernetes/object-key.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
-import { PODS } from "#core/kubernetes/resources.ts";
-import type { Plan } from "../domain/action.ts";
+import { PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import type { Action, Plan } from "../domain/action.ts";
 import { isOwnedBy, ownPod, type ObservedSandbox } from "../domain/sandbox/observed.ts";
 import { plan } from "../domain/sandbox/plan.ts";
 import type { SandboxSettings } from "../domain/sandbox/settings.ts";
@@ -28,7 +28,7 @@ const CONFLICT_MS = 2000;
 
 /** Brings sandboxes to what they ask for: reads the caches, plans, acts. */
 export function createSandboxReconciler(options: SandboxReconcilerOptions): Reconcile {
-  const memory = createSandboxMemory();
+  const memory = createSandboxMemory(options.clock.now());
   return async (key, signal) => {
     const stores = options.stores.of(refOfKey(key).namespace ?? "");
     const sandbox = stores?.sandboxes.get(key);
@@ -71,6 +71,9 @@ class SandboxPass {
 
   async run(): Promise<ReconcileResult> {
     const planned = await this.#plan();
+    if (planned.actions.some(createsPod) && !(await this.#isUpToDate())) {
+      return { requeueAtMs: this.#options.clock.now() };
+    }
     for (const action of planned.actions) {
       const isDone = await performSandboxAction(action, { ...this.#options, ...this.#scope });
       // The pod was refused, or was there already: what follows depends on which.
@@ -85,6 +88,23 @@ class SandboxPass {
     if (first.confirmNoPod !== true) return first;
     const fresh = { pod: await this.#readPod(), podIsFresh: true };
     return plan(await this.#observe(fresh), settings, clock.now());
+  }
+
+  /**
+   * Whether a pod may be made of what the cache says of the sandbox. Another process may have made
+   * one that is gone again, and a cache that is behind would not say that it was used.
+   */
+  async #isUpToDate(): Promise<boolean> {
+    const { stores, sandbox, notes, call } = this.#scope;
+    if (!notes.mayHaveHadPod) return true;
+    const { namespace = "", name, resourceVersion } = sandbox.metadata;
+    const fresh = await this.#options.client.get(SANDBOXES, { namespace, name }, call);
+    if (fresh.metadata.resourceVersion === resourceVersion) {
+      notes.mayHaveHadPod = false;
+      return true;
+    }
+    stores.sandboxes.upsert(fresh);
+    return false;
   }
 
   #cachedPod(): SeenPod {
@@ -124,4 +144,8 @@ class SandboxPass {
       throw error;
     }
   }
+}
+
+function createsPod(action: Action): boolean {
+  return action.kind === "create" && action.resource.plural === PODS.plural;
 }

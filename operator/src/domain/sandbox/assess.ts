@@ -1,6 +1,7 @@
 import { ANNOTATION } from "#core/kubernetes/names.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
 import { decide, type Decision, type Observed, type Outcome } from "#core/lifecycle.ts";
+import { isSecondPod } from "#core/kubernetes/used-pod.ts";
 import { hasEnded } from "#core/sandbox.ts";
 import type { Fault } from "./fault.ts";
 import { observePod, type PodFacts } from "./observe.ts";
@@ -25,6 +26,12 @@ export interface Assessment {
   readonly statusFacts: Omit<StatusFacts, "nowMs">;
 }
 
+/** What clients did in the pod that they used is not in this one. */
+const REPLACED: Fault = {
+  reason: "SandboxLost",
+  message: "The sandbox was lost: the pod that was used is gone, and an empty one is in its place.",
+};
+
 /** Applies the rules of a sandbox's life to what is observed. */
 export function assess(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): Assessment {
   const { sandbox } = observed;
@@ -34,7 +41,8 @@ export function assess(observed: ObservedSandbox, settings: SandboxSettings, now
   const isAlive = !hasEnded(state.phase) && sandbox.metadata.deletionTimestamp === undefined;
   const wanted = isAlive ? wantedObjects(sandbox, settings, observed.agentKey) : undefined;
   const obstacle = isAlive && pod === undefined ? obstacleOf(observed) : undefined;
-  const fault = pod === undefined ? faultWithoutPod(observed, wanted) : pod.fault;
+  const isSecond = own !== undefined && isSecondPod(sandbox, own);
+  const fault = pod === undefined ? faultWithoutPod(observed, wanted) : isSecond ? REPLACED : pod.fault;
   const ended = endedBefore(observed);
   const lifetimeFromMs = lifetimeStartMs(observed, pod);
   const facts: Observed = {

@@ -3,6 +3,7 @@ import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
+import { isSecondPod } from "#core/kubernetes/used-pod.ts";
 import { hasEnded } from "#core/sandbox.ts";
 import { removal, type Action, type Plan } from "../action.ts";
 import { assess, type Assessment } from "./assess.ts";
@@ -30,11 +31,14 @@ export function plan(observed: ObservedSandbox, settings: SandboxSettings, nowMs
   return planLife(observed, settings, nowMs);
 }
 
-/** Without the pod the sandbox would be let go, or be called lost: a cache that is behind must not say so. */
+/** Without its pod the sandbox would be let go, or be called lost: a cache that is behind must not say so. */
 function needsConfirmation(observed: ObservedSandbox): boolean {
-  if (ownPod(observed) !== undefined || observed.podIsFresh === true) return false;
-  if (observed.sandbox.metadata.deletionTimestamp !== undefined) return true;
-  return hadPod(observed) && !hasEnded(sandboxState(observed.sandbox).phase);
+  const { sandbox, podIsFresh } = observed;
+  if (podIsFresh === true) return false;
+  const pod = ownPod(observed);
+  const isAlive = !hasEnded(sandboxState(sandbox).phase);
+  if (pod !== undefined) return isAlive && isSecondPod(sandbox, pod);
+  return sandbox.metadata.deletionTimestamp !== undefined || (hadPod(observed) && isAlive);
 }
 
 /** The object stays until the pod is really gone. */
