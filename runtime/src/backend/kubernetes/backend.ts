@@ -19,6 +19,7 @@ import { endedProblem, podEndedProblem } from "./ended.ts";
 import { agentAddressOf, isPodOver, ownPod } from "./own-pod.ts";
 import { problemOf } from "./problem-of.ts";
 import { RunningProbe } from "./running-probe.ts";
+import { SandboxMarks } from "./sandbox-marks.ts";
 import { byCreation, phaseOf, toSandbox } from "./to-sandbox.ts";
 
 /** What a pod's name has on top of its sandbox's. */
@@ -43,6 +44,7 @@ export class KubernetesBackend implements SandboxBackend {
   private readonly deps: KubernetesBackendDeps;
   private readonly probe: RunningProbe;
   private readonly release: AgentRelease;
+  private readonly marks: SandboxMarks;
   private readonly watchers = new Map<string, Set<() => void>>();
 
   constructor(deps: KubernetesBackendDeps) {
@@ -55,6 +57,7 @@ export class KubernetesBackend implements SandboxBackend {
       onUp: ({ metadata }) => this.wake(metadata.name),
     });
     this.release = new AgentRelease(deps);
+    this.marks = new SandboxMarks(deps);
     deps.sandboxes.onChange((key, now, before) => this.onSandbox(refOfKey(key).name, now, before));
     deps.pods.onChange((key, now, before) => this.onPod(refOfKey(key).name, now, before));
   }
@@ -79,19 +82,11 @@ export class KubernetesBackend implements SandboxBackend {
   }
 
   async confirm(id: string, call: Call): Promise<void> {
-    const { clock, client, sandboxes } = this.deps;
     const known = await this.find(id, call);
     if (known.metadata.annotations?.[ANNOTATION.provisional] === undefined) return;
-    const patch = { metadata: { annotations: { [ANNOTATION.provisional]: null } } };
-    const act = (signal: AbortSignal): Promise<SandboxResource | undefined> =>
-      client.patch(SANDBOXES, this.refOf(id), patch, { signal }).catch((error: unknown) => {
-        if (isNotFound(error)) return undefined;
-        throw error;
-      });
-    // The sandbox was made: a client that made its whole request again would get another.
-    const confirmed = await writeCertainly({ clock, signal: call.signal, mayRepeat: false, act });
-    if (confirmed === undefined) throw notFound(id);
-    sandboxes.upsert(confirmed);
+    // The same write says in which pod the sandbox is used: none of its own is needed before the first request.
+    const usedPod = this.probe.upPodUid(known.metadata.uid);
+    if ((await this.marks.confirm(known, usedPod, call.signal)) === undefined) throw notFound(id);
   }
 
   async get(id: string, call: Call): Promise<Sandbox> {
@@ -154,7 +149,7 @@ export class KubernetesBackend implements SandboxBackend {
   }
 
   async agent(id: string, call: Call): Promise<AgentFetch> {
-    const resource = await this.find(id, call);
+    const resource = await this.forUse(await this.find(id, call), call);
     const { uid = "" } = resource.metadata;
     const { phase } = this.present(resource);
     const end = this.endOf(resource);
@@ -204,6 +199,18 @@ export class KubernetesBackend implements SandboxBackend {
     } catch (error) {
       throw isNotFound(error) ? notFound(id) : problemOf(error, { mayRepeat: true });
     }
+  }
+
+  /**
+   * The sandbox when its object says that it has a pod, so that it never gets another: by the
+   * operator's status, or else by this gateway's note of the pod that it found up.
+   */
+  private async forUse(resource: SandboxResource, { signal }: Call): Promise<SandboxResource> {
+    const usedPod = this.probe.upPodUid(resource.metadata.uid);
+    if (usedPod === undefined || phaseOf(resource, undefined) !== "Pending") return resource;
+    const marked = await this.marks.noteUse(resource, usedPod, signal);
+    if (marked === undefined) throw notFound(resource.metadata.name);
+    return marked;
   }
 
   private present(resource: SandboxResource): Sandbox {

@@ -50,6 +50,12 @@ export class RunningProbe {
     return this.asked.get(uid ?? "")?.upSinceMs;
   }
 
+  /** Uid of the pod that was found up; undefined when none was. */
+  upPodUid(uid: string | undefined): string | undefined {
+    const asking = this.asked.get(uid ?? "");
+    return asking?.upSinceMs === undefined ? undefined : asking.pod.metadata.uid;
+  }
+
   /** Looks at a sandbox and its pod as they are now. */
   consider(sandbox: SandboxResource, pod: Pod | undefined): void {
     const uid = sandbox.metadata.uid ?? "";
