@@ -9,6 +9,7 @@ import { documentRoutes } from "./routes/documents.ts";
 import { commandInputRoutes } from "./routes/isola/command-input.ts";
 import { commandOutputRoutes } from "./routes/isola/command-output.ts";
 import { commandRoutes } from "./routes/isola/commands.ts";
+import { createDiscards } from "./routes/isola/discards.ts";
 import { fileRoutes } from "./routes/isola/files.ts";
 import { sandboxRoutes } from "./routes/isola/sandboxes.ts";
 import { PUBLIC_PATHS, systemRoutes } from "./routes/isola/system.ts";
@@ -17,7 +18,7 @@ import { PUBLIC_PATHS, systemRoutes } from "./routes/isola/system.ts";
 export function createApp(deps: GatewayDeps): Gateway {
   const app: Gateway = new OpenAPIHono<GatewayEnv>();
   app.onError(onError);
-  const routeDeps: RouteDeps = { ...deps, streams: createStreamLimits(deps.config) };
+  const routeDeps: RouteDeps = { ...deps, streams: createStreamLimits(deps.config), discards: createDiscards(deps) };
   systemRoutes(app, routeDeps);
   sandboxRoutes(app, routeDeps);
   commandRoutes(app, routeDeps);

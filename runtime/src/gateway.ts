@@ -9,6 +9,7 @@ import type { GatewayConfig } from "./gateway-config.ts";
 import type { RequestMeter } from "./metrics/request-meter.ts";
 import type { ApiKeys } from "./middleware/auth.ts";
 import type { StreamLimits } from "./middleware/stream-limits.ts";
+import type { Discards } from "./routes/isola/discards.ts";
 
 /** What the gateway is made of; nothing else reaches it. */
 export interface GatewayDeps {
@@ -27,6 +28,7 @@ export interface GatewayDeps {
 /** What routes get: the deps and what is counted over all requests. */
 export interface RouteDeps extends GatewayDeps {
   readonly streams: StreamLimits;
+  readonly discards: Discards;
 }
 
 /** One request on its way, as everything behind the front door knows it. */

@@ -9,13 +9,13 @@ import { toSpec } from "./convert.ts";
 
 /**
  * Makes a sandbox and waits for a bounded time until it runs or has failed. A caller that goes
- * away meanwhile could never learn the id: its sandbox is removed, unless an idempotency key
- * lets the caller find it again.
+ * away meanwhile, or gets an error, could never learn the id: its sandbox is removed, unless an
+ * idempotency key lets the caller find it again.
  */
 export async function createSandbox(
   request: CreateSandboxRequest,
   key: string | undefined,
-  { backend, clock, ids, config, call }: RouteDeps & { readonly call: Call },
+  { backend, clock, ids, config, discards, call }: RouteDeps & { readonly call: Call },
 ): Promise<Sandbox> {
   checkSupported(request);
   const spec = toSpec(request);
@@ -25,15 +25,18 @@ export async function createSandbox(
   const id = key === undefined ? ids.sandboxId() : await sandboxIdOfKey(key);
   const provisional = key === undefined;
   const untilMs = clock.now() + config.createWaitMs;
+  let mayExist = false;
   try {
     const created = await backend.create({ id, spec, requestDigest, provisional }, call);
+    mayExist = true;
     const present = await settled(backend, created, { untilMs, clock, call });
     call.signal.throwIfAborted();
     if (provisional) await confirm(backend, id, call);
     call.signal.throwIfAborted();
     return present;
   } catch (error) {
-    if (provisional && call.signal.aborted) await discard(backend, id, call);
+    mayExist ||= call.signal.aborted || isOutcomeOpen(error);
+    if (provisional && mayExist) discards.begin(id, call.log);
     throw error;
   }
 }
@@ -76,9 +79,9 @@ async function confirm(backend: SandboxBackend, id: string, call: Call): Promise
   }
 }
 
-async function discard(backend: SandboxBackend, id: string, { log }: Call): Promise<void> {
-  log.info("sandbox removed: its creator went away", { sandbox_id: id });
-  await backend.remove(id, { log, signal: new AbortController().signal });
+/** Every other problem is a refusal, after which nothing was made. */
+function isOutcomeOpen(error: unknown): boolean {
+  return !(error instanceof ProblemError) || error.slug === "internal";
 }
 
 function isGone(error: unknown): boolean {
