@@ -53,7 +53,7 @@ describe("a sandbox whose creator gets an error for an answer", () => {
     { key: undefined, kept: 0 },
     { key: "k", kept: 1 },
   ])("with the key $key leaves $kept sandboxes when the wait for it failed", async ({ key, kept }) => {
-    const watch = async function* (): AsyncGenerator<never> {
+    const watch = (): never => {
       throw new ProblemError("internal", "Away.");
     };
     const { sendJson, clock, left } = outage({ watch });
