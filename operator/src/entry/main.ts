@@ -13,7 +13,7 @@ import { createLeadership } from "../control/leadership.ts";
 import { createOperator } from "../control/operator.ts";
 import { waitForAgentKeys } from "../control/agent-keys.ts";
 import { OPERATOR_LEASE, OPERATOR_PATHS, readEnvironment } from "../manifest.ts";
-import { createKubeFetch } from "../node/kube-fetch.ts";
+import { createApiServerWays } from "../node/api-server-ways.ts";
 import { createMetrics } from "../node/metrics.ts";
 import { sandboxSettings } from "../sandbox-settings.ts";
 
@@ -30,10 +30,10 @@ const namespace = env.ATOLL_SYSTEM_NAMESPACE;
 const config = new KubeConfig();
 config.loadFromDefault();
 const metrics = createMetrics(clock.now);
-const fetch = createKubeFetch(config, { userAgent: `atoll-operator/${VERSION}` });
-const reader = createKubeClient(fetch, { random, observe: metrics.apiCall });
+const { work, lease } = createApiServerWays(config, `atoll-operator/${VERSION}`);
+const reader = createKubeClient(work, { random, observe: metrics.apiCall });
 const leadership = createLeadership({
-  client: createKubeClient(fetch, { random }),
+  client: createKubeClient(lease, { random }),
   clock: monotonic,
   wallNow: clock.now,
   random,
@@ -44,7 +44,7 @@ const leadership = createLeadership({
 });
 metrics.watchLeadership(leadership);
 const mayWrite = (): boolean => !env.ATOLL_LEADER_ELECTION || leadership.isHeld;
-const writer = createKubeClient(fenceWrites(fetch, mayWrite), { random, observe: metrics.apiCall });
+const writer = createKubeClient(fenceWrites(work, mayWrite), { random, observe: metrics.apiCall });
 const events = createEventRecorder({
   client: writer,
   clock,
