@@ -1,3 +1,4 @@
+import { backoffMs } from "#core/backoff.ts";
 import { fenceNames } from "#core/kubernetes/admission/fence.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeCall, KubeClient } from "#core/kubernetes/client.ts";
@@ -26,11 +27,13 @@ export interface FenceWatchOptions {
   /** Begins the names of the fence's policies. */
   readonly prefix: string;
   readonly clock: Clock;
+  /** From 0 up to 1. */
+  readonly random: () => number;
   readonly log: Log;
 }
 
-/** The API server takes a moment to enforce a policy that is new. */
-const LOOK_AGAIN_MS = 500;
+/** The API server takes a moment to enforce a policy that is new; one that is gone may stay so for days. */
+const LOOK_AGAIN = { firstMs: 500, mostMs: 10_000 };
 /** Now and then the fence is tried again, though no binding changed: its policy may have. */
 const TRY_MS = 60_000;
 const HOLD = "The cluster's admission policy for sandboxes is not in force: no pod is created without it.";
@@ -40,10 +43,12 @@ const HOLD = "The cluster's admission policy for sandboxes is not in force: no p
  * namespace where the API server refuses it in the fence's name. No answer says nothing about the
  * fence: it stays what it was.
  */
-export function createFenceWatch({ client, bindings, prefix, clock, log }: FenceWatchOptions): FenceWatch {
+export function createFenceWatch({ client, bindings, prefix, clock, random, log }: FenceWatchOptions): FenceWatch {
   const names = fenceNames(prefix);
   /** What was found last, by namespace. */
   const found = new Map<string, boolean>();
+  /** Trials in a row that were let through, by namespace. */
+  const passed = new Map<string, number>();
   const listeners = new Set<(namespace: string) => void>();
 
   const note = (namespace: string, isUp: boolean): void => {
@@ -62,7 +67,13 @@ export function createFenceWatch({ client, bindings, prefix, clock, log }: Fence
       const isBound = Object.values(names).every((name) => isInForce(bindings.get(name), namespace));
       const isUp = isBound && (await isRefused(client, { namespace, by: names.pods }, { signal }));
       note(namespace, isUp);
-      return { requeueAtMs: clock.now() + (isUp || !isBound ? TRY_MS : LOOK_AGAIN_MS) };
+      if (isUp || !isBound) {
+        passed.delete(namespace);
+        return { requeueAtMs: clock.now() + TRY_MS };
+      }
+      const times = passed.get(namespace) ?? 0;
+      passed.set(namespace, times + 1);
+      return { requeueAtMs: clock.now() + backoffMs(times, LOOK_AGAIN, random) };
     },
     onChange(listener) {
       listeners.add(listener);

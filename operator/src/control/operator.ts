@@ -67,7 +67,7 @@ export function createOperator(options: OperatorOptions): Operator {
   const guards = namespaces.map((namespace) =>
     createInformer(reader, CONFIG_MAPS, { ...shared, query: { namespace, ...DRAIN_GUARD_QUERY } }),
   );
-  const fence = createFenceWatch({ client: reader, bindings, prefix: options.fencePrefix, clock, log });
+  const fence = createFenceWatch({ client: reader, bindings, prefix: options.fencePrefix, ...shared });
   const controller = (name: string, reconcile: Reconcile, concurrency: number): Controller => {
     const made = createController(reconcile, { ...shared, concurrency, observer: metrics.controller(name) });
     metrics.watchQueue(name, made);
