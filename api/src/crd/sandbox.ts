@@ -5,6 +5,9 @@ import { Condition, type ObjectMeta } from "./object.ts";
 
 const StringMap = z.record(z.string(), z.string());
 
+/** A pod gets no longer for its polite end, whatever its template says: a lifetime would mean little. */
+export const MOST_GRACE_SECONDS = 300;
+
 /** A container of the template: any member of a Kubernetes container may stand beside these. */
 const TemplateContainer = z.looseObject({
   name: ContainerName.meta(
@@ -31,7 +34,10 @@ export const PodTemplate = z
         .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }),
     }),
   })
-  .describe("A Kubernetes pod template. The operator adds the agent and settles what isolates the sandbox.");
+  .describe(
+    "A Kubernetes pod template. The operator adds the agent and settles what isolates the sandbox; " +
+      `of terminationGracePeriodSeconds, 1 if absent, no more than ${MOST_GRACE_SECONDS} count.`,
+  );
 
 const EgressRange = z
   .string()

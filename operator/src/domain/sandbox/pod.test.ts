@@ -62,6 +62,16 @@ describe("sandboxPod()", () => {
   });
 
   it.each([
+    { given: {}, grace: 1 },
+    { given: { terminationGracePeriodSeconds: 0 }, grace: 0 },
+    { given: { terminationGracePeriodSeconds: 300 }, grace: 300 },
+    { given: { terminationGracePeriodSeconds: 301 }, grace: 300 },
+    { given: { terminationGracePeriodSeconds: 1e9 }, grace: 300 },
+  ])("lets a pod end politely for $grace s at $given", ({ given, grace }) => {
+    expect(podOf({ spec: { containers: [main], ...given } }).spec.terminationGracePeriodSeconds).toBe(grace);
+  });
+
+  it.each([
     { given: {}, command: ["sleep", "infinity"] },
     { given: { command: [] }, command: ["sleep", "infinity"] },
     { given: { command: ["a", "b"] }, command: ["a", "b"] },

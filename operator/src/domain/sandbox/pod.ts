@@ -1,4 +1,4 @@
-import type { SandboxResource } from "#api/crd/sandbox.ts";
+import { MOST_GRACE_SECONDS, type SandboxResource } from "#api/crd/sandbox.ts";
 import {
   ANNOTATION,
   GVISOR_ANNOTATION,
@@ -78,8 +78,8 @@ function podSpec({ metadata, spec }: SandboxResource, settings: SandboxSettings,
   const inits = template.initContainers ?? [];
   const agent = agentContainer(settings.agent, { agentId: metadata.uid ?? "", key: agentKey }, users);
   return {
-    terminationGracePeriodSeconds: GRACE_SECONDS,
     ...template,
+    terminationGracePeriodSeconds: graceSeconds(template),
     restartPolicy: "Never",
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -91,6 +91,12 @@ function podSpec({ metadata, spec }: SandboxResource, settings: SandboxSettings,
     containers: [agent, ...users.map(userContainer)],
     ...(inits.length === 0 ? {} : { initContainers: markedInits(inits, users.length) }),
   };
+}
+
+/** A process that ignores the polite signal would outlive its sandbox by as much as a template says. */
+function graceSeconds({ terminationGracePeriodSeconds: wanted = GRACE_SECONDS }: PodSpec): number {
+  // What is no number is left to the API server to refuse.
+  return wanted > MOST_GRACE_SECONDS ? MOST_GRACE_SECONDS : wanted;
 }
 
 /** Marks go first to the containers, then to those init containers that stay. */
