@@ -9,6 +9,20 @@ export function celList(texts: readonly string[]): string {
   return `[${texts.map(celString).join(", ")}]`;
 }
 
+/**
+ * What an optional chain such as `it.?a.?b` leads to, or `absent`. A null that somebody wrote is as
+ * good as nothing: Kubernetes takes it so, and templates keep it.
+ */
+export function orAbsent(chain: string, absent: string): string {
+  const value = `${chain}.orValue(${absent})`;
+  return `(dyn(${value}) == null ? ${absent} : ${value})`;
+}
+
+/** Whether an optional chain leads to anything but null. */
+export function isGiven(chain: string): string {
+  return `(${chain}.hasValue() && dyn(${chain}.value()) != null)`;
+}
+
 /** Refuses when `fault` holds. */
 export function refuse(fault: string, message: string): AdmissionValidation {
   return { expression: `!(${fault})`, message };

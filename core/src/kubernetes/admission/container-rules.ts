@@ -1,12 +1,12 @@
 import type { AdmissionValidation } from "../cluster-objects.ts";
 import { AGENT_CONTAINER } from "../names.ts";
-import { celList, celString, refuseEach } from "./cel-text.ts";
+import { celList, celString, isGiven, orAbsent, refuseEach } from "./cel-text.ts";
 import type { FenceConfig } from "./fence-config.ts";
 
 const LIST = "variables.containers";
 const PROBES = ["livenessProbe", "readinessProbe", "startupProbe"].map((probe) => `it.?${probe}`);
 const HOOKS = ["postStart", "preStop"].map((hook) => `it.?lifecycle.?${hook}`);
-const ADDED = "it.?securityContext.?capabilities.?add.orValue([])";
+const ADDED = orAbsent("it.?securityContext.?capabilities.?add", "[]");
 
 /**
  * What a container asks for that leads out of its pod. The expressions speak of
@@ -15,28 +15,30 @@ const ADDED = "it.?securityContext.?capabilities.?add.orValue([])";
 export function containerRules({ capabilities }: FenceConfig): readonly AdmissionValidation[] {
   const context = "it.?securityContext";
   return [
-    refuseEach(LIST, `${context}.?privileged.orValue(false)`, "privileged is not allowed"),
-    refuseEach(LIST, `${context}.?procMount.orValue("Default") != "Default"`, "procMount is not allowed"),
-    refuseEach(LIST, `${context}.?windowsOptions.hasValue()`, "windowsOptions are not allowed"),
+    refuseEach(LIST, orAbsent(`${context}.?privileged`, "false"), "privileged is not allowed"),
+    refuseEach(LIST, `${orAbsent(`${context}.?procMount`, '"Default"')} != "Default"`, "procMount is not allowed"),
+    refuseEach(LIST, isGiven(`${context}.?windowsOptions`), "windowsOptions are not allowed"),
     ...["seccompProfile", "appArmorProfile"].map((member) =>
       refuseEach(
         LIST,
-        `${context}.?${member}.?type.orValue("") == "Unconfined"`,
+        `${orAbsent(`${context}.?${member}.?type`, '""')} == "Unconfined"`,
         `${member} Unconfined is not allowed`,
       ),
     ),
     refuseEach(
       LIST,
-      ["user", "role", "type"].map((member) => `${context}.?seLinuxOptions.?${member}.orValue("") != ""`).join(" || "),
+      ["user", "role", "type"]
+        .map((member) => `${orAbsent(`${context}.?seLinuxOptions.?${member}`, '""')} != ""`)
+        .join(" || "),
       "seLinuxOptions may set the level only",
     ),
     capabilityRule(capabilities),
     refuseEach(
       LIST,
-      "it.?ports.orValue([]).exists(port, port.?hostPort.orValue(0) != 0)",
+      `${orAbsent("it.?ports", "[]")}.exists(port, ${orAbsent("port.?hostPort", "0")} != 0)`,
       "hostPort is not allowed: nothing reaches a sandbox but its agent's port",
     ),
-    refuseEach(LIST, "it.?volumeDevices.orValue([]).size() > 0", "volumeDevices are not allowed"),
+    refuseEach(LIST, `${orAbsent("it.?volumeDevices", "[]")}.size() > 0`, "volumeDevices are not allowed"),
     refuseEach(
       LIST,
       `!(variables.operator && it.name == ${celString(AGENT_CONTAINER)}) && (${hosts().join(" || ")})`,
@@ -60,7 +62,7 @@ function capabilityRule({ container, marks, agent }: FenceConfig["capabilities"]
 
 function hosts(): readonly string[] {
   return [...PROBES, ...HOOKS].flatMap((handler) =>
-    ["httpGet", "tcpSocket"].map((action) => `${handler}.?${action}.?host.orValue("") != ""`),
+    ["httpGet", "tcpSocket"].map((action) => `${orAbsent(`${handler}.?${action}.?host`, '""')} != ""`),
   );
 }
 

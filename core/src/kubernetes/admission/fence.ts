@@ -8,7 +8,7 @@ import type {
 } from "../cluster-objects.ts";
 import { AGENT_CONTAINER, LABEL } from "../names.ts";
 import { apiVersionOf, VALIDATING_ADMISSION_POLICIES } from "../resources.ts";
-import { celString, refuse } from "./cel-text.ts";
+import { celString, orAbsent, refuse } from "./cel-text.ts";
 import { containerRules } from "./container-rules.ts";
 import type { FenceConfig, NetworkTrialConfig } from "./fence-config.ts";
 import { identityRules } from "./identity-rules.ts";
@@ -171,11 +171,12 @@ function identitySpec(config: FenceConfig): AdmissionPolicySpec {
 
 /** The same for templates, so that the one who writes a Sandbox hears of it, and not the operator. */
 function templateSpec(config: FenceConfig): AdmissionPolicySpec {
+  const inits = orAbsent("variables.spec.?initContainers", "[]");
   const variables: Variables = [
     { name: "operator", expression: "false" },
     { name: "spec", expression: "object.spec.podTemplate.spec" },
-    { name: "annotations", expression: "object.spec.podTemplate.?metadata.?annotations.orValue({})" },
-    { name: "containers", expression: "variables.spec.containers + variables.spec.?initContainers.orValue([])" },
+    { name: "annotations", expression: orAbsent("object.spec.podTemplate.?metadata.?annotations", "{}") },
+    { name: "containers", expression: `variables.spec.containers + ${inits}` },
   ];
   return {
     failurePolicy: "Fail",
@@ -190,12 +191,18 @@ function templateSpec(config: FenceConfig): AdmissionPolicySpec {
     validations: [
       ...podRules(),
       ...containerRules(config),
-      refuse(`variables.spec.?nodeName.orValue("") != ""`, "nodeName is not allowed: the scheduler chooses the node"),
       refuse(
-        `variables.spec.?initContainers.orValue([]).exists(it, it.name == ${celString(AGENT_CONTAINER)})`,
+        `${orAbsent("variables.spec.?nodeName", '""')} != ""`,
+        "nodeName is not allowed: the scheduler chooses the node",
+      ),
+      refuse(
+        `${inits}.exists(it, it.name == ${celString(AGENT_CONTAINER)})`,
         `the name ${AGENT_CONTAINER} belongs to the sandbox's agent: choose another`,
       ),
-      refuse("variables.spec.?ephemeralContainers.orValue([]).size() > 0", "ephemeralContainers are not allowed"),
+      refuse(
+        `${orAbsent("variables.spec.?ephemeralContainers", "[]")}.size() > 0`,
+        "ephemeralContainers are not allowed",
+      ),
     ].map((validation) => ({ ...validation, reason: "Invalid" as const })),
   };
 }

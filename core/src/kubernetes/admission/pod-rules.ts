@@ -1,5 +1,5 @@
 import type { AdmissionValidation } from "../cluster-objects.ts";
-import { celList, refuse, refuseEach } from "./cel-text.ts";
+import { celList, isGiven, orAbsent, refuse, refuseEach } from "./cel-text.ts";
 
 /** Volumes that bring nothing of the host along: those of the restricted pod security standard, and images. */
 const VOLUME_KINDS = [
@@ -37,16 +37,16 @@ export function podRules(subject = "a sandbox"): readonly AdmissionValidation[] 
   return [
     ...["hostNetwork", "hostPID", "hostIPC", "hostUsers"].map((member) =>
       refuse(
-        `variables.spec.?${member}.orValue(false)`,
+        orAbsent(`variables.spec.?${member}`, "false"),
         `${member} is not allowed: ${subject} shares nothing with its node`,
       ),
     ),
     refuse(
-      `variables.spec.?priorityClassName.orValue("").startsWith("system-")`,
+      `${orAbsent("variables.spec.?priorityClassName", '""')}.startsWith("system-")`,
       `priorityClassName is not allowed to begin with system-: ${subject} is no part of the cluster`,
     ),
     refuse(
-      `variables.spec.?resourceClaims.orValue([]).size() > 0`,
+      `${orAbsent("variables.spec.?resourceClaims", "[]")}.size() > 0`,
       `resourceClaims is not allowed: ${subject} gets no device of its node`,
     ),
     ...volumeRules(),
@@ -64,15 +64,14 @@ export function podRules(subject = "a sandbox"): readonly AdmissionValidation[] 
 
 function volumeRules(): readonly AdmissionValidation[] {
   const known = VOLUME_KINDS.map((kind) => `has(it.${kind})`).join(" || ");
+  const volumes = orAbsent("variables.spec.?volumes", "[]");
+  const sources = orAbsent("it.?projected.?sources", "[]");
+  const identity = ["serviceAccountToken", "podCertificate"].map((kind) => isGiven(`source.?${kind}`)).join(" || ");
   return [
+    refuseEach(volumes, `!(${known})`, `volumes are allowed of these kinds only: ${VOLUME_KINDS.join(", ")}`),
     refuseEach(
-      "variables.spec.?volumes.orValue([])",
-      `!(${known})`,
-      `volumes are allowed of these kinds only: ${VOLUME_KINDS.join(", ")}`,
-    ),
-    refuseEach(
-      "variables.spec.?volumes.orValue([])",
-      "has(it.projected) && it.projected.?sources.orValue([]).exists(source, has(source.serviceAccountToken) || has(source.podCertificate))",
+      volumes,
+      `${sources}.exists(source, ${identity})`,
       "a volume with a service account's token or a pod's certificate is not allowed: a sandbox has no identity in the cluster",
     ),
   ];
@@ -81,13 +80,15 @@ function volumeRules(): readonly AdmissionValidation[] {
 function podSecurityRules(): readonly AdmissionValidation[] {
   const context = "variables.spec.?securityContext";
   return [
-    refuse(`${context}.?sysctls.orValue([]).size() > 0`, "sysctls are not allowed"),
-    refuse(`${context}.?windowsOptions.hasValue()`, "windowsOptions are not allowed"),
+    refuse(`${orAbsent(`${context}.?sysctls`, "[]")}.size() > 0`, "sysctls are not allowed"),
+    refuse(isGiven(`${context}.?windowsOptions`), "windowsOptions are not allowed"),
     ...["seccompProfile", "appArmorProfile"].map((member) =>
-      refuse(`${context}.?${member}.?type.orValue("") == "Unconfined"`, `${member} Unconfined is not allowed`),
+      refuse(`${orAbsent(`${context}.?${member}.?type`, '""')} == "Unconfined"`, `${member} Unconfined is not allowed`),
     ),
     refuse(
-      ["user", "role", "type"].map((member) => `${context}.?seLinuxOptions.?${member}.orValue("") != ""`).join(" || "),
+      ["user", "role", "type"]
+        .map((member) => `${orAbsent(`${context}.?seLinuxOptions.?${member}`, '""')} != ""`)
+        .join(" || "),
       "seLinuxOptions may set the level only",
     ),
   ];
