@@ -204,6 +204,32 @@ describe("wantedObjects()", () => {
     expect(template(spec, container)).toMatchObject({ kind: "fault", fault: { reason: "PodCreationFailed", message } });
   });
 
+  it.each<[string, object, object]>([
+    [
+      "the pod",
+      {},
+      { securityContext: null, volumes: null, initContainers: null, nodeName: null, imagePullSecrets: null },
+    ],
+    ["its end", {}, { terminationGracePeriodSeconds: null }],
+    ["a container", { securityContext: null, env: null, command: null, args: null, resources: null, ports: null }, {}],
+    ["a container's security", { securityContext: { capabilities: null, procMount: null, windowsOptions: null } }, {}],
+    ["capabilities", { securityContext: { capabilities: { add: null, drop: null } } }, {}],
+    ["limits", { resources: { limits: null } }, {}],
+  ])("takes what is null in %s for absent", (_, container, spec) => {
+    const given = template(spec, container);
+    const plain = template({});
+    expect(given.kind).toBe("objects");
+    const podOf = (wanted: typeof given) => JSON.stringify(wanted.kind === "objects" ? wanted.pod : undefined);
+    expect(podOf(given).replaceAll(/"(resources|drop)":\{\},?/g, "")).toBe(podOf(plain));
+  });
+
+  it("leaves a null where it is an empty text, and refuses what stands beside nulls", () => {
+    const nodeSelector = { "example.com/pool": null };
+    expect(template({ nodeSelector })).toMatchObject({ pod: { spec: { nodeSelector } } });
+    const volumes = [{ name: "v", emptyDir: null, hostPath: { path: "/" } }];
+    expect(template({ volumes }, { securityContext: null })).toMatchObject({ kind: "fault" });
+  });
+
   it("lets a template add and drop what containers may have", () => {
     const capabilities = { add: ["NET_BIND_SERVICE"], drop: ["ALL"] };
     expect(template({}, { securityContext: { capabilities }, ports: [{ containerPort: 80 }] }).kind).toBe("objects");

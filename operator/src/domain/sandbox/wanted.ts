@@ -7,6 +7,7 @@ import { quoted, type Fault } from "./fault.ts";
 import { forbiddenAsks } from "./forbidden.ts";
 import { sandboxPod } from "./pod.ts";
 import type { SandboxSettings } from "./settings.ts";
+import { withoutNulls } from "./without-nulls.ts";
 
 /** The objects that a sandbox needs, or why it cannot have them. */
 export type Wanted =
@@ -14,7 +15,9 @@ export type Wanted =
   | { readonly kind: "fault"; readonly fault: Fault };
 
 /** Everything that can be known wrong about a sandbox before a pod is asked for. */
-export function wantedObjects(sandbox: SandboxResource, settings: SandboxSettings, agentKey: string): Wanted {
+export function wantedObjects(written: SandboxResource, settings: SandboxSettings, agentKey: string): Wanted {
+  const { spec } = written;
+  const sandbox = { ...written, spec: { ...spec, podTemplate: withoutNulls(spec.podTemplate) } };
   if ((sandbox.spec.rootfsSnapshotSources ?? []).length > 0) {
     return refuse(
       "RootfsRestoreConfigurationError",
