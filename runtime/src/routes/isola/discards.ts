@@ -1,7 +1,9 @@
 import { backoffMs } from "#core/backoff.ts";
+import type { Clock } from "#core/clock.ts";
 import { withDeadline } from "#core/deadline.ts";
+import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
-import type { GatewayDeps } from "../../gateway.ts";
+import type { SandboxBackend } from "../../backend/port.ts";
 
 const PAUSE = { firstMs: 500, mostMs: 30_000 };
 /** An outage of the backend that lasts longer leaves the sandbox to its own deadlines. */
@@ -15,7 +17,13 @@ export interface Discards {
   readonly open: number;
 }
 
-export function createDiscards({ backend, clock, ids }: Pick<GatewayDeps, "backend" | "clock" | "ids">): Discards {
+export interface DiscardsDeps {
+  readonly backend: Pick<SandboxBackend, "remove">;
+  readonly clock: Clock;
+  readonly ids: Pick<Ids, "bytes">;
+}
+
+export function createDiscards({ backend, clock, ids }: DiscardsDeps): Discards {
   const random = (): number => (ids.bytes(1)[0] ?? 0) / 256;
   const { signal } = new AbortController();
   let open = 0;
