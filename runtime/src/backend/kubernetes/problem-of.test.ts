@@ -18,6 +18,14 @@ describe("problemOf()", () => {
     expect(isOutcomeUnknown(new KubeError(status, ""))).toBe(false);
   });
 
+  it("does not lay at the caller's door that the gateway's own account is refused", () => {
+    const subject = 'sandboxes.sandbox.isola.run "x" is forbidden';
+    const account = `${subject}: User "system:serviceaccount:a:b" cannot create resource "sandboxes" in API group "x"`;
+    expect(problem(new KubeError(403, account, { reason: "Forbidden" })).slug).toBe("unavailable");
+    const policy = `${subject}: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: User "a" cannot do this`;
+    expect(problem(new KubeError(403, policy, { reason: "Forbidden" })).slug).toBe("not-permitted");
+  });
+
   it("keeps the message, and when to come back", () => {
     const refused = problem(new KubeError(429, "too many\nrequests", { retryAfterSeconds: 7 }));
     expect([refused.message, refused.options.retryAfterSeconds]).toEqual(["too many requests", 7]);

@@ -18,6 +18,9 @@ const REFUSALS: Readonly<Record<number, ProblemSlug>> = {
   429: "too-many-requests",
 };
 
+/** The account is not let do it, as opposed to a quota or a policy that refuses this very object. */
+const UNAUTHORIZED = /^[^:]*\bis forbidden: User "[^"]*" cannot /;
+
 /** True when a write may have happened although its answer is an error. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof KubeError && !(error.status in REFUSALS) && error.reason !== "Unsent";
@@ -29,12 +32,17 @@ export function isOutcomeUnknown(error: unknown): boolean {
  */
 export function problemOf(error: unknown, { mayRepeat }: { readonly mayRepeat: boolean }): unknown {
   if (!(error instanceof KubeError)) return error;
-  const slug = REFUSALS[error.status] ?? (mayRepeat || error.reason === "Unsent" ? "unavailable" : "internal");
+  const slug = refusalOf(error) ?? (mayRepeat || error.reason === "Unsent" ? "unavailable" : "internal");
   return new ProblemError(slug, detailOf(error, slug), {
     cause: error,
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: error.retryAfterSeconds }),
     ...(slug === "validation-failed" && error.causes.length > 0 ? { errors: error.causes.map(faultOf) } : {}),
   });
+}
+
+/** An API server that has just begun knows no roles yet, and refuses everybody for a moment. */
+function refusalOf({ status, message }: KubeError): ProblemSlug | undefined {
+  return status === 403 && UNAUTHORIZED.test(message) ? "unavailable" : REFUSALS[status];
 }
 
 function detailOf({ message, status }: KubeError, slug: ProblemSlug): string {
