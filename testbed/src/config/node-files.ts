@@ -100,6 +100,9 @@ function renderKubelet(): object {
     registryPullQPS: 0,
     serializeImagePulls: false,
     maxPods: 500,
+    // Tests kill programs again and again, and want them back at once each time.
+    featureGates: { KubeletCrashLoopBackOffMax: true },
+    crashLoopBackOff: { maxContainerRestartPeriod: "2s" },
     resolvConf: "/etc/resolv.conf",
     tlsCertFile: `${BOX.config}/pki/kubelet.crt`,
     tlsPrivateKeyFile: `${BOX.config}/pki/kubelet.key`,
