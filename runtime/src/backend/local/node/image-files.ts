@@ -5,7 +5,7 @@ import * as z from "zod";
 import type { ImageConfig } from "#runtime/backend/local/image.ts";
 
 /** Raised when the way trees are prepared changes: older images are pulled or built anew. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const ImageRecord = z.object({
