@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../harness/until.ts";
-import { exec } from "./client.ts";
+import { exec, problemOf } from "./client.ts";
 import { startSandbox, type AgentSandbox } from "./sandbox.ts";
 
 let sandbox: AgentSandbox;
@@ -53,4 +54,11 @@ test("a command for a container whose main process is just becoming its program 
   const become = "/bin/sleep 0.1; export ISOLA_CONTAINER_NAME=late; exec /bin/sleep infinity";
   await sandbox.addTarget({ name: "late", isBare: true, args: ["/bin/sh", "-c", become] });
   expect((await exec(sandbox, ["/bin/echo", "there"], { container: "late" })).stdout).toBe("there\n");
+});
+
+test("where no container runs any more, the request is not called wrong", async () => {
+  await using empty = await startSandbox({ targets: [] });
+  const command = { id: randomUUID(), args: ["true"] };
+  const answer = await empty.fetch("/v1/commands", { method: "POST", body: JSON.stringify(command) });
+  expect(await problemOf(answer)).toMatchObject({ status: 409, slug: "container-ended" });
 });

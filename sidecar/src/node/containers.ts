@@ -167,7 +167,8 @@ export function createContainerFinder(now: () => number, tasksLimit: number): Co
       throw new ProblemError("container-required", `The sandbox has several containers, name one of them: ${names}.`);
     }
     const [container] = known.values();
-    if (container === undefined) throw new ProblemError("unknown-container", "The sandbox has no container that runs.");
+    // One that ended before it was ever seen is as gone as any other: nothing is wrong with the request.
+    if (container === undefined) throw new ProblemError("container-ended", "The sandbox has no container that runs.");
     return named(container.name);
   }
 
