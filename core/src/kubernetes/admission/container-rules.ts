@@ -1,7 +1,8 @@
 import type { AdmissionValidation } from "../cluster-objects.ts";
 import { AGENT_CONTAINER } from "../names.ts";
-import { celList, celString, isGiven, orAbsent, refuseEach } from "./cel-text.ts";
+import { celList, celString, orAbsent, refuseEach } from "./cel-text.ts";
 import type { FenceConfig } from "./fence-config.ts";
+import { securityContextRules } from "./security-context-rules.ts";
 
 const LIST = "variables.containers";
 const PROBES = ["livenessProbe", "readinessProbe", "startupProbe"].map((probe) => `it.?${probe}`);
@@ -17,21 +18,7 @@ export function containerRules({ capabilities }: FenceConfig): readonly Admissio
   return [
     refuseEach(LIST, orAbsent(`${context}.?privileged`, "false"), "privileged is not allowed"),
     refuseEach(LIST, `${orAbsent(`${context}.?procMount`, '"Default"')} != "Default"`, "procMount is not allowed"),
-    refuseEach(LIST, isGiven(`${context}.?windowsOptions`), "windowsOptions are not allowed"),
-    ...["seccompProfile", "appArmorProfile"].map((member) =>
-      refuseEach(
-        LIST,
-        `${orAbsent(`${context}.?${member}.?type`, '""')} == "Unconfined"`,
-        `${member} Unconfined is not allowed`,
-      ),
-    ),
-    refuseEach(
-      LIST,
-      ["user", "role", "type"]
-        .map((member) => `${orAbsent(`${context}.?seLinuxOptions.?${member}`, '""')} != ""`)
-        .join(" || "),
-      "seLinuxOptions may set the level only",
-    ),
+    ...securityContextRules(context, (fault, message) => refuseEach(LIST, fault, message)),
     capabilityRule(capabilities),
     refuseEach(
       LIST,

@@ -1,5 +1,6 @@
 import type { AdmissionValidation } from "../cluster-objects.ts";
 import { celList, isGiven, orAbsent, refuse, refuseEach } from "./cel-text.ts";
+import { securityContextRules } from "./security-context-rules.ts";
 
 /** Volumes that bring nothing of the host along: those of the restricted pod security standard, and images. */
 const VOLUME_KINDS = [
@@ -81,15 +82,6 @@ function podSecurityRules(): readonly AdmissionValidation[] {
   const context = "variables.spec.?securityContext";
   return [
     refuse(`${orAbsent(`${context}.?sysctls`, "[]")}.size() > 0`, "sysctls are not allowed"),
-    refuse(isGiven(`${context}.?windowsOptions`), "windowsOptions are not allowed"),
-    ...["seccompProfile", "appArmorProfile"].map((member) =>
-      refuse(`${orAbsent(`${context}.?${member}.?type`, '""')} == "Unconfined"`, `${member} Unconfined is not allowed`),
-    ),
-    refuse(
-      ["user", "role", "type"]
-        .map((member) => `${orAbsent(`${context}.?seLinuxOptions.?${member}`, '""')} != ""`)
-        .join(" || "),
-      "seLinuxOptions may set the level only",
-    ),
+    ...securityContextRules(context, refuse),
   ];
 }
