@@ -2,6 +2,7 @@ import { Atoll, type Sandbox } from "#sdk";
 import { onPlatform } from "./harness/on-platform.ts";
 import type { Shape } from "./harness/raw-pods.ts";
 import { report } from "./harness/report.ts";
+import { runTrue } from "./harness/run-true.ts";
 import { inTurn, timeMs } from "./harness/samples.ts";
 
 const AT_ONCE = Number(process.env["ATOLL_BENCH_AT_ONCE"] ?? 30);
@@ -27,8 +28,7 @@ await onPlatform(async ({ url, image, raw }) => {
       made.push(
         ...(await all(async () => {
           const sandbox = await api.sandboxes.create({ image });
-          const { exitCode } = await sandbox.commands.run(["true"]);
-          if (exitCode !== 0) throw new Error(`true ended with ${exitCode}`);
+          await runTrue(sandbox);
           return sandbox;
         })),
       );
