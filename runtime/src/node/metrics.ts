@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { SandboxPhase } from "#core/sandbox.ts";
 import type { RequestMeter } from "../metrics/request-meter.ts";
 import { DURATION_BOUNDS } from "../metrics/request-series.ts";
+import { gauge } from "./gauge.ts";
 import { showProcess } from "./process-metrics.ts";
 
 export interface MetricsOptions {
@@ -99,9 +100,4 @@ class RequestDurations extends Histogram<(typeof REQUEST_LABELS)[number]> {
     });
     return { ...DURATION, type: "histogram", values };
   }
-}
-
-/** A number that is asked for when somebody looks. */
-function gauge(registry: Registry, name: string, { help, read }: { help: string; read: () => number }): void {
-  const made: Gauge = new Gauge({ name, help, registers: [registry], collect: () => made.set(read()) });
 }

@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { Counter, Gauge, type Registry } from "prom-client";
+import { gauge } from "./gauge.ts";
 
 const MICROSECONDS = 1e6;
 const OPEN_FILES = "/proc/self/fd";
@@ -26,22 +27,18 @@ export function showProcess(registry: Registry): void {
   seconds("process_cpu_user_seconds_total", "Processor time in user mode.", ({ user }) => user);
   seconds("process_cpu_system_seconds_total", "Processor time in the kernel.", ({ system }) => system);
   seconds("process_cpu_seconds_total", "Processor time.", ({ user, system }) => user + system);
-  const memory: Gauge = new Gauge({
-    name: "process_resident_memory_bytes",
+  gauge(registry, "process_resident_memory_bytes", {
     help: "Memory that is resident.",
-    registers,
-    collect: () => memory.set(process.memoryUsage().rss),
+    read: () => process.memoryUsage().rss,
   });
   new Gauge({
     name: "process_start_time_seconds",
     help: "When the process began, since the Unix epoch.",
     registers,
   }).set(Date.now() / 1000 - process.uptime());
-  const files: Gauge = new Gauge({
-    name: "process_open_fds",
+  gauge(registry, "process_open_fds", {
     help: "Files and connections that are open; 0 where the system does not tell.",
-    registers,
-    collect: () => files.set(countOpenFiles()),
+    read: countOpenFiles,
   });
 }
 
