@@ -63,9 +63,9 @@ export class RunningProbe {
     const ip = own === undefined ? undefined : agentAddressOf(own);
     const isPending = sandboxState(sandbox).phase === "Pending";
     const known = this.asked.get(uid);
-    if (known !== undefined && !isStillSo(known, own, { ip, isPending })) this.forget(uid);
+    const kept = known !== undefined && isStillSo(known, own, { ip, isPending }) ? known : undefined;
+    if (kept === undefined) this.forget(uid);
     if (own === undefined || ip === undefined) return;
-    const kept = this.asked.get(uid);
     if (kept !== undefined) kept.pod = own;
     if (kept !== undefined || !isPending) return;
     const asking: Asking = { ip, abort: new AbortController(), pod: own };
