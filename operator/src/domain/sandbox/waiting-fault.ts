@@ -31,8 +31,8 @@ export function hindranceOf(status: ContainerStatus & { readonly image?: unknown
 
 /** Why a container could not be started, from what the runtime said. */
 export function startFault(container: string, message: string | undefined): Fault {
-  const why = quoted(message, "the runtime named no cause");
   if (NO_COMMAND.test(message ?? "") || NO_FILE.test(message ?? "")) {
+    const why = quoted(message, "the runtime named no cause");
     return { reason: "CommandNotFound", message: `The command of container "${container}" was not found: ${why}.` };
   }
   return { reason: "PodFailed", message: startProblem(container, message) };
