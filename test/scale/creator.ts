@@ -6,6 +6,7 @@ import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import { SANDBOXES } from "#core/kubernetes/resources.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
 import { silentLog } from "#core/log.ts";
+import { call } from "./plane-client.ts";
 
 /** Does a gateway's writes, and follows sandboxes as a gateway does. */
 export interface Creator {
@@ -18,14 +19,11 @@ export interface Creator {
   end(): void;
 }
 
-const CALL_MS = 60_000;
-
 export async function createCreator(
   client: KubeClient,
   { namespace, waitMs }: { readonly namespace: string; readonly waitMs: number },
 ): Promise<Creator> {
   const abort = new AbortController();
-  const call = () => ({ signal: AbortSignal.timeout(CALL_MS) });
   const informer = createInformer(client, SANDBOXES, {
     clock: systemClock,
     log: silentLog,

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { sandboxCrd } from "#api/crd/sandbox-crd.ts";
 import { fences } from "#core/kubernetes/admission/fence.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
@@ -15,12 +14,13 @@ import {
   VALIDATING_ADMISSION_POLICY_BINDINGS,
 } from "#core/kubernetes/resources.ts";
 import { AGENT_CAPABILITIES, CONTAINER_CAPABILITIES, SIBLING_MARKS } from "#sidecar/manifest.ts";
+import { until } from "../harness/until.ts";
+import { call } from "./plane-client.ts";
 
 export const SYSTEM = "system";
 export const BOXES = "boxes";
-
-const READY_MS = 60_000;
-const call = () => ({ signal: AbortSignal.timeout(READY_MS) });
+/** A step on a busy machine. */
+export const READY_MS = 60_000;
 
 /** What an installation brings, and nodes that only pretend. */
 export async function preparePlane(admin: KubeClient, nodes: number): Promise<void> {
@@ -40,20 +40,13 @@ export async function preparePlane(admin: KubeClient, nodes: number): Promise<vo
     await admin.create(VALIDATING_ADMISSION_POLICY_BINDINGS, binding, call());
   }
   for (let index = 0; index < nodes; index += 1) await createNode(admin, `node-${index}`);
-  await until("the definition of sandboxes", () =>
+  // The API server serves a new definition a moment later.
+  const isServed = (): Promise<boolean> =>
     admin.list(SANDBOXES, { namespace: BOXES }, call()).then(
       () => true,
       () => false,
-    ),
-  );
-}
-
-export async function until(what: string, isDone: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = Date.now() + READY_MS;
-  while (!(await isDone())) {
-    if (Date.now() > deadlineMs) throw new Error(`Waited in vain for ${what}`);
-    await sleep(100);
-  }
+    );
+  await until(isServed, (is) => is, { timeoutMs: READY_MS });
 }
 
 /** Ready for ever: nobody looks for its heartbeat. */

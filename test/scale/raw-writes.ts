@@ -5,6 +5,7 @@ import type { KubeObject } from "#core/kubernetes/object.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { CONFIG_MAPS, EVENTS, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { eachOf } from "./creator.ts";
+import { call } from "./plane-client.ts";
 
 /** Writes a second that the API server and its store take on this machine now, from one client with so many under way. */
 export interface RawRates {
@@ -21,7 +22,6 @@ export interface Sample {
 }
 
 const COUNT = { configMaps: 1000, lives: 200 };
-const CALL_MS = 60_000;
 const BINDINGS: Resource<KubeObject> = {
   group: "",
   version: "v1",
@@ -49,10 +49,6 @@ export async function measureRaw(
     configMaps: await rate(COUNT.configMaps, (name) => configMap(client, namespace, name)),
     sandboxWrites: await rate(COUNT.lives, (name) => sandboxLife(client, sample, namespace, name)),
   };
-}
-
-function call(): { readonly signal: AbortSignal } {
-  return { signal: AbortSignal.timeout(CALL_MS) };
 }
 
 /** Returns how many writes it made. */

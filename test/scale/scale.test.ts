@@ -5,13 +5,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { podName } from "#core/kubernetes/names.ts";
 import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { until } from "../harness/until.ts";
 import { countWrites, readWrites } from "./audit.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
 import { createCreator, type Creator } from "./creator.ts";
 import { operatorProcess, quantile, type OperatorProcess } from "./operator-process.ts";
-import { planeClient } from "./plane-client.ts";
+import { call, planeClient } from "./plane-client.ts";
 import { measureRaw, type Sample } from "./raw-writes.ts";
-import { BOXES, preparePlane, SYSTEM, until } from "./prepare-plane.ts";
+import { BOXES, preparePlane, READY_MS, SYSTEM } from "./prepare-plane.ts";
 
 const SANDBOX_COUNT = process.env["ATOLL_SOAK"] === "1" ? 10_000 : 1000;
 const NODES = 10;
@@ -86,7 +87,7 @@ describe("the operator at scale", () => {
       const removeMs = performance.now();
       await Promise.all([creator.remove(everything, AT_ONCE), creator.gone(everything)]);
       const removeSeconds = secondsSince(removeMs);
-      await until("the operator's queue to be empty", async () => (await depth()) === 0);
+      await until(depth, (keys) => keys === 0, { timeoutMs: READY_MS });
       const removed = await operator.metrics();
 
       const total = everything.length;
@@ -136,17 +137,17 @@ describe("the operator at scale", () => {
 
 /** A sandbox and its pod as they are while it runs. */
 async function takeSample(): Promise<Sample> {
-  const call = { signal: AbortSignal.timeout(60_000) };
   const ref = { namespace: BOXES, name: "sample" };
   await creator.create([ref.name], 1);
   await creator.running([ref.name]);
-  const sandbox = await admin.get(SANDBOXES, ref, call);
-  const pod = await admin.get(PODS, { ...ref, name: podName(ref.name) }, call);
+  const sandbox = await admin.get(SANDBOXES, ref, call());
+  const pod = await admin.get(PODS, { ...ref, name: podName(ref.name) }, call());
   await creator.remove([ref.name], 1);
   await creator.gone([ref.name]);
   return { sandbox, pod };
 }
 
+/** Keys of sandboxes that the operator has to work on. */
 async function depth(): Promise<number> {
   const metrics = await operator.metrics();
   const of = (name: string) => metrics.get(`atoll_operator_queue_${name}{controller="sandbox"}`) ?? 0;
@@ -164,12 +165,11 @@ function concerns(resource: string): boolean {
 }
 
 async function left(): Promise<Record<string, number>> {
-  const call = { signal: AbortSignal.timeout(60_000) };
   const query = { namespace: BOXES };
   const [sandboxes, pods, policies] = await Promise.all([
-    admin.list(SANDBOXES, query, call),
-    admin.list(PODS, query, call),
-    admin.list(NETWORK_POLICIES, query, call),
+    admin.list(SANDBOXES, query, call()),
+    admin.list(PODS, query, call()),
+    admin.list(NETWORK_POLICIES, query, call()),
   ]);
   return { sandboxes: sandboxes.items.length, pods: pods.items.length, policies: policies.items.length };
 }
