@@ -4,9 +4,8 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { createInstaller } from "../installer.ts";
 import { keepInstalled, uninstallOnce } from "../keep-installed.ts";
-import { InstallerEnvironment } from "../manifest.ts";
+import { INSTALLER_PATHS, InstallerEnvironment } from "../manifest.ts";
 import { createCri } from "../node/cri-client.ts";
-import { serveHealth } from "../node/health-server.ts";
 import { createHost } from "../node/host.ts";
 import { podAccount } from "../node/pod-account.ts";
 import { createReleaseStore } from "../node/release-store.ts";
@@ -16,6 +15,7 @@ import { systemClock } from "#core/clock.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import { createKubeFetch } from "#core/kubernetes/node/kube-fetch.ts";
 import { createLog } from "#core/log.ts";
+import { serveStatus } from "#core/node/serve-status.ts";
 
 /** Beside this program in its image. */
 const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -48,7 +48,11 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
   let fault: string | undefined = "It has not looked at the node yet.";
-  const health = await serveHealth(env.ATOLL_HEALTH_LISTEN, () => fault);
+  const health = await serveStatus(env.ATOLL_HEALTH_LISTEN, {
+    [INSTALLER_PATHS.live]: () => ({ status: 200, text: "ok\n" }),
+    [INSTALLER_PATHS.ready]: () =>
+      fault === undefined ? { status: 200, text: "ok\n" } : { status: 503, text: `${fault}\n` },
+  });
   const onState = (now: string | undefined): void => void (fault = now);
   const keep = { installer, report, clock, log, checkMs: env.ATOLL_CHECK_SECONDS * 1000, onState };
   try {
@@ -59,7 +63,7 @@ async function main(): Promise<void> {
   } catch (error) {
     if (!stop.signal.aborted) throw error;
   } finally {
-    health.close();
+    await health.close();
   }
 }
 
