@@ -33,8 +33,16 @@ function podOf(owner: string, going: object = {}): KubeObject {
 
 const nothing = (): Response => Response.json({ kind: "Status", code: 404 }, { status: 404 });
 
-/** A backend whose copies hold the box and no pod, while the API server itself has this one; or that waits for them. */
-async function backendOver(pod: KubeObject | undefined, { isAway = false } = {}) {
+interface Cluster {
+  /** The copy's only sandbox. */
+  readonly sandbox?: object;
+  /** The copy's pods. */
+  readonly copied?: readonly KubeObject[];
+  readonly isAway?: boolean;
+}
+
+/** A backend whose copies hold the box and these pods, while the API server itself has this one; or that waits for them. */
+async function backendOver(pod: KubeObject | undefined, { sandbox = box, copied = [], isAway = false }: Cluster = {}) {
   const clock = createManualClock();
   const life = new AbortController();
   const fetch: KubeFetch = async (path, init) => {
@@ -43,7 +51,7 @@ async function backendOver(pod: KubeObject | undefined, { isAway = false } = {})
     // Removed by somebody else, which no watch has told yet.
     if (path.endsWith("/sandboxes/box")) return nothing();
     if (isAway) await clock.sleep(3_600_000, init.signal ?? undefined);
-    const items = path.includes("/sandboxes") ? [box] : [];
+    const items = path.includes("/sandboxes") ? [sandbox] : copied;
     return Response.json({ metadata: { resourceVersion: "7" }, items });
   };
   const client = createKubeClient(fetch, { clock });
@@ -98,6 +106,15 @@ describe("KubernetesBackend", () => {
     await backend.agent("box", call);
     expect(connected).toEqual(["10.0.0.9"]);
     expect(pods.size).toBe(1);
+    await backend.close();
+  });
+
+  it("finds the agent where the operator says that it is, when its copy's pod has no address yet", async () => {
+    const early = { ...podOf("box-1"), status: { phase: "Pending" } };
+    const sandbox = { ...box, status: { ...box.status, podIP: "10.0.0.8" } };
+    const { backend, connected } = await backendOver(undefined, { sandbox, copied: [early] });
+    await backend.agent("box", call);
+    expect(connected).toEqual(["10.0.0.8"]);
     await backend.close();
   });
 

@@ -159,7 +159,8 @@ export class KubernetesBackend implements SandboxBackend {
     }
     const pod = this.podOf(resource) ?? (await this.readPod(resource, call));
     if (pod !== undefined && isPodOver(pod)) throw podEndedProblem(id, pod);
-    const ip = pod === undefined ? resource.status?.podIP : agentAddressOf(pod);
+    // The copy of the pods may be behind whoever said that the sandbox runs: the operator, or the agent itself.
+    const ip = (pod && agentAddressOf(pod)) ?? resource.status?.podIP ?? this.probe.upAddress(uid);
     if (ip === undefined) throw new ProblemError("sandbox-not-ready", `The pod of the sandbox "${id}" has no address.`);
     const fetch = await this.deps.agents.fetchOf(uid, ip);
     return async (request) => {

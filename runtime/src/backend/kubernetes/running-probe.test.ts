@@ -119,14 +119,17 @@ describe("RunningProbe", () => {
     { what: "has ended", seen: pod("a", "10.0.0.1", { phase: "Failed" }) },
     { what: "is being removed", seen: pod("a", "10.0.0.1", {}, { deletionTimestamp: "2026-11-01T10:00:00Z" }) },
     { what: "is gone", seen: undefined },
+    { what: "is told without its address", seen: pod("a", undefined) },
   ])("does not take back that a sandbox was up when its pod $what", async ({ seen }) => {
     const { probe, asked, nextUp } = probeOver(() => ["main"]);
     const up = nextUp();
     probe.consider(sandbox("a"), pod("a", "10.0.0.1"));
     await up;
+    expect(probe.upAddress("a")).toBe("10.0.0.1");
     probe.consider(sandbox("a"), seen);
     await turns();
     expect(probe.upSinceMs("a")).toBe(42);
+    expect(probe.upAddress("a")).toBe("10.0.0.1");
     expect(asked).toHaveLength(1);
   });
 

@@ -56,6 +56,12 @@ export class RunningProbe {
     return asking?.upSinceMs === undefined ? undefined : asking.pod.metadata.uid;
   }
 
+  /** Where its agent answered when it was found up; undefined when that is not known here. */
+  upAddress(uid: string | undefined): string | undefined {
+    const asking = this.asked.get(uid ?? "");
+    return asking?.upSinceMs === undefined ? undefined : asking.ip;
+  }
+
   /** Looks at a sandbox and its pod as they are now. */
   consider(sandbox: SandboxResource, pod: Pod | undefined): void {
     const uid = sandbox.metadata.uid ?? "";
