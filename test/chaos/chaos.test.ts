@@ -63,7 +63,7 @@ it(
     };
     await vi.waitFor(async () => expect(await left()).toEqual([]), { timeout: SETTLE_MS, interval: 500 });
   },
-  MINUTES * 60_000 + 300_000,
+  MINUTES * 60_000 + 600_000,
 );
 
 /** Kills one process of the victim's kind with SIGKILL; false when there was none. */
