@@ -52,14 +52,12 @@ export class RunningProbe {
 
   /** Uid of the pod that was found up; undefined when none was. */
   upPodUid(uid: string | undefined): string | undefined {
-    const asking = this.asked.get(uid ?? "");
-    return asking?.upSinceMs === undefined ? undefined : asking.pod.metadata.uid;
+    return this.foundUp(uid)?.pod.metadata.uid;
   }
 
   /** Where its agent answered when it was found up; undefined when that is not known here. */
   upAddress(uid: string | undefined): string | undefined {
-    const asking = this.asked.get(uid ?? "");
-    return asking?.upSinceMs === undefined ? undefined : asking.ip;
+    return this.foundUp(uid)?.ip;
   }
 
   /** Looks at a sandbox and its pod as they are now. */
@@ -86,6 +84,11 @@ export class RunningProbe {
 
   close(): void {
     for (const uid of Array.from(this.asked.keys())) this.forget(uid);
+  }
+
+  private foundUp(uid: string | undefined): Asking | undefined {
+    const asking = this.asked.get(uid ?? "");
+    return asking?.upSinceMs === undefined ? undefined : asking;
   }
 
   private async untilUp(sandbox: SandboxResource, asking: Asking): Promise<void> {
