@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Which files belong to which suite of `atoll test`; each test file belongs to exactly one. */
 export const PROJECTS = {
   unit: [
-    "{api,core,sidecar,operator,testbed}/src/**/*.test.ts",
+    "{api,core,sidecar,operator,mounter,testbed}/src/**/*.test.ts",
     "infra/**/*.test.ts",
     "{cli,runtime}/src/*.test.ts",
     "cli/src/!(setup)/**/*.test.ts",
@@ -19,6 +19,7 @@ export const PROJECTS = {
   network: ["test/network/**/*.test.ts"],
   agent: ["test/agent/**/*.test.ts"],
   local: ["test/local/**/*.test.ts"],
+  stores: ["test/stores/**/*.test.ts"],
   testbed: ["test/testbed/**/*.test.ts"],
   /** What needs a Kubernetes cluster: the testbed, with the platform installed on it. */
   cluster: ["test/cluster/**/*.test.ts"],

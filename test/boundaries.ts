@@ -10,6 +10,7 @@ export const FOLDERS = [
   "sdk",
   "cli",
   "operator",
+  "mounter",
   "infra",
   "testbed",
   "images",

@@ -1,0 +1,110 @@
+import { withDeadline } from "#core/deadline.ts";
+import type { Opened, StoreDriver } from "./driver.ts";
+import type { ByteRange, StoredObject } from "./port.ts";
+import { allowedMs, once, pauseAfter, seconds, type RetryPorts } from "./retry.ts";
+import { isStoreError, StoreError } from "./store-error.ts";
+import { untilAborted } from "./until-aborted.ts";
+
+/** So many bytes between two cuts are progress: the count of attempts begins anew. */
+const PROGRESS_BYTES = 65_536;
+
+interface Reading {
+  readonly driver: StoreDriver;
+  readonly ports: RetryPorts;
+  readonly object: Pick<StoredObject, "key" | "version">;
+  readonly what: string;
+  readonly signal: AbortSignal;
+}
+
+/** Bytes of a range of one version, exactly as many as asked for; after a cut it goes on where it was. */
+export async function* readRange(range: ByteRange, reading: Reading): AsyncGenerator<Uint8Array, void, undefined> {
+  const end = range.offset + range.sizeBytes;
+  let at = range.offset;
+  let number = 0;
+  let resumedAt = at;
+  while (at < end) {
+    try {
+      for await (const chunk of readOnce({ offset: at, sizeBytes: end - at }, reading)) {
+        at += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      if (at - resumedAt >= PROGRESS_BYTES) [number, resumedAt] = [0, at];
+      await pauseAfter(error, number, reading.ports, reading.signal);
+      number += 1;
+    }
+  }
+}
+
+/** One attempt: fails when it has not brought all of the range. */
+async function* readOnce(range: ByteRange, reading: Reading): AsyncGenerator<Uint8Array, void, undefined> {
+  const { signal, what } = reading;
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  let isWhole = false;
+  try {
+    const { body } = await open(range, reading, end);
+    let readBytes = 0;
+    for await (const chunk of withoutStalls(body, range, reading)) {
+      readBytes += chunk.length;
+      if (readBytes > range.sizeBytes) throw broken(`${what}: the store sent more bytes than were asked for.`);
+      yield chunk;
+    }
+    if (readBytes < range.sizeBytes)
+      throw broken(`${what}: the answer ended after ${readBytes} of ${range.sizeBytes} bytes.`);
+    isWhole = true;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    if (!isWhole) end.abort(new Error("The reading is over"));
+  }
+}
+
+async function open(range: ByteRange, reading: Reading, end: AbortController): Promise<Opened> {
+  const { driver, ports, object, what, signal } = reading;
+  const opened = await once(ports, { what, signal }, (attempt) => {
+    attempt.addEventListener("abort", () => end.abort(attempt.reason), { once: true });
+    return driver.open(object.key, { ...range, version: object.version }, end.signal);
+  }).catch((error: unknown) => {
+    throw isStoreError(error, "absent") ? replaced(what) : error;
+  });
+  if (opened.object.version === object.version) return opened;
+  throw replaced(what);
+}
+
+function replaced(what: string): StoreError {
+  return new StoreError("changed", `${what}: the object was replaced or removed meanwhile; read it anew.`);
+}
+
+/** Time counts only while the store is waited for: a slow reader is no stall. */
+async function* withoutStalls(
+  body: AsyncIterable<Uint8Array>,
+  { sizeBytes }: ByteRange,
+  { ports: { clock, patience }, signal, what }: Reading,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const iterator = body[Symbol.asyncIterator]();
+  const late = (): Error => broken(`${what}: no byte came for ${seconds(patience.stallMs)} s.`);
+  const stall = { clock, signal, timeoutMs: patience.stallMs, late };
+  const mostMs = allowedMs(patience, sizeBytes);
+  let waitedMs = 0;
+  let isOver = false;
+  try {
+    for (;;) {
+      const beganAtMs = clock.now();
+      const next = await withDeadline(stall, (waiting) => untilAborted(iterator.next(), waiting));
+      if (next.done === true) {
+        isOver = true;
+        return;
+      }
+      waitedMs += clock.now() - beganAtMs;
+      if (waitedMs > mostMs) throw broken(`${what}: it is not there after ${seconds(mostMs)} s.`);
+      yield next.value;
+    }
+  } finally {
+    if (!isOver) void Promise.resolve(iterator.return?.()).catch(() => undefined);
+  }
+}
+
+function broken(message: string): StoreError {
+  return new StoreError("unavailable", message);
+}

@@ -1,0 +1,3 @@
+import { checkServer } from "./check-server.ts";
+
+checkServer("azure");

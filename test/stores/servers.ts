@@ -1,0 +1,169 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "#core/clock.ts";
+import type { StoreCredentials } from "#mounter/storage/node/credential-values.ts";
+import { openStore, type OpenStoreOptions } from "#mounter/storage/node/open-store.ts";
+import type { ObjectStore } from "#mounter/storage/port.ts";
+import type { UploadRules } from "#mounter/storage/driver.ts";
+import { freePort } from "../harness/free-ports.ts";
+import { startGcsSessions } from "./gcs-sessions.ts";
+import { startLogged } from "../harness/logged-process.ts";
+
+export type ServerKind = "s3" | "gcs" | "azure";
+
+/** A real server of one kind of store, with an empty bucket. */
+export interface StoreServer {
+  readonly kind: ServerKind;
+  readonly origin: string;
+  readonly credentials: StoreCredentials;
+  /** URL of the bucket below a prefix, as reached at an origin. */
+  url(origin: string, prefix: string): string;
+  end(): Promise<void>;
+}
+
+/** Parts as small as each kind allows, so that little data makes many. */
+export const SMALL_PARTS: Readonly<Record<ServerKind | "folder", Partial<UploadRules>>> = {
+  folder: { partBytes: 1 << 16 },
+  s3: { partBytes: 5 << 20 },
+  gcs: { partBytes: 1 << 19 },
+  azure: { partBytes: 1 << 18 },
+};
+
+const BUCKET = "snapshots";
+/** Of every Azurite: an account of no worth. */
+const ACCOUNT = {
+  name: "devstoreaccount1",
+  key: Buffer.from("a key of sixty-four bytes for a server that lives for one test..").toString("base64"),
+};
+const S3_KEYS = { AWS_ACCESS_KEY_ID: "tester", AWS_SECRET_ACCESS_KEY: "a-secret-of-one-test" };
+const READY_WITHIN_MS = 20_000;
+const PROGRAMS = join(process.env["ATOLL_TESTBED_HOME"] ?? "/var/lib/atoll/testbed", "bin");
+
+export async function startServer(kind: ServerKind): Promise<StoreServer> {
+  const folder = await mkdtemp(join(tmpdir(), `atoll-${kind}-`));
+  const data = join(folder, "data");
+  await mkdir(data);
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const server = describeServer(kind, { data, port });
+  const log = { logPath: join(folder, "log"), env: { ...process.env, ...server.env }, cwd: folder };
+  const running = startLogged(server.command, log);
+  const end = async (): Promise<void> => {
+    await running.end("SIGKILL");
+    await rm(folder, { recursive: true, force: true });
+  };
+  const lastMs = Date.now() + READY_WITHIN_MS;
+  while ((await statusOf(origin)) === undefined) {
+    const ending = running.ending();
+    if (ending !== undefined || Date.now() > lastMs) {
+      const said = running.log();
+      await end();
+      throw new Error(`${server.command[0]} did not start (${ending ?? "no answer"}): ${said.slice(-2000)}`);
+    }
+    await systemClock.sleep(20);
+  }
+  await server.makeBucket(origin);
+  const { credentials, url } = server;
+  if (kind !== "gcs") return { kind, origin, credentials, url, end };
+  const sessions = await startGcsSessions(origin);
+  return {
+    kind,
+    origin: sessions.origin,
+    credentials,
+    url,
+    end: async () => void (await sessions.close(), await end()),
+  };
+}
+
+interface Description extends Pick<StoreServer, "credentials" | "url"> {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly makeBucket: (origin: string) => Promise<void>;
+}
+
+function describeServer(kind: ServerKind, { data, port }: { data: string; port: number }): Description {
+  switch (kind) {
+    case "s3":
+      return {
+        command: [join(PROGRAMS, "versitygw"), "--port", `127.0.0.1:${port}`, "--quiet", "--keep-alive", "posix", data],
+        env: { ROOT_ACCESS_KEY_ID: S3_KEYS.AWS_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY: S3_KEYS.AWS_SECRET_ACCESS_KEY },
+        credentials: { kind: "inline", values: S3_KEYS },
+        url: (origin, prefix) => `s3://${BUCKET}/${prefix}?region=us-east-1&path_style=true&endpoint=${origin}`,
+        makeBucket: () => mkdir(join(data, BUCKET)),
+      };
+    case "gcs":
+      return {
+        command: [
+          join(PROGRAMS, "fake-gcs-server"),
+          ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-public-host", `127.0.0.1:${port}`],
+          ...["-backend", "memory", "-log-level", "error"],
+        ],
+        env: {},
+        credentials: { kind: "none" },
+        url: (origin, prefix) => `gs://${BUCKET}/${prefix}?endpoint=${origin}`,
+        makeBucket: async (origin) => {
+          const headers = { "content-type": "application/json" };
+          const body = JSON.stringify({ name: BUCKET });
+          const made = await fetch(`${origin}/storage/v1/b?project=test`, { method: "POST", headers, body });
+          if (!made.ok) throw new Error(`No bucket: ${made.status}`);
+        },
+      };
+    case "azure": {
+      const azurite = join(import.meta.dirname, "../../node_modules/azurite/dist/src/blob/main.js");
+      return {
+        command: [
+          process.execPath,
+          azurite,
+          ...[
+            "--blobPort",
+            String(port),
+            "--location",
+            data,
+            "--silent",
+            "--disableTelemetry",
+            "--skipApiVersionCheck",
+          ],
+        ],
+        env: { AZURITE_ACCOUNTS: `${ACCOUNT.name}:${ACCOUNT.key}` },
+        credentials: { kind: "inline", values: { AZURE_STORAGE_KEY: ACCOUNT.key } },
+        url: (origin, prefix) =>
+          `azblob://${BUCKET}/${prefix}?account=${ACCOUNT.name}&endpoint=${origin}/${ACCOUNT.name}`,
+        makeBucket: async (origin) => {
+          const { BlobServiceClient, StorageSharedKeyCredential } = await import("@azure/storage-blob");
+          const credential = new StorageSharedKeyCredential(ACCOUNT.name, ACCOUNT.key);
+          await new BlobServiceClient(`${origin}/${ACCOUNT.name}`, credential).createContainer(BUCKET);
+        },
+      };
+    }
+  }
+}
+
+let marks = 0;
+
+/** A store as tests use it: quick to give up, in small parts. */
+export function openTestStore(
+  url: string,
+  options: Partial<OpenStoreOptions> & Pick<OpenStoreOptions, "credentials">,
+): Promise<ObjectStore> {
+  return openStore(url, {
+    clock: systemClock,
+    random: Math.random,
+    newMark: () => `${process.pid}-${(marks += 1)}`,
+    ...options,
+    patience: { firstPauseMs: 10, mostPauseMs: 40, ...options.patience },
+  });
+}
+
+function statusOf(origin: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const asking = request(origin, { timeout: 1000 }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    });
+    asking.once("timeout", () => asking.destroy());
+    asking.once("error", () => resolve(undefined));
+    asking.end();
+  });
+}
