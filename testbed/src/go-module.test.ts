@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { stagedGoMod, toolsFile, wrapperGoMod } from "./go-module.ts";
-import { gvisorRecipe, NODE_RECIPES, TEST_RECIPES } from "./programs.ts";
+import { gvisorRecipe, NODE_RECIPES, STORE_RECIPES, TEST_RECIPES } from "./programs.ts";
 
 const KUBERNETES = { module: "k8s.io/kubernetes", version: "v1.34.4" };
 
@@ -52,7 +52,7 @@ describe("toolsFile()", () => {
 });
 
 describe("recipes", () => {
-  const all = [...NODE_RECIPES, ...TEST_RECIPES, gvisorRecipe(true)];
+  const all = [...NODE_RECIPES, ...TEST_RECIPES, ...STORE_RECIPES, gvisorRecipe(true)];
 
   test("name exact versions, and no program twice", () => {
     expect(all.filter(({ version }) => !/^v\d+\.\d+\.\d+(-[0-9a-z.-]+)?$/.test(version))).toEqual([]);

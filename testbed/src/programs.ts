@@ -179,6 +179,15 @@ export const TEST_RECIPES: readonly GoRecipe[] = [
   single("cyclonus", "Cyclonus", "github.com/mattfenwick/cyclonus", VERSIONS.cyclonus, 700),
 ];
 
+/** Object stores on this machine, for the tests that run against real ones. */
+export const STORE_RECIPES: readonly GoRecipe[] = [
+  single("versitygw", "Versity S3 Gateway", "github.com/versity/versitygw", VERSIONS.versitygw, 410),
+  {
+    ...single("fake-gcs-server", "fake-gcs-server", "github.com/fsouza/fake-gcs-server", VERSIONS.fakeGcsServer, 560),
+    programs: { "fake-gcs-server": "github.com/fsouza/fake-gcs-server" },
+  },
+];
+
 /** Source of a program that calls a library. */
 function goMain(program: { imports: readonly string[]; blank?: readonly string[]; body: string }): string {
   const lines = [

@@ -9,6 +9,8 @@ export const VERSIONS = {
   registry: "v3.1.2",
   kwok: "v0.8.0",
   cyclonus: "v0.5.6",
+  versitygw: "v1.8.0",
+  fakeGcsServer: "v1.56.1",
   /** Tag of the image of pods' first process; raised with its source. */
   pause: "1",
 } as const;

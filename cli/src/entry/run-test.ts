@@ -11,7 +11,7 @@ import { selectSuites } from "../test/select-suites.ts";
 import { suiteEnvironment } from "../node/suite-environment.ts";
 import { REPORTS, SOAK_FACTOR, SUITES } from "../test/suites.ts";
 import { runTests } from "../verb/test.ts";
-import { createTestTestbed, testbedRoot } from "./run-testbed.ts";
+import { createTestTestbed, prepareStores, testbedRoot } from "./run-testbed.ts";
 import { makeHome, setUp, type World } from "./world.ts";
 
 export async function runTest(options: Test, world: World): Promise<number> {
@@ -32,6 +32,7 @@ export async function runTest(options: Test, world: World): Promise<number> {
     return await runTests(suites, {
       isRoot: world.isRoot,
       setUp: () => setUpAlone(world),
+      prepareStores: () => prepareStores(world),
       bringUpTestbed: testbed.bringUp,
       runSuite: (suite, onLine) => runSuite(suite, { repo: world.repo, env, signal: world.signal, onLine }),
       report: world.json ? createJsonReport(world.write) : createTextReport(world.screen, () => performance.now()),

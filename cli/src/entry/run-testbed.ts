@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { renderTestbedEvent, renderTestbedStatus } from "#testbed/events.ts";
 import { testbedDown, testbedKubeconfig, testbedStatus, testbedUp, type TestbedPorts } from "#testbed/node/testbed.ts";
-import { testSteps } from "#testbed/node/testbed-steps.ts";
+import { storeSteps, testSteps } from "#testbed/node/testbed-steps.ts";
 import { EXIT, Fault } from "../fault.ts";
 import type { Testbed } from "../invocation.ts";
 import { runAll, type World } from "./world.ts";
@@ -43,6 +43,11 @@ export function createTestTestbed(world: World) {
       if (wasUp === false) await testbedDown({ ...ports, signal: AbortSignal.timeout(LEAVE_WITHIN_MS) });
     },
   };
+}
+
+/** Builds the servers of object stores that tests run against. */
+export function prepareStores(world: World): Promise<void> {
+  return runAll(storeSteps(testbedRoot(world)), world);
 }
 
 const LEAVE_WITHIN_MS = 60_000;

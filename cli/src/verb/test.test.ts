@@ -14,14 +14,16 @@ const suite = (name: string, needs: Suite["needs"] = "nothing"): Suite => ({
 });
 
 function world(over: Partial<TestPorts> & { results?: readonly SuiteResult[] } = {}) {
-  const seen: { finished: readonly SuiteResult[]; setUps: number; testbeds: number } = {
+  const seen: { finished: readonly SuiteResult[]; setUps: number; stores: number; testbeds: number } = {
     finished: [],
     setUps: 0,
+    stores: 0,
     testbeds: 0,
   };
   const ports: TestPorts = {
     isRoot: true,
     setUp: async () => void (seen.setUps += 1),
+    prepareStores: async () => void (seen.stores += 1),
     bringUpTestbed: async () => void (seen.testbeds += 1),
     runSuite: async ({ name }) => ({
       result: { name, passed: 2, failed: 0, seconds: 1, budgetSeconds: 10 },
@@ -64,6 +66,18 @@ describe("runTests()", () => {
     const { seen, ports } = world();
     expect(await runTests([suite("a", "testbed"), suite("b", "setup"), suite("c", "testbed")], ports)).toBe(0);
     expect([seen.setUps, seen.testbeds]).toEqual([1, 2]);
+  });
+
+  test("has the stores built before a suite that needs them, and no testbed up", async () => {
+    const { seen, ports } = world();
+    expect(await runTests([suite("a", "stores")], ports)).toBe(0);
+    expect([seen.setUps, seen.stores, seen.testbeds]).toEqual([1, 1, 0]);
+  });
+
+  test("fails a suite whose stores cannot be built", async () => {
+    const { seen, ports } = world({ prepareStores: async () => Promise.reject(new Error("no Go")) });
+    expect(await runTests([suite("a", "stores")], ports)).toBe(1);
+    expect(seen.finished).toMatchObject([{ failed: 1, note: "building stores failed: no Go" }]);
   });
 
   test("fails a suite whose testbed does not come up, and runs the others", async () => {

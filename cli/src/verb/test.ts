@@ -6,6 +6,8 @@ import { total, type SuiteResult } from "../test/suite-table.ts";
 export interface TestPorts {
   readonly isRoot: boolean;
   readonly setUp: () => Promise<void>;
+  /** Has the servers of object stores built. */
+  readonly prepareStores: () => Promise<void>;
   /** Has the testbed up, whatever the suite before has done to it. */
   readonly bringUpTestbed: () => Promise<void>;
   readonly runSuite: (suite: Suite, onLine: (line: string) => void) => Promise<{ result: SuiteResult; output: string }>;
@@ -58,9 +60,11 @@ async function findObstacle(
   if (suite.needs === "root") return undefined;
   const obstacle = await setUp();
   if (obstacle !== undefined || suite.needs === "setup") return obstacle;
-  return ports.bringUpTestbed().then(
+  const [what, prepare] =
+    suite.needs === "stores" ? ["building stores", ports.prepareStores] : ["the testbed", ports.bringUpTestbed];
+  return prepare().then(
     () => undefined,
-    (error: unknown) => `the testbed failed: ${sentenceOf(error)}`,
+    (error: unknown) => `${what} failed: ${sentenceOf(error)}`,
   );
 }
 

@@ -5,7 +5,7 @@ import { systemPackagesStep } from "#cli/setup/node/system-packages.ts";
 import type { SetupStep } from "#cli/setup/step.ts";
 import { CAP_SYS_RESOURCE, hasCapability } from "../capability.ts";
 import { createLayout, type Layout } from "../layout.ts";
-import { gvisorRecipe, NODE_RECIPES, TEST_RECIPES, type GoRecipe } from "../programs.ts";
+import { gvisorRecipe, NODE_RECIPES, STORE_RECIPES, TEST_RECIPES, type GoRecipe } from "../programs.ts";
 import { TEST_REQUIREMENTS, TESTBED_REQUIREMENTS } from "../requirements.ts";
 import { clusterDnsStep, nodeStep } from "./cluster-steps.ts";
 import { pauseFolder, pauseStep } from "./pause-step.ts";
@@ -46,22 +46,31 @@ export async function testbedSteps(options: {
 /** Builds what only tests need, and puts it beside the programs of the node. */
 export function testSteps({ root, searchPath }: { root: string; searchPath: string }): readonly SetupStep[] {
   const layout = createLayout(root);
-  const programs = TEST_RECIPES.map((recipe): SetupStep => {
-    const step = goProgramStep(recipe, layout);
-    const folder = programFolder(recipe, layout);
-    return {
-      ...step,
-      async check(context) {
-        const isLinked = await isThere(join(layout.bin, recipe.name));
-        return isLinked ? step.check(context) : { needed: true, reason: "not there" };
-      },
-      async run(context) {
-        if (!(await isThere(folder))) await step.run(context);
-        await linkPrograms([folder], layout.bin);
-      },
-    };
-  });
+  const programs = TEST_RECIPES.map((recipe) => linkedProgramStep(recipe, layout));
   return [systemPackagesStep({ searchPath, requirements: TEST_REQUIREMENTS }), ...programs];
+}
+
+/** Builds object stores for tests; they need no cluster. */
+export function storeSteps(root: string): readonly SetupStep[] {
+  const layout = createLayout(root);
+  return STORE_RECIPES.map((recipe) => linkedProgramStep(recipe, layout));
+}
+
+/** Builds a program once, and has a link to it in the folder of programs. */
+function linkedProgramStep(recipe: GoRecipe, layout: Layout): SetupStep {
+  const step = goProgramStep(recipe, layout);
+  const folder = programFolder(recipe, layout);
+  return {
+    ...step,
+    async check(context) {
+      const isLinked = await isThere(join(layout.bin, recipe.name));
+      return isLinked ? step.check(context) : { needed: true, reason: "not there" };
+    },
+    async run(context) {
+      if (!(await isThere(folder))) await step.run(context);
+      await linkPrograms([folder], layout.bin);
+    },
+  };
 }
 
 function recipeOf(name: string): GoRecipe {
