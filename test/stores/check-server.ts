@@ -19,11 +19,16 @@ export function checkServer(kind: ServerKind): void {
     await server?.end();
   });
   const showsUploads = kind === "s3";
-  describe(`${kind} store`, () => checkStore(() => ({ store, partBytes: rules.partBytes ?? 0, showsUploads })));
-  describe(`${kind} store behind faults`, () => checkFaults(kind, () => server));
-  describe(`${kind} store whose client is killed`, () =>
+  describe(`${kind} store`, () => {
+    checkStore(() => ({ store, partBytes: rules.partBytes ?? 0, showsUploads }));
+  });
+  describe(`${kind} store behind faults`, () => {
+    checkFaults(kind, () => server);
+  });
+  describe(`${kind} store whose client is killed`, () => {
     checkKilled(() => {
       const { credentials } = server;
       return { url: server.url(server.origin, "killed"), credentials, rules, showsUploads };
-    }));
+    });
+  });
 }

@@ -54,18 +54,10 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (rule !== undefined) rule.left -= 1;
     await rule?.onHit();
     const fault = rule?.fault;
-    switch (fault?.kind) {
-      case "status":
-        answer.writeHead(fault.status, { "content-length": 0 }).end();
-        return;
-      case "reset":
-        asked.socket.resetAndDestroy();
-        return;
-      case "silence":
-        return;
-      case "corrupt":
-        body.writeUInt8(body.readUInt8(body.length >> 1) ^ 1, body.length >> 1);
-    }
+    if (fault?.kind === "status") return void answer.writeHead(fault.status, { "content-length": 0 }).end();
+    if (fault?.kind === "reset") return void asked.socket.resetAndDestroy();
+    if (fault?.kind === "silence") return;
+    if (fault?.kind === "corrupt") body.writeUInt8(body.readUInt8(body.length >> 1) ^ 1, body.length >> 1);
     const got = await forward(asked, body);
     const content = await readAll(got);
     if (fault?.kind === "lost-answer") return void asked.socket.resetAndDestroy();

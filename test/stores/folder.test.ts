@@ -23,10 +23,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-describe("folder store", () => checkStore(() => ({ store, partBytes: rules.partBytes ?? 0, showsUploads: true })));
+describe("folder store", () => {
+  checkStore(() => ({ store, partBytes: rules.partBytes ?? 0, showsUploads: true }));
+});
 
-describe("folder store whose client is killed", () =>
-  checkKilled(() => ({ url: `file://${folder}/killed`, credentials, rules, showsUploads: true })));
+describe("folder store whose client is killed", () => {
+  checkKilled(() => ({ url: `file://${folder}/killed`, credentials, rules, showsUploads: true }));
+});
 
 describe("folder store on its file system", () => {
   const always = { kind: "always" } as const;

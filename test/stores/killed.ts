@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
 import type { UploadRules } from "#mounter/storage/driver.ts";
-import type { StoreCredentials } from "#mounter/storage/node/credential-values.ts";
+import type { StoreCredentials } from "#mounter/storage/store-credentials.ts";
 import { openTestStore } from "./servers.ts";
 
 export interface Place {

@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "#core/clock.ts";
-import type { StoreCredentials } from "#mounter/storage/node/credential-values.ts";
+import type { StoreCredentials } from "#mounter/storage/store-credentials.ts";
 import { openStore, type OpenStoreOptions } from "#mounter/storage/node/open-store.ts";
 import type { ObjectStore } from "#mounter/storage/port.ts";
 import type { UploadRules } from "#mounter/storage/driver.ts";
@@ -73,7 +73,10 @@ export async function startServer(kind: ServerKind): Promise<StoreServer> {
     origin: sessions.origin,
     credentials,
     url,
-    end: async () => void (await sessions.close(), await end()),
+    async end() {
+      await sessions.close();
+      await end();
+    },
   };
 }
 
@@ -97,8 +100,12 @@ function describeServer(kind: ServerKind, { data, port }: { data: string; port: 
       return {
         command: [
           join(PROGRAMS, "fake-gcs-server"),
-          ...["-scheme", "http", "-host", "127.0.0.1", "-port", String(port), "-public-host", `127.0.0.1:${port}`],
-          ...["-backend", "memory", "-log-level", "error"],
+          "-scheme=http",
+          "-host=127.0.0.1",
+          `-port=${port}`,
+          `-public-host=127.0.0.1:${port}`,
+          "-backend=memory",
+          "-log-level=error",
         ],
         env: {},
         credentials: { kind: "none" },
@@ -116,15 +123,13 @@ function describeServer(kind: ServerKind, { data, port }: { data: string; port: 
         command: [
           process.execPath,
           azurite,
-          ...[
-            "--blobPort",
-            String(port),
-            "--location",
-            data,
-            "--silent",
-            "--disableTelemetry",
-            "--skipApiVersionCheck",
-          ],
+          "--blobPort",
+          String(port),
+          "--location",
+          data,
+          "--silent",
+          "--disableTelemetry",
+          "--skipApiVersionCheck",
         ],
         env: { AZURITE_ACCOUNTS: `${ACCOUNT.name}:${ACCOUNT.key}` },
         credentials: { kind: "inline", values: { AZURE_STORAGE_KEY: ACCOUNT.key } },

@@ -8,9 +8,10 @@ import {
 import { createHash } from "node:crypto";
 import type { DriverUpload, StoreDriver, UploadRules, Write } from "../driver.ts";
 import type { PutCondition } from "../port.ts";
+import type { StoreCredentials } from "../store-credentials.ts";
 import { StoreError } from "../store-error.ts";
 import type { StoreLocation } from "../store-url.ts";
-import { readCredentialValues, type StoreCredentials } from "./credential-values.ts";
+import { readCredentialValues } from "./credential-values.ts";
 import { codeOf, faultyBody, isOwnFault, storeFault } from "./http-fault.ts";
 import { createStallAgents, type StallAgents } from "./stall-agents.ts";
 

@@ -1,21 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { CredentialName, StoreCredentials } from "../store-credentials.ts";
 import { StoreError } from "../store-error.ts";
-
-/** Where a store's credentials come from. */
-export type StoreCredentials =
-  /** Whoever this process is: workload identity, the machine's role, or what the provider's own library finds. */
-  | { readonly kind: "identity" }
-  /** A folder with one file for each value, as a mounted secret has them; read anew as they change. */
-  | { readonly kind: "files"; readonly folder: string }
-  | { readonly kind: "inline"; readonly values: Readonly<Record<string, string>> }
-  /** Nobody: emulators and public stores. */
-  | { readonly kind: "none" };
 
 export type GivenCredentials = Extract<StoreCredentials, { kind: "files" | "inline" }>;
 
 /** Values by name. A missing one that is needed is one sentence; the values themselves are never told. */
-export async function readCredentialValues<Name extends string, Extra extends string = never>(
+export async function readCredentialValues<Name extends CredentialName, Extra extends CredentialName = never>(
   credentials: GivenCredentials,
   names: { readonly needed: readonly Name[]; readonly optional?: readonly Extra[] },
 ): Promise<Record<Name, string> & Partial<Record<Extra, string>>> {
@@ -33,7 +24,7 @@ export async function readCredentialValues<Name extends string, Extra extends st
   );
 }
 
-async function readValue(credentials: GivenCredentials, name: string): Promise<string | undefined> {
+async function readValue(credentials: GivenCredentials, name: CredentialName): Promise<string | undefined> {
   const text =
     credentials.kind === "inline"
       ? credentials.values[name]

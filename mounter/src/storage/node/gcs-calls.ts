@@ -1,7 +1,8 @@
 import * as z from "zod";
 import { untilAborted } from "../until-aborted.ts";
+import type { StoreCredentials } from "../store-credentials.ts";
 import { StoreError } from "../store-error.ts";
-import { readCredentialValues, type StoreCredentials } from "./credential-values.ts";
+import { readCredentialValues } from "./credential-values.ts";
 import { callHttp, readText, type HttpAnswer, type HttpCall } from "./http-call.ts";
 import { codeOf, isOwnFault, storeFault } from "./http-fault.ts";
 import type { StallAgents } from "./stall-agents.ts";

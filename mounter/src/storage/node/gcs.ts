@@ -3,7 +3,7 @@ import type { StoreDriver, UploadRules } from "../driver.ts";
 import type { PutCondition } from "../port.ts";
 import { StoreError } from "../store-error.ts";
 import type { StoreLocation } from "../store-url.ts";
-import type { StoreCredentials } from "./credential-values.ts";
+import type { StoreCredentials } from "../store-credentials.ts";
 import { createGcsCalls, readJson } from "./gcs-calls.ts";
 import { GCS_MARK, GcsObject, gcsStoredObject, GcsPage } from "./gcs-object.ts";
 import { createGcsUpload } from "./gcs-upload.ts";

@@ -6,7 +6,7 @@ import type { ObjectStore } from "../port.ts";
 import { PATIENCE, type Patience } from "../retry.ts";
 import { parseStoreUrl, type StoreLocation } from "../store-url.ts";
 import { withPrefix } from "../with-prefix.ts";
-import type { StoreCredentials } from "./credential-values.ts";
+import type { StoreCredentials } from "../store-credentials.ts";
 import { folderFault } from "./folder-fault.ts";
 
 export interface OpenStoreOptions {

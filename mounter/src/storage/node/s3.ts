@@ -13,9 +13,10 @@ import {
 } from "@aws-sdk/client-s3";
 import type { DriverUpload, StoreDriver, UploadRules, Write } from "../driver.ts";
 import type { PutCondition } from "../port.ts";
+import type { StoreCredentials } from "../store-credentials.ts";
 import { StoreError } from "../store-error.ts";
 import type { StoreLocation } from "../store-url.ts";
-import { readCredentialValues, type StoreCredentials } from "./credential-values.ts";
+import { readCredentialValues } from "./credential-values.ts";
 import { codeOf, faultyBody, isOwnFault, storeFault } from "./http-fault.ts";
 import { createStallAgents } from "./stall-agents.ts";
 
@@ -126,7 +127,7 @@ export function createS3Driver(options: S3Options): StoreDriver {
       const what = `Cannot remove ${key} of ${name}`;
       const send = (extra: { IfMatch?: string }): Promise<unknown> =>
         client.send(new DeleteObjectCommand({ Bucket, Key: key, ...extra }), { abortSignal: signal });
-      if (version === undefined) return void (await ask(what, signal, () => absentIsDone(send({}))));
+      if (version === undefined) return ask(what, signal, () => absentIsDone(send({})));
       // Some servers pass over the condition of a removal: the look before it narrows what that can do.
       const head = new HeadObjectCommand({ Bucket, Key: key, IfMatch: version });
       await ask(what, signal, () =>
