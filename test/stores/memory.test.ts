@@ -10,7 +10,7 @@ import { startServer, type ServerKind } from "./servers.ts";
 
 const SIZE = 300 << 20;
 /** Parts under way and the one that fills, twice: until old buffers are collected. */
-const MOST_GROWN = 150 << 20;
+const MOST_GROWN = 128 << 20;
 
 async function checkBothWays(place: Omit<Place, "showsUploads" | "rules">): Promise<void> {
   const child = startChild({ kind: "both-ways", key: "big", sizeBytes: SIZE, rules: {}, ...place });

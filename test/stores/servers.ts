@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "#core/clock.ts";
@@ -118,7 +119,7 @@ function describeServer(kind: ServerKind, { data, port }: { data: string; port: 
         },
       };
     case "azure": {
-      const azurite = join(import.meta.dirname, "../../node_modules/azurite/dist/src/blob/main.js");
+      const azurite = createRequire(import.meta.url).resolve("azurite/dist/src/blob/main.js");
       return {
         command: [
           process.execPath,

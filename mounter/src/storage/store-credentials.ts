@@ -18,7 +18,7 @@ export const CREDENTIAL_NAMES = [
 ] as const;
 
 export type CredentialName = (typeof CREDENTIAL_NAMES)[number];
-export type CredentialValues = Readonly<Partial<Record<CredentialName, string>>>;
+export type CredentialValues = Readonly<Partial<Record<CredentialName, string | undefined>>>;
 
 export interface CredentialSettings extends CredentialValues {
   readonly ATOLL_SNAPSHOT_CREDENTIALS_DIR?: string | undefined;
