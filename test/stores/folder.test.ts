@@ -73,6 +73,26 @@ describe("folder store on its file system", () => {
     await expect(opening).rejects.toMatchObject({ name: "StoreError", kind: "invalid" });
   });
 
+  test("loses no update of writers that do not know each other", async () => {
+    const key = "count";
+    await store.put(key, new Uint8Array([0]), always, call);
+    const increment = async (): Promise<void> => {
+      const own = await openTestStore(`file://${folder}/store`, { credentials, rules });
+      for (let done = 0; done < 5;) {
+        const { object, bytes } = await own.get(key, 1, call);
+        const condition = { kind: "unchanged", version: object.version } as const;
+        const next = new Uint8Array([(bytes[0] ?? 0) + 1]);
+        done += await own.put(key, next, condition, call).then(
+          () => 1,
+          () => 0,
+        );
+      }
+      own.close();
+    };
+    await Promise.all(Array.from({ length: 4 }, increment));
+    expect([...(await store.get(key, 1, call)).bytes]).toEqual([20]);
+  });
+
   test("has no more open files after many calls than before", async () => {
     const count = async (): Promise<number> => (await readdir("/proc/self/fd")).length;
     const round = async (): Promise<void> => {

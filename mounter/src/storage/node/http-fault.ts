@@ -23,7 +23,7 @@ const KINDS: readonly (readonly [RegExp, StoreErrorKind])[] = [
     "unavailable",
   ],
   [
-    /^(ExpiredToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|CredentialsProviderError|CredentialUnavailableError|AggregateAuthenticationError|AuthenticationError|AuthenticationFailed)$/,
+    /^(ExpiredToken|TokenRefreshRequired|InvalidAccessKeyId|SignatureDoesNotMatch|CredentialsProviderError|CredentialUnavailableError|AggregateAuthenticationError|AuthenticationError|AuthenticationFailed|XAdminUserNotFound)$/,
     "denied",
   ],
   [
