@@ -59,8 +59,9 @@ export interface PendingUpload {
 
 /**
  * Object storage as snapshots need it. Keys are segments split by slashes, as `checkKey` says; no key
- * goes on below another, as `a/b` would below `a`: a folder has a file or a folder under one name. Each attempt has a deadline, a stall is an error, and what may
- * pass is tried again a bounded number of times. Calls throw `StoreError`, or the reason of their signal.
+ * goes on below another, as `a/b` would below `a`: a folder has one thing under one name. Each attempt
+ * has a deadline, a stall is an error, and what may pass is tried again a bounded number of times.
+ * Calls throw `StoreError`, or the reason of their signal.
  */
 export interface ObjectStore {
   /** How errors name it: its URL without settings. */
