@@ -1,0 +1,45 @@
+import { showPath } from "./byte-string.ts";
+import type { EntryHead } from "./entry-head.ts";
+import { createLayerIndex, indexed } from "./layer-index.ts";
+import type { LayerLimits } from "./layer-limits.ts";
+import type { LayerFacts } from "./layer-plan.ts";
+import { createTarScanner } from "./tar-scanner.ts";
+
+/** Checks a layer as its bytes come by, before anybody restores it. */
+export interface LayerCheck {
+  /** Takes the next bytes; throws an `ArchiveFault` at the first fault. */
+  push(bytes: Uint8Array): void;
+  /** Must be called after the last byte: what is missing shows only there. */
+  end(): Omit<LayerFacts, "warnings">;
+}
+
+/**
+ * Takes exactly what gVisor restores as it stands there: every folder with its own entry, no name twice,
+ * links to what is there, both blocks that end an archive. The order of the entries is free.
+ */
+export function createLayerCheck(limits: LayerLimits): LayerCheck {
+  const index = createLayerIndex(limits);
+  let tarBytes = 0;
+  let largest: EntryHead | undefined;
+  const scanner = createTarScanner(
+    {
+      entry(head, place) {
+        index.add(indexed(head, place));
+        if (head.sizeBytes > (largest?.sizeBytes ?? 0)) largest = head;
+      },
+    },
+    limits.tarBytes,
+  );
+  return {
+    push(bytes) {
+      scanner.push(bytes);
+      tarBytes += bytes.length;
+    },
+    end() {
+      scanner.end();
+      const entries = index.finish().length;
+      if (largest === undefined) return { tarBytes, entries };
+      return { tarBytes, entries, largest: { path: showPath(largest.path), sizeBytes: largest.sizeBytes } };
+    },
+  };
+}
