@@ -127,7 +127,7 @@ async function removeAllSandboxes(url: string): Promise<void> {
 }
 
 /** Kernels of sandboxes outlive their gateway by design; a test's must not outlive the test. */
-function sweep(home: string): void {
+export function sweep(home: string): void {
   const runsc = join(home, "bin/runsc");
   const root = join(runDirOf(home), "runsc");
   try {

@@ -18,9 +18,23 @@ export interface LocalUnderTest {
 
 /** The local backend in this process, on a home of its own. */
 export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<LocalUnderTest> {
+  const config = localConfig(change);
+  const deps = { clock: systemClock, ids: cryptoIds, log: stderrLog() };
+  const backend = await createLocalBackend(config, deps);
+  return {
+    backend,
+    config,
+    dispose: async () => {
+      for (const dir of [config.homeDir, config.runDir]) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Settings on a home of its own with the installed programs and images. */
+export function localConfig(change: Partial<LocalConfig> = {}): LocalConfig {
   const homeDir = makeHome();
   const network = networkOf(homeDir);
-  const config: LocalConfig = {
+  return {
     homeDir,
     runDir: runDirOf(homeDir),
     runscPath: process.env["ATOLL_RUNSC"] ?? `${homeDir}/bin/runsc`,
@@ -44,18 +58,9 @@ export async function makeLocal(change: Partial<LocalConfig> = {}): Promise<Loca
     images: { maxBytes: 20 * 2 ** 30, env: { PATH: process.env["PATH"] ?? "" } },
     ...change,
   };
-  const deps = { clock: systemClock, ids: cryptoIds, log: stderrLog() };
-  const backend = await createLocalBackend(config, deps);
-  return {
-    backend,
-    config,
-    dispose: async () => {
-      for (const dir of [homeDir, config.runDir]) rmSync(dir, { recursive: true, force: true });
-    },
-  };
 }
 
 /** Warnings and errors, where a failing test shows them. */
-function stderrLog(): Log {
+export function stderrLog(): Log {
   return createLog("warn", (line) => console.error(line), Date.now);
 }

@@ -20,13 +20,14 @@ export function planContainer(container: ContainerSpec, image: Image, defaultSto
   const command = container.command ?? [];
   const env = new Map(Object.entries({ PATH: DEFAULT_PATH, ...image.config.env, ...container.env }));
   env.set(CONTAINER_MARK, container.name);
-  const { digest, erofsPath, emptyRootDir, config } = image;
+  const { digest, erofsPath, emptyRootDir, config, upperTar, layered } = image;
   const { uid, gid, additionalGids } = config.user;
   return {
     name: container.name,
     held: {
       digest,
-      image: { erofsPath, emptyRootDir },
+      image: { erofsPath, emptyRootDir, ...(upperTar === undefined ? {} : { upperTarPath: upperTar.path }) },
+      ...(layered === undefined ? {} : { layered }),
       user: { uid, gid, additionalGids },
       cwd: config.workingDir === "" ? "/" : config.workingDir,
       storageBytes: storageBytes(container.resources?.limits, defaultStorageBytes),

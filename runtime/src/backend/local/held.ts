@@ -1,4 +1,4 @@
-import type { ImageUser } from "./image.ts";
+import type { ImageUser, LayeredOrigin } from "./image.ts";
 import type { RootImage } from "./oci.ts";
 
 /**
@@ -8,6 +8,8 @@ import type { RootImage } from "./oci.ts";
 export interface HeldContainer {
   readonly digest: string;
   readonly image: RootImage;
+  /** What its root was made of; absent when it is an image alone. */
+  readonly layered?: LayeredOrigin;
   readonly user: Pick<ImageUser, "uid" | "gid" | "additionalGids">;
   readonly cwd: string;
   readonly storageBytes: number;

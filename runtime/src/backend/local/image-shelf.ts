@@ -1,10 +1,13 @@
-import type { ImageConfig } from "#runtime/backend/local/image.ts";
+import type { ImageConfig, LayeredOrigin } from "#runtime/backend/local/image.ts";
 
 /** An image on this machine and who needs it. */
 export interface ShelfImage {
   readonly digest: string;
   readonly sizeBytes: number;
   readonly config: ImageConfig;
+  readonly layered?: LayeredOrigin | undefined;
+  /** Length of its upper archive; absent = it has none. */
+  readonly upperBytes?: number | undefined;
   lastUsedAtMs: number;
   /** The last use that is noted on disk. */
   notedAtMs: number;

@@ -23,6 +23,8 @@ export interface ImageStoreConfig {
   readonly maxUnpackedBytes?: number;
   /** Free disk that a pull must leave; default 1 GiB. */
   readonly reserveBytes?: number;
+  /** Largest archive of what EROFS cannot show of a snapshot; default 256 MiB. */
+  readonly maxUpperBytes?: number;
   /** Default 30 s. */
   readonly resolveTimeoutMs?: number;
   /** Default 15 min. */
@@ -35,7 +37,7 @@ export interface ImageStoreConfig {
 
 /** How far a pull is; `doneBytes` of `totalBytes` are compressed bytes and known while downloading. */
 export interface PullProgress {
-  readonly phase: "resolve" | "download" | "unpack" | "pack";
+  readonly phase: "resolve" | "download" | "unpack" | "pack" | "layer";
   readonly doneBytes?: number;
   readonly totalBytes?: number;
 }
@@ -46,6 +48,20 @@ export interface AcquireCall {
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly onProgress?: (progress: PullProgress) => void;
+}
+
+/** A snapshot's layer, as a tar archive in gVisor's form. */
+export interface RootLayer {
+  /** `sha256:…` of the archive; it is checked. */
+  readonly tarDigest: string;
+  /** Brings the archive to this machine; called only when no root of it is there yet. */
+  readonly fetch: (signal: AbortSignal) => Promise<LayerFile>;
+}
+
+export interface LayerFile {
+  readonly path: string;
+  /** The archive is needed no longer. */
+  readonly release: () => void;
 }
 
 export interface StoredImage {
@@ -60,6 +76,11 @@ export interface StoredImage {
 export interface ImageStore {
   /** The image of a reference, pulled if need be, held for `holder`. Throws ImageError, or `bad-request` for a malformed reference. */
   acquire(reference: string, call: AcquireCall): Promise<Image>;
+  /**
+   * The root made of an image, held by the caller, and layers on top of it: made once for all who
+   * ask, kept and removed as images are. Throws ImageError.
+   */
+  acquireLayered(base: Image, layers: readonly RootLayer[], call: AcquireCall): Promise<Image>;
   /**
    * Holds an image again for a sandbox that outlived the process; undefined when it is gone.
    * Holders live in memory: all are named again before the first `acquire` or `evict`.

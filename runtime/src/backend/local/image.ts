@@ -28,4 +28,22 @@ export interface Image {
   readonly config: ImageConfig;
   /** Bytes of the EROFS file. */
   readonly sizeBytes: number;
+  /** What is above it at a container's start, for what EROFS cannot show. */
+  readonly upperTar?: UpperTar;
+  /** Of an image with snapshot layers on top. */
+  readonly layered?: LayeredOrigin;
+}
+
+/** An archive that gVisor puts into a container's own layer at its start, at the cost of twice its size in memory. */
+export interface UpperTar {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** What a root was made of. */
+export interface LayeredOrigin {
+  /** Digest of the image below. */
+  readonly base: string;
+  /** Digests of the layers' archives, from the bottom to the top. */
+  readonly tarDigests: readonly string[];
 }

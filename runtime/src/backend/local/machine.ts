@@ -1,5 +1,6 @@
 import type { SandboxReason, SandboxSpec } from "#core/sandbox.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
+import type { Checkpoint, CheckpointCall } from "./checkpoint.ts";
 import type { HeldContainer } from "./held.ts";
 import type { Shape } from "./shape.ts";
 
@@ -44,6 +45,8 @@ export interface Machine {
   /** Waits for the end of a container's main process. */
   waitContainer(boot: Boot, container: string, signal: AbortSignal): Promise<ContainerEnd>;
   agentFetch(boot: Boot): AgentFetch;
+  /** Saves what a running container has changed of its root; throws CheckpointError. The sandbox stands still meanwhile, then goes on. */
+  checkpoint(boot: Boot, container: string, call: CheckpointCall): Promise<Checkpoint>;
   /** Removes everything of the boot; an absent one is no fault. */
   destroy(bootId: string): Promise<void>;
   /** Fills the pool up to its size; called after each take and at start. */

@@ -55,6 +55,8 @@ export interface RootImage {
   readonly erofsPath: string;
   /** An empty folder: the OCI root path, never looked into. */
   readonly emptyRootDir: string;
+  /** Archive that fills the container's own layer at its start. */
+  readonly upperTarPath?: string;
 }
 
 export interface ContainerPlan {
@@ -65,6 +67,11 @@ export interface ContainerPlan {
   readonly image: RootImage;
   readonly storageBytes: number;
   readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** gVisor's name for a user container of a sandbox: what a checkpoint asks for, and what tells whose an archive is. */
+export function checkpointNameOf(index: number): string {
+  return String(index).padStart(3, "0");
 }
 
 export const HOSTNAME = "sandbox";
@@ -117,9 +124,13 @@ export function userSpec(
     readonly holdFile: string;
   },
 ): OciSpec {
+  const name = checkpointNameOf(plan.index);
+  const { upperTarPath } = plan.image;
   const annotations = {
     "io.kubernetes.cri.container-type": "container",
     "io.kubernetes.cri.sandbox-id": plan.rootId,
+    "io.kubernetes.cri.container-name": name,
+    ...(upperTarPath === undefined ? {} : { [`dev.gvisor.tar.rootfs.upper.${name}`]: upperTarPath }),
     ...plan.annotations,
   };
   const spec = containerSpec(paths, { ...plan, args: [HOLD_PATH], env: [], annotations }, [

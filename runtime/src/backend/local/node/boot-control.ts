@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SandboxReason } from "#core/sandbox.ts";
 import type { Boot, ContainerEnd } from "../machine.ts";
+import { checkpointNameOf } from "../oci.ts";
 import { callControl, ControlLostError } from "./control-socket.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import type { Cgroup } from "./cgroup.ts";
@@ -17,7 +18,7 @@ export function rootIdOf(bootId: string): string {
 
 /** Name that runsc knows a user container by: its place in the sandbox, in three digits for the same reason. */
 export function containerIdOf(bootId: string, index: number): string {
-  return `${bootId}-${String(index).padStart(3, "0")}`;
+  return `${bootId}-${checkpointNameOf(index)}`;
 }
 
 export interface BootControl {

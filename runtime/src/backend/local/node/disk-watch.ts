@@ -62,7 +62,7 @@ async function isShort({ dir, reserveBytes }: DiskWatchDeps): Promise<boolean> {
 }
 
 /** What the disks of a sandbox take: files without a name, so only the process that holds them knows. */
-async function usedBytes({ id, pid }: DiskUser): Promise<number> {
+export async function usedBytes({ id, pid }: DiskUser): Promise<number> {
   const folder = `/proc/${pid}/fd`;
   const sizes = new Map<number, number>();
   for (const fd of await readdir(folder).catch(() => [])) {

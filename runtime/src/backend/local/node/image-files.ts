@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { open, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
-import type { ImageConfig } from "#runtime/backend/local/image.ts";
+import type { ImageConfig, LayeredOrigin } from "#runtime/backend/local/image.ts";
 
 /** Raised when the way trees are prepared changes: older images are pulled or built anew. */
 const FORMAT = 2;
@@ -19,6 +19,8 @@ const ImageRecord = z.object({
     workingDir: z.string(),
     user: z.object({ uid: z.int(), gid: z.int(), additionalGids: z.array(z.int()), home: z.string() }),
   }),
+  layered: z.object({ base: Digest, tarDigests: z.array(Digest) }).optional(),
+  upperBytes: z.int().min(1).optional(),
 });
 const ReferenceRecord = z.object({ reference: z.string(), digest: Digest });
 
@@ -45,20 +47,34 @@ export function erofsPath(dir: string, digest: string): string {
   return join(dir, `${hex(digest)}.erofs`);
 }
 
+export function upperTarPath(dir: string, digest: string): string {
+  return join(dir, `${hex(digest)}.upper.tar`);
+}
+
 export function recordPath(dir: string, digest: string): string {
   return join(dir, `${hex(digest)}.json`);
 }
 
+export interface FinishedImage {
+  readonly digest: string;
+  readonly config: ImageConfig;
+  readonly layered?: LayeredOrigin;
+  /** Path of the upper archive, if there is one. */
+  readonly upperTar?: string;
+}
+
 /** Moves a finished EROFS file into place. A crash at any point leaves the image whole or absent. */
-export async function installImage(
-  dir: string,
-  file: string,
-  image: { digest: string; config: ImageConfig },
-): Promise<ImageRecord> {
+export async function installImage(dir: string, file: string, image: FinishedImage): Promise<ImageRecord> {
+  const { digest, config, layered, upperTar } = image;
   await syncPath(file);
   const { size: sizeBytes } = await stat(file);
-  await rename(file, erofsPath(dir, image.digest));
-  const record = ImageRecord.parse({ format: FORMAT, digest: image.digest, sizeBytes, config: image.config });
+  const upper = upperTar === undefined ? {} : { upperBytes: (await stat(upperTar)).size };
+  if (upperTar !== undefined) {
+    await syncPath(upperTar);
+    await rename(upperTar, upperTarPath(dir, digest));
+  }
+  await rename(file, erofsPath(dir, digest));
+  const record = ImageRecord.parse({ format: FORMAT, digest, sizeBytes, config, layered, ...upper });
   await writeDurably(recordPath(dir, image.digest), JSON.stringify(record));
   return record;
 }
@@ -84,6 +100,7 @@ export async function removeReference(dir: string, reference: string): Promise<v
 export async function removeImage(dir: string, digest: string): Promise<void> {
   await rm(recordPath(dir, digest), { force: true });
   await rm(erofsPath(dir, digest), { force: true });
+  await rm(upperTarPath(dir, digest), { force: true });
 }
 
 /** Reads the directory and removes everything that is not part of a whole image. */
@@ -99,9 +116,11 @@ export async function recoverImageDirectory(dir: string): Promise<ImageDirectory
     const record = digest === undefined ? undefined : await readRecord(dir, `sha256:${digest}`);
     if (record !== undefined) images.push(record);
   }
-  const kept = new Set(images.flatMap(({ digest }) => [`${hex(digest)}.json`, `${hex(digest)}.erofs`]));
+  const kept = new Set(
+    images.flatMap(({ digest }) => [`${hex(digest)}.json`, `${hex(digest)}.erofs`, `${hex(digest)}.upper.tar`]),
+  );
   for (const name of await readdir(dir)) {
-    if (/^[0-9a-f]{64}\.(json|erofs|json\.part)$/.test(name) && !kept.has(name))
+    if (/^[0-9a-f]{64}\.(json|erofs|upper\.tar|json\.part)$/.test(name) && !kept.has(name))
       await rm(join(dir, name), { force: true });
   }
   return { images, references: await recoverReferences(dir, new Set(images.map(({ digest }) => digest))) };
@@ -154,6 +173,8 @@ async function readRecord(dir: string, digest: string): Promise<StoredRecord | u
   if (!parsed.success || parsed.data.digest !== digest) return undefined;
   const file = await stat(erofsPath(dir, digest)).catch(() => undefined);
   if (file === undefined || file.size !== parsed.data.sizeBytes) return undefined;
+  const upper = await stat(upperTarPath(dir, digest)).catch(() => undefined);
+  if (upper?.size !== parsed.data.upperBytes) return undefined;
   const { mtimeMs } = await stat(recordPath(dir, digest));
   return { ...parsed.data, lastUsedAtMs: mtimeMs };
 }

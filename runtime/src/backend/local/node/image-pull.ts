@@ -22,6 +22,8 @@ export interface PullConfig extends RegistryConfig {
   readonly maxImageBytes: number;
   /** Largest tree of an image before it is packed. */
   readonly maxUnpackedBytes: number;
+  /** Largest archive of what EROFS cannot show of a snapshot. */
+  readonly maxUpperBytes: number;
   /** A pull that leaves less free disk than this is given up. */
   readonly reserveBytes: number;
 }

@@ -1,4 +1,4 @@
-import { statfs, utimes, writeFile } from "node:fs/promises";
+import { stat, statfs, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
@@ -22,13 +22,15 @@ import type {
   ImageStore,
   ImageStoreConfig,
   PullProgress,
+  RootLayer,
   StoredImage,
 } from "#runtime/backend/local/image-store.ts";
 import { createTurnstile } from "#runtime/backend/local/image-turnstile.ts";
-import type { Image } from "#runtime/backend/local/image.ts";
+import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
 import * as files from "#runtime/backend/local/node/image-files.ts";
 import { pullImage, type PullConfig } from "#runtime/backend/local/node/image-pull.ts";
 import { resolveImage, type ResolvedImage } from "#runtime/backend/local/node/image-registry.ts";
+import { digestOfRoot, makeLayeredRoot } from "#runtime/backend/local/node/root/layered-root.ts";
 
 export type { ImageStore, ImageStoreConfig };
 
@@ -97,16 +99,33 @@ class Store implements ImageStore {
     throw new ImageError("failed", `Image ${key} cannot be kept: it was removed as soon as it was there.`);
   }
 
+  async acquireLayered(base: Image, layers: readonly RootLayer[], call: AcquireCall): Promise<Image> {
+    if (layers.length === 0) return base;
+    const origin = { base: base.digest, tarDigests: layers.map(({ tarDigest }) => tarDigest) };
+    const digest = digestOfRoot(origin);
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
+      const ready = this.hold(digest, call.holder);
+      if (ready !== undefined) return ready;
+      await this.#join(this.#byDigest, digest, call, (flight) =>
+        this.#makeOnce(digest, { base, origin, layers }, flight),
+      );
+    }
+    throw new ImageError("failed", "The root of a snapshot cannot be kept: it was removed as soon as it was there.");
+  }
+
   hold(digest: string, holder: string): Image | undefined {
     const entry = this.#shelf.images.get(digest);
     if (entry === undefined) return undefined;
     entry.holders.add(holder);
     this.#touch(entry);
-    const { config, sizeBytes } = entry;
+    const { config, sizeBytes, layered, upperBytes } = entry;
+    const upperPath = files.upperTarPath(this.#config.dir, digest);
     return {
       digest,
       config,
       sizeBytes,
+      ...(layered === undefined ? {} : { layered }),
+      ...(upperBytes === undefined ? {} : { upperTar: { path: upperPath, bytes: upperBytes } }),
       erofsPath: files.erofsPath(this.#config.dir, digest),
       emptyRootDir: files.imagePaths(this.#config.dir).emptyRoot,
     };
@@ -214,6 +233,35 @@ class Store implements ImageStore {
     }
   }
 
+  async #makeOnce(
+    digest: string,
+    root: { readonly base: Image; readonly origin: LayeredOrigin; readonly layers: readonly RootLayer[] },
+    call: FlightCall,
+  ): Promise<string> {
+    const { base, origin, layers } = root;
+    const brought = await Promise.allSettled(layers.map((layer) => layer.fetch(call.signal)));
+    const paths = brought.flatMap((each) => (each.status === "fulfilled" ? [each.value.path] : []));
+    try {
+      for (const each of brought) if (each.status === "rejected") throw each.reason;
+      const leave = await this.#turnstile.enter(call.signal);
+      try {
+        await this.#removals.get(digest);
+        await this.#makeRoom((await bytesOf([base.erofsPath, ...paths])) + this.#pull.reserveBytes);
+        const startedAtMs = this.#clock.now();
+        call.onProgress({ phase: "layer" });
+        const record = await makeLayeredRoot({ digest, base, origin, paths }, this.#pull, call.signal);
+        this.#shelve(record, undefined);
+        const durationMs = this.#clock.now() - startedAtMs;
+        this.#log.info("snapshot root made", { digest, size_bytes: record.sizeBytes, duration_ms: durationMs });
+        return digest;
+      } finally {
+        leave();
+      }
+    } finally {
+      for (const each of brought) if (each.status === "fulfilled") each.value.release();
+    }
+  }
+
   async #pullInTime(key: string, image: ResolvedImage, call: FlightCall): Promise<files.ImageRecord> {
     const timeoutMs = this.#config.pullTimeoutMs ?? 900_000;
     const deadline = AbortSignal.timeout(timeoutMs);
@@ -256,13 +304,15 @@ class Store implements ImageStore {
   }
 
   #shelve(record: files.ImageRecord, reference: string | undefined): void {
-    const { digest, sizeBytes, config } = record;
+    const { digest, sizeBytes, config, layered, upperBytes } = record;
     if (!this.#shelf.images.has(digest)) {
       const nowMs = this.#clock.now();
       this.#shelf.images.set(digest, {
         digest,
         sizeBytes,
         config,
+        layered,
+        upperBytes,
         lastUsedAtMs: nowMs,
         notedAtMs: nowMs,
         holders: new Set(),
@@ -295,6 +345,12 @@ interface FlightCall {
   readonly onProgress: (progress: PullProgress) => void;
 }
 
+async function bytesOf(paths: readonly string[]): Promise<number> {
+  const found = await Promise.all(paths.map((path) => stat(path)));
+  return found.reduce((sum, { size }) => sum + size, 0);
+}
+
+const DEFAULT_UPPER_BYTES = 256 * 2 ** 20;
 const DEFAULT_UNPACKED_BYTES = 20 * 1024 ** 3;
 
 function pullConfig(config: ImageStoreConfig, anonymousAuthFile: string): PullConfig {
@@ -308,6 +364,7 @@ function pullConfig(config: ImageStoreConfig, anonymousAuthFile: string): PullCo
     maxImageBytes,
     maxUnpackedBytes: Math.min(config.maxUnpackedBytes ?? DEFAULT_UNPACKED_BYTES, maxImageBytes),
     reserveBytes: config.reserveBytes ?? 1_073_741_824,
+    maxUpperBytes: config.maxUpperBytes ?? DEFAULT_UPPER_BYTES,
     resolveTimeoutMs: config.resolveTimeoutMs ?? 30_000,
     env: config.env,
   };

@@ -1,15 +1,18 @@
 import type { Ids } from "#core/ids.ts";
-import type { SandboxSpec } from "#core/sandbox.ts";
+import type { ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
 import { planNetwork } from "#core/network.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
+import type { Checkpoint, CheckpointCall } from "../checkpoint.ts";
 import type { Boot, ContainerEnd, Machine } from "../machine.ts";
 import { planContainer, type ContainerPlan } from "../container-plan.ts";
 import type { Image } from "../image.ts";
+import { checkUpperMemory } from "../restore-memory.ts";
 import { shapeOf } from "../shape.ts";
 import type { BootControl } from "./boot-control.ts";
 import { bootOf, type BootFiles } from "./boot-files.ts";
 import type { BootMaker } from "./boot-maker.ts";
 import type { BootPool } from "./boot-pool.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 import { startContainers, type ContainersDeps } from "./containers.ts";
 import type { ImageStore } from "./image-store.ts";
 import type { LinkStock } from "./link-stock.ts";
@@ -26,8 +29,9 @@ export interface LocalMachineDeps {
   readonly diskWatch: { close(): Promise<void> };
   readonly agentFetch: (bootId: string) => AgentFetch;
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
-  /** The image behind a reference, held for `holder` until released; throws StartError. */
-  readonly acquireImage: (reference: string, holder: string, call: Call) => Promise<Image>;
+  readonly checkpoints: Checkpoints;
+  /** The root of a container, its snapshot's layers included, held for `holder` until released; throws StartError. */
+  readonly acquireRoot: (container: ContainerSpec, holder: string, call: Call) => Promise<Image>;
   readonly ids: Ids;
   readonly defaultStorageBytes: number;
   readonly clusterResolvers: readonly string[];
@@ -54,14 +58,16 @@ export class LocalMachine implements Machine {
     // A boot that waits for the program keeps its image itself; until there is one, the start does.
     const holder = `start-${this.deps.ids.sandboxId()}`;
     try {
+      const shape = shapeOf(spec);
       const plans = await Promise.all(
         spec.containers.map(async (container): Promise<ContainerPlan> => {
-          const image = await this.deps.acquireImage(container.image, holder, call);
-          return planContainer(container, image, this.deps.defaultStorageBytes);
+          const root = await this.deps.acquireRoot(container, holder, call);
+          checkUpperMemory(container.name, root, shape);
+          return planContainer(container, root, this.deps.defaultStorageBytes);
         }),
       );
       const network = planNetwork(spec.network ?? {}, { clusterResolvers: this.deps.clusterResolvers });
-      const need = { shape: shapeOf(spec), held: plans.map(({ held }) => held), network };
+      const need = { shape, held: plans.map(({ held }) => held), network };
       const boot = await this.deps.pool.take(need, call);
       await own(boot);
       const answers = this.deps.maker.agentAnswers(boot.id, call.signal);
@@ -85,6 +91,10 @@ export class LocalMachine implements Machine {
 
   agentFetch(boot: Boot): AgentFetch {
     return this.deps.agentFetch(boot.id);
+  }
+
+  checkpoint(boot: Boot, container: string, call: CheckpointCall): Promise<Checkpoint> {
+    return this.deps.checkpoints.take(boot, container, call);
   }
 
   async destroy(bootId: string): Promise<void> {
@@ -139,6 +149,7 @@ export class LocalMachine implements Machine {
     clearTimeout(this.refill);
     await this.deps.diskWatch.close();
     await this.deps.pool.close();
+    await this.deps.checkpoints.close();
     await this.deps.images.close();
     await this.deps.links.close();
     if (forGood) await this.deps.net.remove();

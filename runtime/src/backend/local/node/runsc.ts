@@ -20,6 +20,8 @@ export interface RunscCall {
   /** Descriptors for the container's standard streams; absent = nothing. */
   readonly stdin?: number;
   readonly stdout?: number;
+  /** After this the call counts as hung; default 60 s. */
+  readonly timeoutMs?: number;
 }
 
 /** runsc said no: `message` is its own words, for mapping to a cause and for the log. */
@@ -57,6 +59,8 @@ export function createRunsc(config: RunscConfig) {
       "--cpu-num-from-quota",
       // Version 2 gives each container a group of its own in the guest, where the task limit is enforced.
       "--in-sandbox-cgroup=v2",
+      // Annotations are written by nobody but Atoll.
+      "--allow-rootfs-tar-annotation",
     ];
     await writeFile(log, "", { mode: 0o600 });
     try {
@@ -65,7 +69,7 @@ export function createRunsc(config: RunscConfig) {
         config.path,
         [...flags, verb, ...args],
         [where.stdin ?? "ignore", where.stdout ?? "ignore", "ignore"],
-        where.signal,
+        where,
       );
       if (exitCode !== 0) throw new RunscError(verb, exitCode, wordsOf(await readHead(log, MAX_SAID_BYTES)));
     } finally {
@@ -98,6 +102,12 @@ export function createRunsc(config: RunscConfig) {
     create: (id: string, bundleDir: string, pidFile: string, where: RunscCall) =>
       call("create", [`--bundle=${bundleDir}`, `--pid-file=${pidFile}`, id], where),
     start: (id: string, where: RunscCall) => call("start", [id], where),
+    /**
+     * Saves what a container has changed of its root into a folder that does not exist yet, and lets
+     * the sandbox go on. The kernel saves to the end even when this call is killed.
+     */
+    checkpoint: (id: string, name: string, imageDir: string, where: RunscCall) =>
+      call("fscheckpoint", [`--image-path=${imageDir}`, "--leave-running", `--path=${name}:/`, id], where),
     /** Kills and removes containers; absent ones are no fault. The root container takes the kernel with it. */
     remove,
   };
@@ -113,12 +123,12 @@ function run(
   file: string,
   args: readonly string[],
   stdio: (number | "ignore")[],
-  signal?: AbortSignal,
+  { signal, timeoutMs = CALL_TIMEOUT_MS }: RunscCall,
 ): Promise<number | null> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { stdio, cwd: "/", env: {} });
     // An aborted call is let finish: half a create is harder to remove than a whole one.
-    const timer = setTimeout(() => child.kill("SIGKILL"), CALL_TIMEOUT_MS);
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
     child.once("error", (error) => {
       clearTimeout(timer);
       reject(error);

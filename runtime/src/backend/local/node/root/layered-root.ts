@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as z from "zod";
+import { ImageError } from "#runtime/backend/local/image-error.ts";
+import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
+import { imagePaths, installImage, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
+import { runTool } from "#runtime/backend/local/node/image-tool.ts";
+import type { BuildOrder } from "./build-root.ts";
+
+export interface RootSource {
+  readonly digest: string;
+  readonly base: Image;
+  readonly origin: LayeredOrigin;
+  /** The layers' archives on this machine, in the order of their digests. */
+  readonly paths: readonly string[];
+}
+
+export interface RootLimits {
+  /** The image directory. */
+  readonly dir: string;
+  readonly maxImageBytes: number;
+  readonly maxUnpackedBytes: number;
+  readonly maxUpperBytes: number;
+  readonly reserveBytes: number;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Raised when the same layers would give another root. */
+const FORM = "atoll-root-1";
+/** The program's memory grows with both: about 600 bytes a name. */
+const MAX_ENTRIES = 2 ** 20;
+const MAX_NAME_BYTES = 256 * 2 ** 20;
+const LEAST_FILE_BYTES = 4096;
+
+const Answer = z.union([
+  z.object({ upperBytes: z.int().min(0) }),
+  z.object({ fault: z.enum(["corrupt", "unusable", "disk-full"]), message: z.string() }),
+]);
+
+/** A root's name: equal for equal image and layers. */
+export function digestOfRoot({ base, tarDigests }: LayeredOrigin): string {
+  return `sha256:${createHash("sha256")
+    .update([FORM, base, ...tarDigests].join("\n"))
+    .digest("hex")}`;
+}
+
+/** Makes the root of an image and layers; afterwards it lies whole in the image directory. */
+export async function makeLayeredRoot(
+  source: RootSource,
+  limits: RootLimits,
+  signal: AbortSignal,
+): Promise<ImageRecord> {
+  const staging = await mkdtemp(join(imagePaths(limits.dir).staging, "root-"));
+  try {
+    const order = orderOf(source, limits, staging);
+    const orderFile = join(staging, "order.json");
+    await writeFile(orderFile, JSON.stringify(order));
+    const stdout = await runTool(process.execPath, [...runtimeArguments(), PROGRAM, orderFile], {
+      signal,
+      cwd: staging,
+      env: limits.env,
+    });
+    const answer = Answer.parse(JSON.parse(new TextDecoder().decode(stdout)));
+    if ("fault" in answer) throw new ImageError(answer.fault, `The snapshot cannot be restored: ${answer.message}.`);
+    signal.throwIfAborted();
+    return await installImage(limits.dir, order.erofs, {
+      digest: source.digest,
+      config: source.base.config,
+      layered: source.origin,
+      ...(answer.upperBytes === 0 ? {} : { upperTar: order.upperTar }),
+    });
+  } finally {
+    await rm(staging, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function orderOf({ base, origin, paths }: RootSource, limits: RootLimits, staging: string): BuildOrder {
+  return {
+    base: base.erofsPath,
+    layers: paths.map((path, index) => ({ path, tarDigest: origin.tarDigests[index] ?? "" })),
+    erofs: join(staging, "root.erofs"),
+    upperTar: join(staging, "upper.tar"),
+    limits: {
+      maxEntries: Math.min(MAX_ENTRIES, Math.floor(limits.maxUnpackedBytes / LEAST_FILE_BYTES)),
+      maxNameBytes: MAX_NAME_BYTES,
+      maxBytes: Math.min(limits.maxUnpackedBytes, limits.maxImageBytes),
+      maxUpperBytes: limits.maxUpperBytes,
+      reserveBytes: limits.reserveBytes,
+    },
+  };
+}
+
+const PROGRAM = fileURLToPath(new URL("./make-root.ts", import.meta.url));
+
+/** The program runs on what this process runs on; Deno wants its rights named. */
+function runtimeArguments(): readonly string[] {
+  return basename(process.execPath).startsWith("deno") ? ["run", "--no-prompt", "--allow-read", "--allow-write"] : [];
+}

@@ -1,0 +1,117 @@
+import { createHash } from "node:crypto";
+import { readSync } from "node:fs";
+import { malformed, parseEntry, parsePax, parseRawHeader, TAR_BLOCK_BYTES, type TarEntry } from "./tar-header.ts";
+
+const CHUNK_BYTES = 2 ** 20;
+/** Longest PAX header: attributes of a file may have 64 KiB each. */
+const MAX_EXTENSION_BYTES = 4 * 2 ** 20;
+
+export interface LocatedEntry {
+  readonly entry: TarEntry;
+  /** Where a file's content begins in the archive. */
+  readonly offset: number;
+}
+
+/**
+ * Reads a tar archive from its beginning to its end, every byte once, and answers the digest of
+ * all. Nothing of it is trusted before that: an archive that was cut has members as well.
+ */
+export function readTar(fd: number, onEntry: (located: LocatedEntry) => void): string {
+  const source = createSource(fd);
+  let records = new Map<string, string>();
+  for (;;) {
+    const block = source.take(TAR_BLOCK_BYTES);
+    if (block === undefined) throw malformed("no end");
+    if (isZero(block)) break;
+    const header = parseRawHeader(Buffer.from(block));
+    if (header.typeFlag === "x" || header.typeFlag === "L" || header.typeFlag === "K") {
+      records = new Map([...records, ...extensionOf(header.typeFlag, source.takePadded(header.bytes))]);
+      continue;
+    }
+    const entry = parseEntry(header, records);
+    records = new Map();
+    onEntry({ entry, offset: source.position() });
+    source.skipPadded(entry.bytes);
+  }
+  source.skipZeros();
+  return source.digest();
+}
+
+function extensionOf(typeFlag: string, bytes: Buffer): Map<string, string> {
+  if (typeFlag === "x") return parsePax(bytes);
+  const end = bytes.indexOf(0);
+  const text = bytes.toString("latin1", 0, end < 0 ? bytes.length : end);
+  return new Map([[typeFlag === "L" ? "path" : "linkpath", text]]);
+}
+
+function createSource(fd: number) {
+  const hash = createHash("sha256");
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  let at = 0;
+  let end = 0;
+  let chunkOffset = 0;
+
+  /** Reads on when the chunk is used up; false at the archive's end. */
+  function fill(): boolean {
+    if (at < end) return true;
+    chunkOffset += end;
+    at = 0;
+    end = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+    hash.update(chunk.subarray(0, end));
+    return end > 0;
+  }
+
+  /** The next bytes, valid until the next call; undefined when the archive ends before the first. */
+  function take(length: number): Buffer | undefined {
+    if (!fill()) return undefined;
+    if (end - at >= length) return chunk.subarray(at, (at += length));
+    const bytes = Buffer.alloc(length);
+    let have = 0;
+    while (have < length) {
+      if (!fill()) throw malformed("been cut");
+      const count = Math.min(length - have, end - at);
+      chunk.copy(bytes, have, at, at + count);
+      have += count;
+      at += count;
+    }
+    return bytes;
+  }
+
+  function skip(length: number): void {
+    for (let left = length; left > 0;) {
+      if (!fill()) throw malformed("been cut");
+      const count = Math.min(left, end - at);
+      at += count;
+      left -= count;
+    }
+  }
+
+  return {
+    take,
+    position: () => chunkOffset + at,
+    takePadded: (length: number): Buffer => {
+      if (length > MAX_EXTENSION_BYTES) throw malformed("a header of more than 4 MiB");
+      const padded = length === 0 ? Buffer.alloc(0) : take(pad(length));
+      if (padded === undefined) throw malformed("been cut");
+      return Buffer.from(padded.subarray(0, length));
+    },
+    skipPadded: (length: number): void => skip(pad(length)),
+    skipZeros: (): void => {
+      while (fill()) {
+        if (!isZero(chunk.subarray(at, end))) throw malformed("something behind its end");
+        at = end;
+      }
+    },
+    digest: (): string => `sha256:${hash.digest("hex")}`,
+  };
+}
+
+export function pad(length: number): number {
+  return Math.ceil(length / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
+}
+
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
+
+export function isZero(bytes: Buffer): boolean {
+  return bytes.equals(bytes.length === ZEROS.length ? ZEROS : ZEROS.subarray(0, bytes.length));
+}
