@@ -20,6 +20,7 @@ export const PROJECTS = {
   agent: ["test/agent/**/*.test.ts"],
   local: ["test/local/**/*.test.ts"],
   stores: ["test/stores/**/*.test.ts"],
+  snapshot: ["test/snapshot/**/*.test.ts"],
   testbed: ["test/testbed/**/*.test.ts"],
   /** What needs a Kubernetes cluster: the testbed, with the platform installed on it. */
   cluster: ["test/cluster/**/*.test.ts"],
@@ -32,6 +33,7 @@ export const PROJECTS = {
 /** Modules that run before and after all tests of a suite. */
 const AROUND: Partial<Record<string, string>> = {
   agent: "test/harness/sweep-agent-strays.ts",
+  snapshot: "test/harness/sweep-snapshot-strays.ts",
   cluster: "test/harness/install-platform.ts",
   chaos: "test/harness/install-platform.ts",
 };

@@ -50,5 +50,5 @@ export function recordBytes(keyBytes: number, valueBytes: number): number {
 }
 
 function fault(what: string): ArchiveFault {
-  return new ArchiveFault("damaged", `an extended header's record ${what}`);
+  return new ArchiveFault("damaged", `extended header's record ${what}`);
 }

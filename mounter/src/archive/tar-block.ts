@@ -99,5 +99,5 @@ function checksum(block: Uint8Array): number {
 }
 
 function fault(what: string): ArchiveFault {
-  return new ArchiveFault("damaged", `a header ${what}`);
+  return new ArchiveFault("damaged", `header ${what}`);
 }

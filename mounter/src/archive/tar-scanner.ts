@@ -111,7 +111,7 @@ export function createTarScanner(visitor: TarVisitor, mostBytes: number): TarSca
   }
 
   function within(error: unknown): unknown {
-    if (!(error instanceof ArchiveFault) || error.message.startsWith("the archive")) return error;
+    if (!(error instanceof ArchiveFault) || error.message.startsWith("the ")) return error;
     const after = last === undefined ? "" : `, after "${showPath(last.path)}"`;
     return new ArchiveFault(error.code, `the archive's ${error.message} (at byte ${offset}${after})`, { cause: error });
   }

@@ -9,6 +9,8 @@ export interface Sum {
 /** Sums up bytes while somebody else reads them. */
 export interface Summing {
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Whether the last byte has come by. */
+  isDone(): boolean;
   /** Of all bytes; only after the last one. */
   sum(): Sum;
 }
@@ -29,6 +31,7 @@ export function summing(source: AsyncIterable<Uint8Array>): Summing {
 
   return {
     chunks: passed(),
+    isDone: () => sum !== undefined,
     sum() {
       if (sum === undefined) throw new Error("Not all bytes have come by");
       return sum;

@@ -55,10 +55,11 @@ export async function readCheckpoint(
   const memory = readMemoryMap(await readPart(metadata, from, to, MOST_METADATA_BYTES), parts.pages);
   const index = createCheckpointIndex(memory, limits);
   await scanFile(archives, parts.archive, index, signal);
+  const entries = index.finish();
   const opened = files.move();
   return {
     runscVersion: parts.runscVersion,
-    entries: index.finish(),
+    entries,
     source: checkpointSource(archives, parts.archive.from, memory, pages),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

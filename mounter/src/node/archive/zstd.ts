@@ -47,6 +47,8 @@ export async function* unpackLayer(source: AsyncIterable<Uint8Array>, expected: 
   const unpacker = createZstdDecompress({ chunkSize: BUFFER_BYTES, params });
   const tar = summing(atMost(translated(through(packed.chunks, unpacker)), expected.tarBytes, "archive"));
   yield* tar.chunks;
+  // The decoder stops at the end of its frame, and with it what it reads from.
+  if (!packed.isDone()) throw new ArchiveFault("damaged", "the snapshot's data goes on after its end");
   compare("data", packed.sum(), { digest: expected.digest, bytes: expected.bytes });
   compare("archive", tar.sum(), { digest: expected.tarDigest, bytes: expected.tarBytes });
 }
@@ -68,7 +70,7 @@ async function* translated(source: AsyncIterable<Uint8Array>): AsyncIterable<Uin
   try {
     yield* source;
   } catch (error) {
-    if (error instanceof ArchiveFault || !(error instanceof Error) || !("errno" in error)) throw error;
+    if (!(error instanceof Error && "code" in error && /^Z(STD)?_/.test(String(error.code)))) throw error;
     throw new ArchiveFault("damaged", `the snapshot's data is no zstd that can be read: ${error.message}`, {
       cause: error,
     });
