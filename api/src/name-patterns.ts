@@ -6,3 +6,5 @@ export const SUBDOMAIN_PATTERN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-
 export const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** Most characters of a sandbox's name, so that every name derived from it stays a label. Source: the cluster contract. */
 export const MAX_SANDBOX_NAME = 47;
+/** Most characters of a snapshot's name and of its record's, so that every name derived from it stays a label. Source: the cluster contract. */
+export const MAX_SNAPSHOT_NAME = 59;

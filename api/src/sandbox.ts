@@ -21,7 +21,13 @@ export const ContainerRequest = z
     command: z.array(z.string()).nullish(),
     env: z.record(z.string(), z.string()).optional(),
     resources: ResourceRequirements.optional(),
-    rootfsSnapshotName: SnapshotName.optional(),
+    rootfsSnapshotName: SnapshotName.optional().describe(
+      "Starts the container with what this snapshot holds; one that is not there yet is waited for.",
+    ),
+    rootfsSnapshotAllowOtherBase: z
+      .boolean()
+      .optional()
+      .describe("Restores the snapshot even onto another image than the one that it was taken over."),
   })
   .meta({ id: "ContainerRequest" });
 
@@ -72,6 +78,7 @@ export const ContainerResponse = z
     command: z.array(z.string()).optional(),
     resources: ResourceRequirements.optional(),
     rootfsSnapshotName: SnapshotName.optional(),
+    rootfsSnapshotAllowOtherBase: z.boolean().optional(),
   })
   .meta({ id: "ContainerResponse" });
 

@@ -1,10 +1,16 @@
 import * as z from "zod";
-import { LABEL_PATTERN, MAX_SANDBOX_NAME, SUBDOMAIN_PATTERN, UUID_PATTERN } from "./name-patterns.ts";
+import {
+  LABEL_PATTERN,
+  MAX_SANDBOX_NAME,
+  MAX_SNAPSHOT_NAME,
+  SUBDOMAIN_PATTERN,
+  UUID_PATTERN,
+} from "./name-patterns.ts";
 
 export const ContainerName = z.string().min(1).max(63).regex(LABEL_PATTERN);
 /** Name of a sandbox. */
 export const SandboxId = z.string().min(1).max(MAX_SANDBOX_NAME).regex(SUBDOMAIN_PATTERN);
-export const SnapshotName = z.string().min(1).max(59).regex(SUBDOMAIN_PATTERN);
+export const SnapshotName = z.string().min(1).max(MAX_SNAPSHOT_NAME).regex(SUBDOMAIN_PATTERN);
 export const CommandId = z.string().regex(UUID_PATTERN);
 
 /** Whole seconds, at least one; the bound keeps a deadline representable as a date. */

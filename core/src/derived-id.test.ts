@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CommandId, SandboxId } from "#api/scalars.ts";
-import { commandIdOfKey, digestOf, sandboxIdOfKey } from "./derived-id.ts";
+import { SnapshotId } from "#api/snapshot.ts";
+import { commandIdOfKey, digestOf, sandboxIdOfKey, snapshotIdOfKey } from "./derived-id.ts";
 
 describe("sandboxIdOfKey", () => {
   it("is stable over releases", async () => {
@@ -14,6 +15,14 @@ describe("sandboxIdOfKey", () => {
         expect(SandboxId.parse(await sandboxIdOfKey(key))).toHaveLength(22);
       }),
     );
+  });
+});
+
+describe("snapshotIdOfKey", () => {
+  it("is an id, and another than a sandbox's of the same key", async () => {
+    expect(SnapshotId.parse(await snapshotIdOfKey("a"))).toHaveLength(22);
+    expect(await snapshotIdOfKey("a")).not.toBe(await sandboxIdOfKey("a"));
+    expect(await snapshotIdOfKey("a")).toBe(await snapshotIdOfKey("a"));
   });
 });
 

@@ -2,8 +2,17 @@ import { toHex } from "./hex.ts";
 import { idFromBytes, sha256 } from "./ids.ts";
 
 /** Id of the sandbox that an idempotency key makes; the same key gives the same id for ever. */
-export async function sandboxIdOfKey(key: string): Promise<string> {
-  const halves = await Promise.all([sha256(`sandbox:0:${key}`), sha256(`sandbox:1:${key}`)]);
+export function sandboxIdOfKey(key: string): Promise<string> {
+  return idOfKey("sandbox", key);
+}
+
+/** The same of the record of a snapshot. */
+export function snapshotIdOfKey(key: string): Promise<string> {
+  return idOfKey("snapshot", key);
+}
+
+async function idOfKey(kind: string, key: string): Promise<string> {
+  const halves = await Promise.all([sha256(`${kind}:0:${key}`), sha256(`${kind}:1:${key}`)]);
   const bytes = new Uint8Array(64);
   halves.forEach((half, i) => bytes.set(half, i * 32));
   return idFromBytes(bytes);

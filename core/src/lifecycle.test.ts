@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { SnapshotPhase } from "./snapshot/snapshot.ts";
 import { decide, outcomeOf, type Observed, type ObservedContainer } from "./lifecycle.ts";
 
 const spec = {
@@ -52,6 +53,66 @@ describe("decide", () => {
     const running = { ...counted, ...up, startedAtMs: 5000 };
     expect(decide(running, 12_999)).toEqual({ phase: "Running", reason: "PodRunning", nextDeadlineMs: 13_000 });
     expect(decide({ ...pending, ...up, lifetimeFromMs: 3000 }, 6000).nextDeadlineMs).toBe(13_000);
+  });
+
+  it("says what a start waits for, and what it waited for in vain", () => {
+    const waiting: Observed = { ...pending, waitsFor: 'the snapshot "s"' };
+    expect(decide(waiting, 1000)).toMatchObject({
+      reason: "WaitingForSnapshot",
+      message: 'It waits for the snapshot "s".',
+    });
+    expect(decide(waiting, 91_000)).toMatchObject({
+      reason: "StartupTimeoutExceeded",
+      message: expect.stringContaining(': it waited for the snapshot "s".'),
+    });
+  });
+
+  describe("with a snapshot at the end", () => {
+    const running: Observed = { ...pending, ...up, startedAtMs: 5000, snapshotAtEnd: { timeoutSeconds: 30 } };
+    const begun = (phase: SnapshotPhase, message?: string): Observed => ({
+      ...running,
+      snapshotAtEnd: {
+        timeoutSeconds: 30,
+        deadlineAtMs: 45_000,
+        snapshot: { phase, ...(message === undefined ? {} : { message }) },
+      },
+    });
+    const snapshotting = { phase: "Terminating", reason: "RootfsSnapshottingInProgress" };
+
+    it("takes it when the lifetime is over, and ends when it is done", () => {
+      const wanted = { kind: "take", deadlineAtMs: 45_000 };
+      expect(decide(running, 15_000)).toEqual({ ...snapshotting, nextDeadlineMs: 45_000, snapshotAtEnd: wanted });
+      expect(decide(begun("Running"), 20_000)).toMatchObject({ ...snapshotting, snapshotAtEnd: { kind: "wait" } });
+      expect(decide(begun("Succeeded"), 20_000)).toMatchObject({ phase: "Succeeded", reason: "Timeout" });
+    });
+
+    it("takes it when removal is asked for, and goes when it is done", () => {
+      const asked = { removeRequestedAtMs: 6000 };
+      expect(decide({ ...running, ...asked }, 7000)).toMatchObject({ ...snapshotting, nextDeadlineMs: 36_000 });
+      expect(decide({ ...begun("Running"), ...asked }, 7000)).toMatchObject(snapshotting);
+      expect(decide({ ...begun("Succeeded"), ...asked }, 7000)).toMatchObject({ phase: "Terminating", remove: true });
+    });
+
+    it("never holds a sandbox for ever: by failure, by deadline, or when there is nothing to take", () => {
+      expect(decide(begun("Failed", "No disk."), 20_000).message).toMatch(/lifetime of 10 s\. No disk\.$/);
+      expect(decide(begun("Running"), 45_000)).toMatchObject({ phase: "Succeeded", reason: "Timeout" });
+      const asked = { removeRequestedAtMs: 6000 };
+      expect(decide({ ...begun("Running"), ...asked }, 45_000).remove).toBe(true);
+      expect(decide({ ...running, ...asked, containers: exited(0) }, 7000).remove).toBe(true);
+      expect(decide({ ...pending, ...asked, snapshotAtEnd: { timeoutSeconds: 30 } }, 7000).remove).toBe(true);
+    });
+
+    it("ends for the reason for which it was begun, also when a container ends meanwhile", () => {
+      expect(decide({ ...begun("Running"), containers: exited(1) }, 20_000)).toMatchObject(snapshotting);
+      expect(decide({ ...begun("Succeeded"), containers: exited(1) }, 20_000).reason).toBe("Timeout");
+    });
+
+    it("is not taken when the containers end by themselves", () => {
+      expect(decide({ ...running, containers: exited(0) }, 6000)).toMatchObject({
+        phase: "Succeeded",
+        reason: "PodSucceeded",
+      });
+    });
   });
 
   it("has no lifetime deadline without timeoutSeconds", () => {

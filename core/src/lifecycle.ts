@@ -1,4 +1,5 @@
 import type { SandboxPhase, SandboxReason, SandboxSpec } from "./sandbox.ts";
+import { decideTermination, type TerminationDecision, type TerminationFacts } from "./snapshot/decide-termination.ts";
 
 /** How long the record of an ended sandbox stays readable, in milliseconds. */
 export const DEFAULT_RETENTION_MS = 3_600_000;
@@ -34,6 +35,10 @@ export interface Observed {
   readonly agentReady: boolean;
   /** A fault that ends the sandbox, whatever its containers do. */
   readonly failure?: { readonly reason: SandboxReason; readonly message: string };
+  /** What a start waits for before its containers can run, as the end of "It waits for …". */
+  readonly waitsFor?: string;
+  /** Set when a snapshot is to be taken before the sandbox goes; only a backend that takes snapshots sets it. */
+  readonly snapshotAtEnd?: Pick<TerminationFacts, "timeoutSeconds" | "deadlineAtMs" | "snapshot">;
 }
 
 export interface Decision {
@@ -44,6 +49,8 @@ export interface Decision {
   readonly nextDeadlineMs?: number;
   /** Everything of the sandbox, its record included, is to be removed now. */
   readonly remove?: boolean;
+  /** Present while the snapshot at the end holds the sandbox: its deadline is to be kept, and with `take` it is to be begun. */
+  readonly snapshotAtEnd?: Exclude<TerminationDecision, { readonly kind: "finish" }>;
 }
 
 /**
@@ -53,11 +60,15 @@ export interface Decision {
  * An ended sandbox stays ended; its record goes after `retentionMs` or on request.
  */
 export function decide(observed: Observed, nowMs: number, retentionMs: number = DEFAULT_RETENTION_MS): Decision {
-  const outcome = observed.ended ?? (observed.removeRequestedAtMs === undefined ? endOf(observed, nowMs) : undefined);
-  if (outcome !== undefined) return ended(observed, outcome, { nowMs, retentionMs });
-  if (observed.removeRequestedAtMs !== undefined) return { phase: "Terminating", reason: "Deleting", remove: true };
+  const { removeRequestedAtMs } = observed;
+  const outcome = observed.ended ?? (removeRequestedAtMs === undefined ? endOf(observed, nowMs) : undefined);
+  const isGoing = removeRequestedAtMs !== undefined || outcome?.reason === "Timeout";
+  const last = observed.ended === undefined && isGoing ? lastSnapshot(observed, nowMs) : undefined;
+  if (last !== undefined && last.kind !== "finish") return snapshotting(last);
+  if (outcome !== undefined) return ended(observed, withSnapshotFault(outcome, last), { nowMs, retentionMs });
+  if (removeRequestedAtMs !== undefined) return { phase: "Terminating", reason: "Deleting", remove: true };
   if (observed.startedAtMs !== undefined || isUp(observed)) return running(observed, nowMs);
-  return { phase: "Pending", reason: "PodPending", nextDeadlineMs: pendingDeadline(observed) };
+  return pending(observed);
 }
 
 /** The outcome to latch when a decision ended the sandbox, undefined while it lives. */
@@ -75,6 +86,41 @@ function ended(observed: Observed, outcome: Outcome, at: { nowMs: number; retent
   return over ? { ...state, remove: true } : { ...state, nextDeadlineMs: deadlineMs };
 }
 
+function pending(observed: Observed): Decision {
+  const nextDeadlineMs = pendingDeadline(observed);
+  if (observed.waitsFor === undefined) return { phase: "Pending", reason: "PodPending", nextDeadlineMs };
+  const message = `It waits for ${observed.waitsFor}.`;
+  return { phase: "Pending", reason: "WaitingForSnapshot", message, nextDeadlineMs };
+}
+
+/** Whether a snapshot holds a sandbox that is about to go; undefined when none is wanted. */
+function lastSnapshot(observed: Observed, nowMs: number): TerminationDecision | undefined {
+  const { snapshotAtEnd, removeRequestedAtMs, startedAtMs, containers = [] } = observed;
+  if (snapshotAtEnd === undefined) return undefined;
+  const isAlive = startedAtMs !== undefined && containers.some((container) => container.state !== "exited");
+  const message = "The snapshot at the sandbox's end was not taken: the sandbox was not running.";
+  const facts: TerminationFacts = {
+    ...snapshotAtEnd,
+    ...(removeRequestedAtMs === undefined ? {} : { fromMs: removeRequestedAtMs }),
+    ...(isAlive ? {} : { obstacle: { reason: "RootfsSnapshotFailed", message } }),
+  };
+  return decideTermination(facts, nowMs);
+}
+
+function snapshotting(last: Exclude<TerminationDecision, { readonly kind: "finish" }>): Decision {
+  return {
+    phase: "Terminating",
+    reason: "RootfsSnapshottingInProgress",
+    nextDeadlineMs: last.deadlineAtMs,
+    snapshotAtEnd: last,
+  };
+}
+
+function withSnapshotFault(outcome: Outcome, last: TerminationDecision | undefined): Outcome {
+  if (last?.kind !== "finish" || last.message === undefined) return outcome;
+  return { ...outcome, message: [outcome.message, last.message].filter((part) => part !== undefined).join(" ") };
+}
+
 function running(observed: Observed, nowMs: number): Decision {
   const deadlineMs = lifetimeDeadline(observed, observed.lifetimeFromMs ?? observed.startedAtMs ?? nowMs);
   return {
@@ -87,15 +133,21 @@ function running(observed: Observed, nowMs: number): Decision {
 /** Facts before deadlines: what a container did is known, that time ran out is only a rule. */
 function endOf(observed: Observed, nowMs: number): Outcome | undefined {
   if (observed.failure !== undefined) return { phase: "Failed", ...observed.failure, atMs: nowMs };
+  const isStopping = observed.snapshotAtEnd?.deadlineAtMs !== undefined;
+  // A container that ends while the last snapshot is being taken does not change why the sandbox ends.
+  if (isStopping && isOverdue(observed, nowMs)) return timedOut(observed, nowMs);
   const exits = endOfContainers(observed.containers ?? []);
   if (exits !== undefined) return { ...exits, atMs: nowMs };
-  if (isOverdue(observed, nowMs)) {
-    const message = `The sandbox reached its lifetime of ${observed.spec.timeoutSeconds} s.`;
-    return { phase: "Succeeded", reason: "Timeout", message, atMs: nowMs };
-  }
+  if (isOverdue(observed, nowMs)) return timedOut(observed, nowMs);
   if (observed.startedAtMs !== undefined || isUp(observed) || nowMs < startupDeadline(observed)) return undefined;
-  const message = `The sandbox was not running ${observed.spec.startupTimeoutSeconds} s after its creation.`;
+  const why = observed.waitsFor === undefined ? "" : `: it waited for ${observed.waitsFor}`;
+  const message = `The sandbox was not running ${observed.spec.startupTimeoutSeconds} s after its creation${why}.`;
   return { phase: "Failed", reason: "StartupTimeoutExceeded", message, atMs: nowMs };
+}
+
+function timedOut(observed: Observed, nowMs: number): Outcome {
+  const message = `The sandbox reached its lifetime of ${observed.spec.timeoutSeconds} s.`;
+  return { phase: "Succeeded", reason: "Timeout", message, atMs: nowMs };
 }
 
 function endOfContainers(containers: readonly ObservedContainer[]): Omit<Outcome, "atMs"> | undefined {

@@ -20,7 +20,10 @@ export interface ContainerSpec {
   readonly command?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly resources?: { readonly limits?: Amounts; readonly requests?: Amounts };
+  /** Snapshot to start from; one that is not there yet is waited for. */
   readonly rootfsSnapshotName?: string;
+  /** True = restore it even onto another image than it was taken over. */
+  readonly rootfsSnapshotAllowOtherBase?: boolean;
 }
 
 /** Canonical quantities: cpu in cores, memory and ephemeralStorage in bytes. */
@@ -58,6 +61,9 @@ export type SandboxReason =
   | "Deleting"
   | "NetworkPolicyFailed"
   | "RootfsRestoreConfigurationError"
+  | "RootfsSnapshottingInProgress"
+  | "WaitingForSnapshot"
+  | "SnapshotDamaged"
   | "ImageNotFound"
   | "ImagePullDenied"
   | "ImagePullFailed"

@@ -12,6 +12,7 @@ import { commandRoutes } from "./routes/isola/commands.ts";
 import { createDiscards } from "./routes/isola/discards.ts";
 import { fileRoutes } from "./routes/isola/files.ts";
 import { sandboxRoutes } from "./routes/isola/sandboxes.ts";
+import { snapshotRoutes } from "./routes/isola/snapshots.ts";
 import { PUBLIC_PATHS, systemRoutes } from "./routes/isola/system.ts";
 
 /** The gateway over one backend. Reads no environment and keeps no state outside of what it makes here. */
@@ -25,6 +26,7 @@ export function createApp(deps: GatewayDeps): Gateway {
   commandOutputRoutes(app, routeDeps);
   commandInputRoutes(app, routeDeps);
   fileRoutes(app, routeDeps);
+  snapshotRoutes(app, routeDeps);
   documentRoutes(app, deps.version.gitVersion);
   app.notFound(createNotFound(createAllowedMethods(app)));
   app.fetch = createFrontDoor(deps, {

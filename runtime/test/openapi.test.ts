@@ -68,6 +68,10 @@ it("the OpenAPI document has the contract's operations with their success status
     closeSandboxCommandStdin: "204",
     readSandboxFilesystem: "200",
     writeSandboxFilesystem: "204",
+    createRootfsSnapshot: "201",
+    listRootfsSnapshots: "200",
+    getRootfsSnapshot: "200",
+    deleteRootfsSnapshot: "204",
   });
 });
 

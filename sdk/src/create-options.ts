@@ -23,7 +23,10 @@ export interface ContainerSettings {
   readonly ephemeralStorage?: number | string | undefined;
   /** Limits and requests as quantities, where they differ; excludes the three short forms. */
   readonly resources?: ResourceRequirements | undefined;
+  /** Starts with what this snapshot holds; one that is not there yet is waited for. */
   readonly rootfsSnapshotName?: string | undefined;
+  /** Restores it even onto another image than the one that it was taken over. */
+  readonly rootfsSnapshotAllowOtherBase?: boolean | undefined;
 }
 
 /** One of several containers of a sandbox. */
@@ -71,12 +74,14 @@ export function createSandboxBody(spec: SandboxSpec): CreateSandboxBody {
 
 /** Only the container's own members, so that the sandbox's do not leak into it. */
 function oneContainer(spec: ContainerSettings): Container {
-  const { image, command, env, cpu, memory, ephemeralStorage, resources, rootfsSnapshotName } = spec;
-  return { image, command, env, cpu, memory, ephemeralStorage, resources, rootfsSnapshotName };
+  const { image, command, env, cpu, memory, ephemeralStorage, resources } = spec;
+  const { rootfsSnapshotName, rootfsSnapshotAllowOtherBase } = spec;
+  const snapshot = { rootfsSnapshotName, rootfsSnapshotAllowOtherBase };
+  return { image, command, env, cpu, memory, ephemeralStorage, resources, ...snapshot };
 }
 
 function containerBody(container: Container): ContainerBody {
-  const { image, name, command, env, rootfsSnapshotName } = container;
+  const { image, name, command, env, rootfsSnapshotName, rootfsSnapshotAllowOtherBase } = container;
   return {
     image,
     ...given({
@@ -85,6 +90,7 @@ function containerBody(container: Container): ContainerBody {
       env: env === undefined ? undefined : { ...env },
       resources: containerResources(container),
       rootfsSnapshotName,
+      rootfsSnapshotAllowOtherBase,
     }),
   };
 }
@@ -107,6 +113,6 @@ function terminationPolicy(policy: SandboxSettings["terminationPolicy"]): Termin
 }
 
 /** Without the members that are undefined. */
-function given<T extends object>(members: T): T {
+export function given<T extends object>(members: T): T {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
 }

@@ -60,7 +60,7 @@ export class UnauthorizedError extends ApiError {
 export class ForbiddenError extends ApiError {
   override readonly name = "ForbiddenError";
 }
-/** 404: no such sandbox, command or file. */
+/** 404: no such sandbox, snapshot, command or file. */
 export class NotFoundError extends ApiError {
   override readonly name = "NotFoundError";
 }
@@ -143,6 +143,19 @@ export class SandboxFailedError extends AtollError {
   constructor(message: string, sandboxId: string, reason: string | undefined) {
     super(message);
     this.sandboxId = sandboxId;
+    this.reason = reason;
+  }
+}
+
+/** The snapshot was not taken; `reason` is the server's code for why. */
+export class SnapshotFailedError extends AtollError {
+  override readonly name = "SnapshotFailedError";
+  readonly snapshotId: string;
+  readonly reason: string | undefined;
+
+  constructor(message: string, snapshotId: string, reason: string | undefined) {
+    super(message);
+    this.snapshotId = snapshotId;
     this.reason = reason;
   }
 }

@@ -4,6 +4,9 @@ export { Sandboxes } from "./sandboxes.ts";
 export type { CreateCall, CreateOptions, SandboxSummary } from "./sandboxes.ts";
 export type { Container, ContainerSettings, SandboxSettings, SandboxSpec } from "./create-options.ts";
 export { Sandbox } from "./sandbox.ts";
+export { Snapshots, Snapshots as RootfsSnapshots } from "./snapshots.ts";
+export type { SnapshotCall, SnapshotFilter, SnapshotOptions, SnapshotSettings } from "./snapshots.ts";
+export { Snapshot, Snapshot as RootfsSnapshot } from "./snapshot.ts";
 export { Commands } from "./commands.ts";
 export type { CommandResult, RunOptions, SpawnOptions } from "./commands.ts";
 export { Command } from "./command.ts";
@@ -20,6 +23,10 @@ export type {
   ResourceList,
   ResourceRequirements,
   SandboxStatus,
+  SnapshotBase,
+  SnapshotProgress,
+  SnapshotStatus,
+  SnapshotWarning,
   TerminationPolicyInfo,
 } from "./wire.ts";
 export {
@@ -43,6 +50,7 @@ export {
   OutputTooLargeError,
   PayloadTooLargeError,
   SandboxFailedError,
+  SnapshotFailedError,
   TimeoutError,
   TimeoutError as IsolaTimeoutError,
   TooManyRequestsError,

@@ -1,5 +1,13 @@
 import { InvalidResponseError } from "./errors.ts";
-import type { ContainerInfo, SandboxDocument, SandboxStatus, SandboxSummaryDocument } from "./wire.ts";
+import type {
+  ContainerInfo,
+  SandboxDocument,
+  SandboxStatus,
+  SandboxSummaryDocument,
+  SnapshotDocument,
+  SnapshotListDocument,
+  SnapshotStatus,
+} from "./wire.ts";
 
 /*
  * The members this client relies on are checked; the rest is taken as the server says,
@@ -13,6 +21,8 @@ const STATUSES: readonly string[] = [
   "Succeeded",
   "Failed",
 ] satisfies SandboxStatus[];
+
+const SNAPSHOT_STATUSES: readonly string[] = ["Pending", "Running", "Succeeded", "Failed"] satisfies SnapshotStatus[];
 
 export function parseSandbox(value: unknown): SandboxDocument {
   const sandbox = record(value, "a sandbox");
@@ -35,6 +45,22 @@ export function parseSandboxList(value: unknown): SandboxSummaryDocument[] {
   return sandboxes === null ? [] : list(sandboxes, "a list of sandboxes").map(parseSummary);
 }
 
+export function parseSnapshot(value: unknown): SnapshotDocument {
+  const snapshot = record(value, "a snapshot");
+  text(snapshot["id"], "the id of a snapshot");
+  text(snapshot["snapshotName"], "the name of a snapshot");
+  text(snapshot["creationTimestamp"], "the creation time of a snapshot");
+  const status = text(snapshot["status"], "the status of a snapshot");
+  if (!SNAPSHOT_STATUSES.includes(status)) throw unknownStatus(status);
+  return snapshot as unknown as SnapshotDocument;
+}
+
+export function parseSnapshotList(value: unknown): SnapshotListDocument {
+  const { rootfsSnapshots, next } = record(value, "a list of snapshots");
+  const page = list(rootfsSnapshots, "a list of snapshots").map(parseSnapshot);
+  return { rootfsSnapshots: page, ...(next === undefined ? {} : { next: text(next, "the next page of a list") }) };
+}
+
 export function parseCommandId(value: unknown): string {
   return text(record(value, "a command")["id"], "the id of a command");
 }
@@ -49,13 +75,17 @@ export function parseExitCode(value: unknown): number | null {
 function parseSummary(value: unknown): SandboxSummaryDocument {
   const { id, status, creationTimestamp } = record(value, "a sandbox");
   if (!STATUSES.includes(text(status, "the status of a sandbox"))) {
-    throw new InvalidResponseError(`The server reports the status "${String(status)}", which the API does not have.`);
+    throw unknownStatus(status);
   }
   return {
     id: text(id, "the id of a sandbox"),
     status: status as SandboxStatus,
     creationTimestamp: text(creationTimestamp, "the creation time of a sandbox"),
   };
+}
+
+function unknownStatus(status: unknown): InvalidResponseError {
+  return new InvalidResponseError(`The server reports the status "${String(status)}", which the API does not have.`);
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {

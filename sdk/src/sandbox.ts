@@ -6,6 +6,8 @@ import { NotFoundError } from "./errors.ts";
 import { Filesystem } from "./filesystem.ts";
 import type { CallOptions } from "./options.ts";
 import { parseSandbox } from "./parse.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { Snapshots, type SnapshotCall, type SnapshotSettings } from "./snapshots.ts";
 import { expectNothing, type Transport } from "./transport.ts";
 import type { ContainerInfo, Network, SandboxDocument, SandboxStatus, TerminationPolicyInfo } from "./wire.ts";
 
@@ -66,6 +68,14 @@ export class Sandbox {
       this.#transport.send({ method: "GET", path: this.#path, repeatable: true, signal }, readJson(parseSandbox)),
     );
     return this;
+  }
+
+  /**
+   * Keeps the changes of one container over its image and waits until they are kept. The sandbox
+   * goes on. Throws SnapshotFailedError with the server's reason when that fails.
+   */
+  snapshot(options: SnapshotSettings & SnapshotCall = {}): Promise<Snapshot> {
+    return new Snapshots(this.#transport).create({ ...options, sandboxId: this.id });
   }
 
   /** Removes the sandbox. Returns when the server has accepted it; removing it twice is no fault. */

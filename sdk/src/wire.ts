@@ -35,6 +35,7 @@ export interface ContainerBody {
   env?: Record<string, string> | undefined;
   resources?: ResourceRequirements | undefined;
   rootfsSnapshotName?: string | undefined;
+  rootfsSnapshotAllowOtherBase?: boolean | undefined;
 }
 
 export interface TerminationPolicyBody {
@@ -58,6 +59,7 @@ export interface ContainerInfo {
   command?: string[] | undefined;
   resources?: ResourceRequirements | undefined;
   rootfsSnapshotName?: string | undefined;
+  rootfsSnapshotAllowOtherBase?: boolean | undefined;
 }
 
 /** How a sandbox ends, as the server reports it. */
@@ -94,6 +96,67 @@ export interface CreateCommandBody {
   timeoutSeconds?: number | undefined;
 }
 
+/** Body of `POST /v1/rootfs-snapshots`. */
+export interface CreateSnapshotBody {
+  sandboxId: string;
+  snapshotName?: string | undefined;
+  containerName?: string | undefined;
+  timeoutSeconds?: number | undefined;
+  ttlSecondsAfterFinished?: number | undefined;
+}
+
+/** The four states of a snapshot. */
+export type SnapshotStatus = "Pending" | "Running" | "Succeeded" | "Failed";
+
+/** How far taking a snapshot has come. */
+export interface SnapshotProgress {
+  phase: "Dumping" | "Packing" | "Uploading" | "Verifying";
+  bytesDone: number;
+  bytesTotal?: number | undefined;
+}
+
+/** The image whose changes a snapshot holds. */
+export interface SnapshotBase {
+  image: string;
+  digest?: string | undefined;
+}
+
+/** Something that a snapshot does not hold as it was in the container. */
+export interface SnapshotWarning {
+  code: string;
+  message: string;
+  count: number;
+  examples: string[];
+}
+
+/** The record of a snapshot as the server reports it. */
+export interface SnapshotDocument {
+  id: string;
+  sandboxId: string;
+  snapshotName: string;
+  containerName?: string | undefined;
+  timeoutSeconds: number;
+  ttlSecondsAfterFinished: number;
+  status: SnapshotStatus;
+  reason?: string | undefined;
+  message?: string | undefined;
+  creationTimestamp: string;
+  startedAt?: string | undefined;
+  completedAt?: string | undefined;
+  expiresAt?: string | undefined;
+  progress?: SnapshotProgress | undefined;
+  snapshotKey?: string | undefined;
+  bytes?: number | undefined;
+  base?: SnapshotBase | undefined;
+  warnings?: SnapshotWarning[] | undefined;
+}
+
+/** One page of records. */
+export interface SnapshotListDocument {
+  rootfsSnapshots: SnapshotDocument[];
+  next?: string | undefined;
+}
+
 /** One fault in a request. */
 export interface ProblemFault {
   message: string;
@@ -117,12 +180,14 @@ export type ProblemSlug =
   | "path-escape"
   | "not-found"
   | "sandbox-not-found"
+  | "snapshot-not-found"
   | "command-not-found"
   | "file-not-found"
   | "method-not-allowed"
   | "sandbox-not-ready"
   | "sandbox-ended"
   | "sandbox-exists"
+  | "snapshot-in-use"
   | "conflict"
   | "command-ended"
   | "stdin-closed"

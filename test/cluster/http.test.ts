@@ -22,6 +22,7 @@ describeHttp("bun", () => Promise.resolve({ url: inject("gatewayUrl"), stop: () 
   faults: [killAgent],
   missingImage: MISSING_IMAGE,
   journalBytes: JOURNAL_BYTES,
+  takesSnapshots: false,
   abandonedCreates: 10,
   patienceMs: 60_000,
 });

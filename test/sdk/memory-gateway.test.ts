@@ -106,6 +106,46 @@ test("filesystem: writes and reads every kind of data", async () => {
   await expect(filesystem.read("/missing")).rejects.toBeInstanceOf(NotFoundError);
 });
 
+test("snapshots: are taken, restored, listed and removed", async () => {
+  const source = await client.sandboxes.create({ image: "debian" });
+  await source.filesystem.write("/srv/kept", "yes");
+  const states: string[] = [];
+  const snapshot = await source.snapshot({ snapshotName: "kept", onProgress: ({ status }) => states.push(status) });
+  expect(snapshot).toMatchObject({ sandboxId: source.id, status: "Succeeded", base: { image: "debian" } });
+  expect(states.at(-1)).toBe("Succeeded");
+  await using copy = await client.sandboxes.create({ image: "debian", rootfsSnapshotName: "kept" });
+  expect(copy.containers[0]?.rootfsSnapshotName).toBe("kept");
+  expect(new TextDecoder().decode(await copy.filesystem.read("/srv/kept"))).toBe("yes");
+
+  const again = await client.snapshots.create({ sandboxId: copy.id, snapshotName: "kept" });
+  const listed: string[] = [];
+  for await (const { id } of client.rootfsSnapshots.list({ snapshotName: "kept" })) listed.push(id);
+  expect(listed).toEqual([snapshot.id, again.id]);
+  await snapshot.delete();
+  await expect(client.snapshots.get(snapshot.id)).rejects.toMatchObject({ slug: "snapshot-not-found" });
+  expect((await again.refresh()).snapshotName).toBe("kept");
+  await source.delete();
+});
+
+test("snapshots: of no sandbox fail with the reason, and another image is refused unless one says so", async () => {
+  const failed = client.snapshots.create({ sandboxId: "absent" });
+  await expect(failed).rejects.toMatchObject({ name: "SnapshotFailedError", reason: "SandboxNotFound" });
+  await sandbox.snapshot({ snapshotName: "mine" });
+  const onOther = { image: "other", rootfsSnapshotName: "mine" };
+  const refused = client.sandboxes.create(onOther);
+  await expect(refused).rejects.toMatchObject({ reason: "RootfsRestoreConfigurationError" });
+  await using forced = await client.sandboxes.create({ ...onOther, rootfsSnapshotAllowOtherBase: true });
+  expect(forced.status).toBe("Running");
+});
+
+test("snapshots: are taken at the end of a sandbox that asks for it", async () => {
+  const own = await client.sandboxes.create({ image: "debian", terminationPolicy: { snapshotName: "last" } });
+  await own.filesystem.write("/srv/last", "words");
+  await own.delete();
+  await using next = await client.sandboxes.create({ image: "debian", rootfsSnapshotName: "last" });
+  expect(new TextDecoder().decode(await next.filesystem.read("/srv/last"))).toBe("words");
+});
+
 test("errors: the gateway's problems become the client's classes", async () => {
   await expect(client.sandboxes.get("aaaaaaaaaaaaaaaaaaaaaa")).rejects.toMatchObject({ slug: "sandbox-not-found" });
   await expect(sandbox.commands.run(["true"], { container: "other" })).rejects.toBeInstanceOf(BadRequestError);

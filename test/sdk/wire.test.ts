@@ -4,6 +4,7 @@ import { FRAME_MEDIA_TYPE } from "#api/agent.ts";
 import type { CreateCommandRequest } from "#api/command.ts";
 import { PROBLEMS, type ProblemFault, type ProblemSlug } from "#api/problem.ts";
 import { CreateSandboxRequest, type SandboxResponse, type SandboxSummary } from "#api/sandbox.ts";
+import type { CreateRootfsSnapshotRequest, RootfsSnapshotList, RootfsSnapshotResponse } from "#api/snapshot.ts";
 import { RUN_FRAME_KIND } from "#api/agent-run.ts";
 import { encodeEndFrame, encodeFrameHeader, encodeLostFrame, IDLE_FRAME } from "#core/frames.ts";
 import { encodeExitedFrame } from "#core/run-frames.ts";
@@ -34,6 +35,13 @@ test("wire: each document has the members of the server's schema, and values of 
   expectTypeOf<SandboxResponse>().toExtend<wire.SandboxDocument>();
   expectTypeOf<wire.SandboxDocument>().toExtend<SandboxResponse>();
 
+  type CreateSnapshot = Sent<z.input<typeof CreateRootfsSnapshotRequest>>;
+  expectTypeOf<Full<wire.CreateSnapshotBody>>().toEqualTypeOf<Full<CreateSnapshot>>();
+  expectTypeOf<wire.CreateSnapshotBody>().toExtend<CreateSnapshot>();
+  expectTypeOf<Full<wire.SnapshotDocument>>().toEqualTypeOf<Full<RootfsSnapshotResponse>>();
+  expectTypeOf<RootfsSnapshotResponse>().toExtend<wire.SnapshotDocument>();
+  expectTypeOf<RootfsSnapshotList>().toExtend<wire.SnapshotListDocument>();
+
   expectTypeOf<wire.SandboxSummaryDocument>().toEqualTypeOf<SandboxSummary>();
   expectTypeOf<Full<wire.CreateCommandBody>>().toEqualTypeOf<Full<Sent<CreateCommandRequest>>>();
   expectTypeOf<wire.CreateCommandBody>().toExtend<Sent<CreateCommandRequest>>();
@@ -50,6 +58,7 @@ test("createSandboxBody: the fullest options are accepted by the server's schema
     memory: 0.5,
     ephemeralStorage: 1024,
     rootfsSnapshotName: "base",
+    rootfsSnapshotAllowOtherBase: true,
   };
   const settings = {
     timeoutSeconds: 60,

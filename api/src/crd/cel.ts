@@ -19,3 +19,11 @@ export function immutable(member: string): CelRule {
     message: `${member} cannot be changed, added or removed after the sandbox is created`,
   };
 }
+
+/** The member may be added once and then keeps its value. */
+export function immutableOnceSet(member: string): CelRule {
+  return {
+    rule: `!has(oldSelf.${member}) || (has(self.${member}) && self.${member} == oldSelf.${member})`,
+    message: `${member} cannot be changed or removed once it is set`,
+  };
+}

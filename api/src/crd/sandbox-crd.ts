@@ -1,9 +1,9 @@
-import * as z from "zod";
+import type * as z from "zod";
 import { MAX_SANDBOX_NAME } from "../name-patterns.ts";
 import { celRules } from "./cel.ts";
-import { SANDBOX_GROUP, SANDBOX_VERSION } from "./group.ts";
+import { AGE_COLUMN, conditionColumn, definitionOf, schemaOf } from "./definition.ts";
 import { SandboxSpecResource, SandboxStatusResource } from "./sandbox.ts";
-import { structural, type StructuralSchema } from "./structural.ts";
+import type { StructuralSchema } from "./structural.ts";
 
 /** What a new object shows before anybody has written its status: it costs no write. */
 const FIRST_STATUS: z.infer<typeof SandboxStatusResource> = {
@@ -20,40 +20,14 @@ const FIRST_STATUS: z.infer<typeof SandboxStatusResource> = {
 
 /** The CustomResourceDefinition of sandboxes (`sandboxes.sandbox.isola.run`). */
 export function sandboxCrd() {
-  return {
-    apiVersion: "apiextensions.k8s.io/v1",
-    kind: "CustomResourceDefinition",
-    metadata: { name: `sandboxes.${SANDBOX_GROUP}` },
-    spec: {
-      group: SANDBOX_GROUP,
-      scope: "Namespaced" as const,
-      names: {
-        plural: "sandboxes",
-        singular: "sandbox",
-        kind: "Sandbox",
-        listKind: "SandboxList",
-        shortNames: ["sb"],
-      },
-      versions: [
-        {
-          name: SANDBOX_VERSION,
-          served: true,
-          storage: true,
-          subresources: { status: {} },
-          additionalPrinterColumns: [
-            conditionColumn("Ready", "status"),
-            { name: "Age", type: "date" as const, jsonPath: ".metadata.creationTimestamp" },
-            { ...conditionColumn("Ready", "reason"), name: "Reason" },
-          ],
-          schema: { openAPIV3Schema: objectSchema() },
-        },
-      ],
-    },
-  };
-}
-
-function conditionColumn(type: string, member: string) {
-  return { name: type, type: "string" as const, jsonPath: `.status.conditions[?(@.type=="${type}")].${member}` };
+  return definitionOf({
+    plural: "sandboxes",
+    singular: "sandbox",
+    kind: "Sandbox",
+    shortName: "sb",
+    columns: [conditionColumn("Ready", "status"), AGE_COLUMN, conditionColumn("Ready", "reason", "Reason")],
+    schema: objectSchema(),
+  });
 }
 
 function objectSchema(): StructuralSchema {
@@ -73,8 +47,4 @@ function objectSchema(): StructuralSchema {
       message: `the name of a sandbox has at most ${MAX_SANDBOX_NAME} characters: names of its parts are made from it`,
     }),
   };
-}
-
-function schemaOf(schema: z.ZodType): StructuralSchema {
-  return structural(z.toJSONSchema(schema, { target: "openapi-3.0", io: "input" }));
 }

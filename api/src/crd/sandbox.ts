@@ -126,6 +126,10 @@ export const SandboxTerminationPolicy = z
 const SnapshotSource = z.object({
   snapshotName: SnapshotName,
   containerName: ContainerName.describe("Absent means the first container.").exactOptional(),
+  allowOtherBase: z
+    .boolean()
+    .describe("Restores even onto another image than the one that the snapshot was taken over.")
+    .exactOptional(),
 });
 
 /** `spec` of a Sandbox object: the user's, never written back. */

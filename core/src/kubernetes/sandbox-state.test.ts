@@ -26,6 +26,11 @@ describe("sandboxState()", () => {
     { conditions: [condition("Ready", "True", "PodRunning")], phase: "Running", startedAtMs: Date.parse(at) },
     { conditions: [condition("Ready", "False", "Deleting")], phase: "Terminating", reason: "Deleting" },
     {
+      conditions: [condition("Ready", "False", "RootfsSnapshottingInProgress")],
+      phase: "Terminating",
+      reason: "RootfsSnapshottingInProgress",
+    },
+    {
       conditions: [condition("Ready", "False", "Timeout"), condition("Succeeded", "True", "Timeout")],
       phase: "Succeeded",
       reason: "Timeout",

@@ -20,6 +20,9 @@ export interface SandboxState {
   readonly endedAtMs?: number;
 }
 
+/** Reason of `Ready` while the snapshot at a sandbox's end is being taken. */
+const SNAPSHOTTING = "RootfsSnapshottingInProgress";
+
 const REASONS: Readonly<Record<SandboxReason, SandboxReason>> = {
   PodPending: "PodPending",
   PodRunning: "PodRunning",
@@ -31,6 +34,9 @@ const REASONS: Readonly<Record<SandboxReason, SandboxReason>> = {
   Deleting: "Deleting",
   NetworkPolicyFailed: "NetworkPolicyFailed",
   RootfsRestoreConfigurationError: "RootfsRestoreConfigurationError",
+  RootfsSnapshottingInProgress: "RootfsSnapshottingInProgress",
+  WaitingForSnapshot: "PodPending",
+  SnapshotDamaged: "RootfsRestoreConfigurationError",
   ImageNotFound: "PodFailed",
   ImagePullDenied: "PodFailed",
   ImagePullFailed: "PodFailed",
@@ -68,7 +74,7 @@ export function sandboxState({ metadata, status }: Pick<SandboxResource, "metada
     : phase === "Terminating"
       ? undefined
       : ready;
-  const reason = phase === "Terminating" ? "Deleting" : asReason(said?.reason);
+  const reason = phase === "Terminating" ? reasonOfGoing(ready) : asReason(said?.reason);
   const startedAtMs = ready?.status === "True" ? Date.parse(ready.lastTransitionTime) : undefined;
   const endedAtMs = hasEnded(phase) && succeeded !== undefined ? Date.parse(succeeded.lastTransitionTime) : undefined;
   return {
@@ -83,8 +89,16 @@ export function sandboxState({ metadata, status }: Pick<SandboxResource, "metada
 function phaseOf(seen: { succeeded: Condition | undefined; ready: Condition | undefined; deleting: boolean }) {
   if (seen.succeeded?.status === "True") return "Succeeded";
   if (seen.succeeded?.status === "False") return "Failed";
-  if (seen.deleting || seen.ready?.reason === "Deleting") return "Terminating";
+  if (seen.deleting || isGoing(seen.ready)) return "Terminating";
   return seen.ready?.status === "True" ? "Running" : "Pending";
+}
+
+function isGoing(ready: Condition | undefined): boolean {
+  return ready?.reason === "Deleting" || ready?.reason === SNAPSHOTTING;
+}
+
+function reasonOfGoing(ready: Condition | undefined): SandboxReason {
+  return ready?.reason === SNAPSHOTTING ? SNAPSHOTTING : "Deleting";
 }
 
 function asReason(text: string | undefined): SandboxReason | undefined {

@@ -1,5 +1,7 @@
 import type { Log } from "#core/log.ts";
 import type { Sandbox, SandboxPhase, SandboxSpec } from "#core/sandbox.ts";
+import type { PageQuery } from "#core/snapshot/page-of.ts";
+import type { Snapshot, SnapshotSpec } from "#core/snapshot/snapshot.ts";
 
 /** What each call carries: when to stop waiting, and where to write. */
 export interface Call {
@@ -27,6 +29,20 @@ export interface ListSandboxes {
 export interface Page<T> {
   readonly items: readonly T[];
   readonly next?: string;
+}
+
+export interface CreateSnapshot {
+  /** Chosen by the caller, so that a retry is safe. */
+  readonly id: string;
+  readonly spec: SnapshotSpec;
+  /** Digest of the request; a repeat with the same id must carry the same one. */
+  readonly requestDigest: string;
+}
+
+/** Only those of which all that is given is true. */
+export interface ListSnapshots extends PageQuery {
+  readonly snapshotName?: string;
+  readonly sandboxId?: string;
 }
 
 /** Sends one request of the agent protocol (`api/agent.ts`); the URL's host is ignored, path and query count. */
@@ -59,8 +75,35 @@ export interface SandboxBackend {
   watch(id: string, call: Call): AsyncIterable<Sandbox>;
   /** The agent of a Running sandbox; `sandbox-not-ready` or `sandbox-ended` (409) otherwise. */
   agent(id: string, call: Call): Promise<AgentFetch>;
+  /** Present when the backend takes and restores snapshots; without it nobody may ask for one. */
+  readonly snapshots?: SnapshotBackend;
   /** Resolves when the backend can take work; `unavailable` otherwise. */
   ready(call: Call): Promise<void>;
   /** Stops watching and timers; running sandboxes stay. */
   close(): Promise<void>;
+}
+
+/**
+ * Records of snapshots, and through them what lies in the store. A record goes some time after its
+ * end; what it wrote stays. Records that write the same name take turns in the order of their creation.
+ */
+export interface SnapshotBackend {
+  /**
+   * Records durably what is to be taken and begins with it; answers without waiting. A sandbox that
+   * is not there or not running is no fault here: the record fails. Same id and digest: answers
+   * the existing one. Same id, other digest: `idempotency-mismatch`.
+   */
+  create(request: CreateSnapshot, call: Call): Promise<Snapshot>;
+  /** `snapshot-not-found` when absent. */
+  get(id: string, call: Call): Promise<Snapshot>;
+  /** In the order of creation. */
+  list(query: ListSnapshots, call: Call): Promise<Page<Snapshot>>;
+  /**
+   * Removes the record; one that is being taken is given up. Removes what it wrote too, unless a later
+   * one wrote the same name since. `snapshot-in-use` while a sandbox that is to start from it is
+   * Pending: then nothing is removed. Idempotent: an absent id is no fault.
+   */
+  remove(id: string, call: Call): Promise<void>;
+  /** Level-based, as `SandboxBackend.watch`. `snapshot-not-found` when absent. */
+  watch(id: string, call: Call): AsyncIterable<Snapshot>;
 }

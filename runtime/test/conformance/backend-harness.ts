@@ -13,6 +13,11 @@ export interface BackendUnderTest {
   readonly missingImage: string;
   /** A lifetime within which a sandbox comes to run. @default 1 */
   readonly lifetimeSeconds?: number;
+  /** Present when the backend takes snapshots. */
+  readonly snapshots?: {
+    /** Another image than `image`, with what `image` must have. */
+    readonly otherImage: string;
+  };
   /** Ends the agent of a running sandbox as its user can, and waits for the next one. */
   restartAgent(id: string): Promise<void>;
   dispose(): Promise<void>;

@@ -1,11 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createBench, type Bench, type MakeBackend } from "./backend-harness.ts";
 import { commandCases } from "./backend/commands.ts";
 import { fileCases } from "./backend/files.ts";
 import { lifecycleCases } from "./backend/lifecycle.ts";
+import { snapshotCases } from "./backend/snapshots.ts";
+
+/** What a backend is asked to be able to do. */
+export interface BackendAbilities {
+  readonly takesSnapshots?: boolean;
+}
 
 /** The meaning of the port `SandboxBackend`, case by case; every backend passes it against its real world. */
-export function describeBackend(name: string, make: MakeBackend): void {
+export function describeBackend(
+  name: string,
+  make: MakeBackend,
+  { takesSnapshots = false }: BackendAbilities = {},
+): void {
   describe(`${name} as a SandboxBackend`, () => {
     let bench: Bench | undefined;
     const get = (): Bench => {
@@ -25,5 +35,9 @@ export function describeBackend(name: string, make: MakeBackend): void {
     lifecycleCases(get);
     commandCases(get);
     fileCases(get);
+    if (takesSnapshots) snapshotCases(get);
+    it("has snapshots exactly when it is asked to", () => {
+      expect(get().backend.snapshots !== undefined).toBe(takesSnapshots);
+    });
   });
 }

@@ -5,6 +5,7 @@ import { fileCases } from "./http/files.ts";
 import { outputCases } from "./http/output.ts";
 import { runCases } from "./http/runs.ts";
 import { sandboxCases } from "./http/sandboxes.ts";
+import { snapshotCases, snapshotRefusalCases } from "./http/snapshots.ts";
 import { systemCases } from "./http/system.ts";
 import { httpClient, type HttpClient } from "./http-client.ts";
 import type { RunningGateway, RuntimeName } from "./start-gateway.ts";
@@ -36,5 +37,7 @@ export function describeHttp(
     outputCases(get, world);
     runCases(get, world);
     fileCases(get);
+    if (world.takesSnapshots) snapshotCases(get, world);
+    else snapshotRefusalCases(get);
   });
 }

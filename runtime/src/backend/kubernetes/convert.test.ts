@@ -75,12 +75,19 @@ const container = fc.record(
     command: fc.array(text, { minLength: 1 }),
     resources: fc.oneof(fc.record({ limits: amounts }), fc.record({ limits: amounts, requests: amounts })),
     rootfsSnapshotName: fc.stringMatching(/^[a-z]{1,8}$/),
+    rootfsSnapshotAllowOtherBase: fc.boolean(),
   },
   { requiredKeys: ["name", "image", "env"] },
 );
+/** The one says nothing without the other. */
+const restored = container.map(({ rootfsSnapshotAllowOtherBase, ...rest }) =>
+  rest.rootfsSnapshotName === undefined || rootfsSnapshotAllowOtherBase === undefined
+    ? rest
+    : { ...rest, rootfsSnapshotAllowOtherBase },
+);
 const anySpec: fc.Arbitrary<SandboxSpec> = fc.record(
   {
-    containers: fc.uniqueArray(container, { minLength: 1, maxLength: 4, selector: ({ name }) => name }),
+    containers: fc.uniqueArray(restored, { minLength: 1, maxLength: 4, selector: ({ name }) => name }),
     startupTimeoutSeconds: fc.integer({ min: 1 }),
     timeoutSeconds: fc.integer({ min: 1 }),
     network: fc.record({ allowInternetEgress: fc.boolean() }),

@@ -7,6 +7,8 @@ import type { Amounts, ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
 import type { CreateSandbox } from "#runtime/backend/port.ts";
 import { toLiteralText, toTemplateText } from "./literal-text.ts";
 
+type SnapshotSource = NonNullable<SandboxSpecResource["rootfsSnapshotSources"]>[number];
+
 /** The names of the resources: ours, and Kubernetes'. */
 const RESOURCES = { cpu: "cpu", memory: "memory", ephemeralStorage: "ephemeral-storage" } as const;
 const RESOURCE_NAMES = Object.entries(RESOURCES) as readonly [keyof Amounts, string][];
@@ -34,9 +36,7 @@ export function toResource(
 
 function toSpecResource(spec: SandboxSpec): SandboxSpecResource {
   const { containers, timeoutSeconds, startupTimeoutSeconds, network, terminationPolicy } = spec;
-  const sources = containers.flatMap(({ name, rootfsSnapshotName }) =>
-    rootfsSnapshotName === undefined ? [] : [{ containerName: name, snapshotName: rootfsSnapshotName }],
-  );
+  const sources = containers.flatMap(toSource);
   return {
     podTemplate: { spec: { containers: containers.map(toTemplateContainer) } },
     startupTimeoutSeconds,
@@ -45,6 +45,13 @@ function toSpecResource(spec: SandboxSpec): SandboxSpecResource {
     ...(terminationPolicy === undefined ? {} : { terminationPolicy }),
     ...(sources.length === 0 ? {} : { rootfsSnapshotSources: sources }),
   };
+}
+
+function toSource(container: ContainerSpec): SnapshotSource[] {
+  const { name, rootfsSnapshotName, rootfsSnapshotAllowOtherBase } = container;
+  if (rootfsSnapshotName === undefined) return [];
+  const force = rootfsSnapshotAllowOtherBase === undefined ? {} : { allowOtherBase: rootfsSnapshotAllowOtherBase };
+  return [{ containerName: name, snapshotName: rootfsSnapshotName, ...force }];
 }
 
 function toTemplateContainer({ name, image, command, env, resources }: ContainerSpec): Container & { image: string } {
@@ -81,7 +88,7 @@ export function toSpec({ spec }: Pick<SandboxResource, "spec">): SandboxSpec {
   const containers = podTemplate.spec.containers as readonly (Container & { readonly image: string })[];
   const [first] = containers;
   const snapshots = new Map(
-    (spec.rootfsSnapshotSources ?? []).map((source) => [source.containerName ?? first?.name, source.snapshotName]),
+    (spec.rootfsSnapshotSources ?? []).map((source) => [source.containerName ?? first?.name, source]),
   );
   return {
     containers: containers.map((container) => toContainerSpec(container, snapshots.get(container.name))),
@@ -94,7 +101,7 @@ export function toSpec({ spec }: Pick<SandboxResource, "spec">): SandboxSpec {
 
 function toContainerSpec(
   container: Container & { readonly image: string },
-  rootfsSnapshotName: string | undefined,
+  source: SnapshotSource | undefined,
 ): ContainerSpec {
   // The definition names nothing of these: the API server keeps whatever anybody writes there.
   const { name, image, command, env, resources } = container as ContainerOfAnybody;
@@ -111,7 +118,8 @@ function toContainerSpec(
       : {
           resources: { ...(limits === undefined ? {} : { limits }), ...(requests === undefined ? {} : { requests }) },
         }),
-    ...(rootfsSnapshotName === undefined ? {} : { rootfsSnapshotName }),
+    ...(source === undefined ? {} : { rootfsSnapshotName: source.snapshotName }),
+    ...(source?.allowOtherBase === undefined ? {} : { rootfsSnapshotAllowOtherBase: source.allowOtherBase }),
   };
 }
 

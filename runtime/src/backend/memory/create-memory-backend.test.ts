@@ -1,13 +1,20 @@
 import { describeBackend } from "../../../test/conformance/backend.ts";
 import { createMemoryBackend } from "./create-memory-backend.ts";
 
-describeBackend("createMemoryBackend()", async () => {
-  const backend = createMemoryBackend();
-  return {
-    backend,
-    image: "atoll/debian",
-    missingImage: "missing.invalid/none:1",
-    restartAgent: async (id) => backend.restartAgent(id),
-    dispose: async () => undefined,
-  };
-});
+for (const takesSnapshots of [true, false]) {
+  describeBackend(
+    `createMemoryBackend() ${takesSnapshots ? "with" : "without"} snapshots`,
+    async () => {
+      const backend = createMemoryBackend({ takesSnapshots });
+      return {
+        backend,
+        image: "atoll/debian",
+        missingImage: "missing.invalid/none:1",
+        snapshots: { otherImage: "other/image" },
+        restartAgent: async (id) => backend.restartAgent(id),
+        dispose: async () => undefined,
+      };
+    },
+    { takesSnapshots },
+  );
+}

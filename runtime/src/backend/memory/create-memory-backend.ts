@@ -1,8 +1,11 @@
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox } from "#core/sandbox.ts";
-import type { Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "../port.ts";
+import type { CreateSandbox, ListSandboxes, Page, SandboxBackend } from "../port.ts";
 import { startSandbox, type MemorySandbox } from "./memory-sandbox.ts";
 import { createMemoryWorld, type MemoryWorld } from "./memory-world.ts";
+import { createMemorySnapshots } from "./snapshot/memory-snapshots.ts";
+import { createSnapshotShelf } from "./snapshot/snapshot-shelf.ts";
+import { watchState } from "./watch-state.ts";
 
 /** The port in memory, with simulated containers: its executable meaning, and a gateway to try clients against. */
 export interface MemoryBackend extends SandboxBackend {
@@ -13,6 +16,20 @@ export interface MemoryBackend extends SandboxBackend {
 export function createMemoryBackend(overrides: Partial<MemoryWorld> = {}): MemoryBackend {
   const world = createMemoryWorld(overrides);
   const sandboxes = new Map<string, MemorySandbox>();
+  const shelf = createSnapshotShelf();
+  const snapshots = createMemorySnapshots({
+    world,
+    shelf,
+    freeze(id, container) {
+      const message = `There is no sandbox "${id}".`;
+      return sandboxes.get(id)?.freeze(container) ?? { kind: "fault", reason: "SandboxNotFound", message };
+    },
+    isHeld: (name) =>
+      [...sandboxes.values()].some((sandbox) => {
+        const { phase, spec } = sandbox.view();
+        return phase === "Pending" && spec.containers.some((container) => container.rootfsSnapshotName === name);
+      }),
+  });
 
   const find = (id: string): MemorySandbox => {
     const sandbox = sandboxes.get(id);
@@ -30,27 +47,14 @@ export function createMemoryBackend(overrides: Partial<MemoryWorld> = {}): Memor
     if (living >= world.maxSandboxes) {
       throw new ProblemError("capacity-exhausted", `There are ${living} sandboxes already, which is the most allowed.`);
     }
-    const sandbox = startSandbox(request, world, () => sandboxes.delete(request.id));
+    const sandbox = startSandbox(request, {
+      world,
+      shelf,
+      takeSnapshot: (of) => snapshots.take(of),
+      onGone: () => sandboxes.delete(request.id),
+    });
     sandboxes.set(request.id, sandbox);
     return sandbox.view();
-  }
-
-  async function* watch(id: string, { signal }: Call): AsyncGenerator<Sandbox, void, undefined> {
-    const sandbox = find(id);
-    const turn = new AbortController();
-    const until = AbortSignal.any([signal, turn.signal]);
-    try {
-      while (!sandbox.gone && !signal.aborted) {
-        const changed = sandbox.change.wait(until).then(
-          () => true,
-          () => false,
-        );
-        yield sandbox.view();
-        if (!(await changed)) return;
-      }
-    } finally {
-      turn.abort();
-    }
   }
 
   return {
@@ -64,7 +68,7 @@ export function createMemoryBackend(overrides: Partial<MemoryWorld> = {}): Memor
       ),
     phases: () => [...sandboxes.values()].map((sandbox) => sandbox.view().phase),
     remove: async (id) => sandboxes.get(id)?.requestRemoval(),
-    watch,
+    watch: (id, { signal }) => watchState(() => find(id), signal),
     async agent(id) {
       const sandbox = find(id);
       const { phase } = sandbox.view();
@@ -73,8 +77,10 @@ export function createMemoryBackend(overrides: Partial<MemoryWorld> = {}): Memor
         throw new ProblemError("sandbox-not-ready", `The sandbox "${id}" is ${phase}, not Running.`);
       return sandbox.agent.fetch;
     },
+    ...(world.takesSnapshots ? { snapshots } : {}),
     ready: async () => undefined,
     async close() {
+      snapshots.halt();
       for (const sandbox of sandboxes.values()) sandbox.halt();
     },
     restartAgent: (id) => find(id).agent.restart(),

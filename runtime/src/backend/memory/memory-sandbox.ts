@@ -1,13 +1,26 @@
 import { createChange, type Change } from "#core/change.ts";
 import { decide, outcomeOf, type Observed, type ObservedContainer } from "#core/lifecycle.ts";
-import type { Sandbox } from "#core/sandbox.ts";
-import type { CreateSandbox } from "../port.ts";
+import type { ContainerSpec, Sandbox } from "#core/sandbox.ts";
+import { terminationRequest } from "#core/snapshot/decide-termination.ts";
+import type { Snapshot } from "#core/snapshot/snapshot.ts";
+import type { CreateSandbox, CreateSnapshot } from "../port.ts";
 import { createFileStore } from "./agent/file-store.ts";
 import type { SimulatedContainer } from "./agent/command-run.ts";
 import { createMemoryAgent, type MemoryAgent } from "./agent/memory-agent.ts";
 import { createPipe } from "./process/pipe.ts";
 import { runProgram } from "./process/program.ts";
 import type { MemoryWorld } from "./memory-world.ts";
+import type { Frozen } from "./snapshot/memory-record.ts";
+import { restoreFrom } from "./snapshot/restore-from.ts";
+import type { SnapshotShelf } from "./snapshot/snapshot-shelf.ts";
+
+export interface SandboxDeps {
+  readonly world: MemoryWorld;
+  readonly shelf: SnapshotShelf;
+  /** Resolves with its end. */
+  takeSnapshot(request: CreateSnapshot): Promise<Snapshot>;
+  onGone(): void;
+}
 
 /** One simulated sandbox: its facts, the state they decide, and its agent. */
 export interface MemorySandbox {
@@ -16,11 +29,14 @@ export interface MemorySandbox {
   view(): Sandbox;
   readonly gone: boolean;
   requestRemoval(): void;
+  /** The files of a container as they are now; of the first one when none is named. */
+  freeze(containerName: string | undefined): Frozen;
   /** Stops its timers and processes without a trace in its state. */
   halt(): void;
 }
 
-export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone: () => void): MemorySandbox {
+export function startSandbox(request: CreateSandbox, deps: SandboxDeps): MemorySandbox {
+  const { world, onGone } = deps;
   const { clock } = world;
   const change = createChange();
   const life = new AbortController();
@@ -30,7 +46,13 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
     files: createFileStore(world.diskBytes),
   }));
   const agent = createMemoryAgent(containers, world);
-  let observed: Observed = { spec: request.spec, createdAtMs: clock.now(), agentReady: false };
+  const last = world.takesSnapshots ? terminationRequest(request.id, request.spec.terminationPolicy) : undefined;
+  let observed: Observed = {
+    spec: request.spec,
+    createdAtMs: clock.now(),
+    agentReady: false,
+    ...(last === undefined ? {} : { snapshotAtEnd: { timeoutSeconds: last.spec.timeoutSeconds } }),
+  };
   let decision = decide(observed, clock.now(), world.retentionMs);
   let deadline = new AbortController();
   let gone = false;
@@ -52,8 +74,21 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
       ...(decision.phase === "Running" ? { startedAtMs: observed.startedAtMs ?? nowMs } : {}),
     };
     if (decision.remove) return remove();
+    if (decision.snapshotAtEnd?.kind === "take") takeLast(decision.snapshotAtEnd.deadlineAtMs);
     waitForDeadline(decision.nextDeadlineMs, nowMs);
     change.notify();
+  }
+
+  /** Begins the snapshot at the end and keeps its deadline. */
+  function takeLast(deadlineAtMs: number): void {
+    if (last === undefined) return;
+    const snapshotAtEnd = { timeoutSeconds: last.spec.timeoutSeconds, deadlineAtMs };
+    observed = { ...observed, snapshotAtEnd: { ...snapshotAtEnd, snapshot: { phase: "Pending" } } };
+    deps.takeSnapshot({ ...last, requestDigest: last.id }).then(
+      (snapshot) => observe({ snapshotAtEnd: { ...snapshotAtEnd, snapshot } }),
+      (error: Error) =>
+        observe({ snapshotAtEnd: { ...snapshotAtEnd, snapshot: { phase: "Failed", message: error.message } } }),
+    );
   }
 
   function waitForDeadline(atMs: number | undefined, nowMs: number): void {
@@ -79,6 +114,7 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
       const message = `The image "${missing.image}" of the container "${missing.name}" does not exist.`;
       return observe({ failure: { reason: "ImageNotFound", message } });
     }
+    for (const [i, spec] of request.spec.containers.entries()) if (!(await restore(spec, containers[i]))) return;
     await clock.sleep(Math.max(...request.spec.containers.map(({ image }) => world.startMs(image))), life.signal);
     const states: ObservedContainer[] = request.spec.containers.map(({ name }) => ({ name, state: "running" }));
     request.spec.containers.forEach(({ name, command }, i) => {
@@ -91,6 +127,21 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
       );
     });
     observe({ containers: [...states], agentReady: true });
+  }
+
+  /** False when the sandbox cannot start because of it. */
+  async function restore(spec: ContainerSpec, container: SimulatedContainer | undefined): Promise<boolean> {
+    const name = spec.rootfsSnapshotName;
+    if (name === undefined || container === undefined) return true;
+    while (deps.shelf.find(name) === undefined) {
+      observe({ waitsFor: `the snapshot "${name}", which does not exist yet` });
+      await deps.shelf.change.wait(life.signal);
+    }
+    const { waitsFor: _, ...rest } = observed;
+    observed = rest;
+    const failure = await restoreFrom(deps, spec, container.files);
+    if (failure !== undefined) observe({ failure });
+    return failure === undefined;
   }
 
   function runMain(command: readonly string[], container: SimulatedContainer | undefined): Promise<number> {
@@ -140,7 +191,28 @@ export function startSandbox(request: CreateSandbox, world: MemoryWorld, onGone:
         requestDigest: request.requestDigest,
       };
     },
-    requestRemoval: () => observe({ removeRequestedAtMs: clock.now() }),
+    requestRemoval: () => observe({ removeRequestedAtMs: observed.removeRequestedAtMs ?? clock.now() }),
+    freeze(containerName) {
+      const name = containerName ?? containers[0]?.name ?? "";
+      const at = containers.findIndex((container) => container.name === name);
+      const [container, spec] = [containers[at], request.spec.containers[at]];
+      const fault = (
+        reason: "SandboxNotRunning" | "ContainerNotFound" | "ContainerEnded",
+        message: string,
+      ): Frozen => ({
+        kind: "fault",
+        reason,
+        message,
+      });
+      if (observed.startedAtMs === undefined || observed.ended !== undefined) {
+        return fault("SandboxNotRunning", `The sandbox "${request.id}" is ${decision.phase}, not Running.`);
+      }
+      if (container === undefined || spec === undefined)
+        return fault("ContainerNotFound", `The sandbox "${request.id}" has no container "${name}".`);
+      if (observed.containers?.[at]?.state === "exited")
+        return fault("ContainerEnded", `The container "${name}" has ended: there is nothing to take any more.`);
+      return { kind: "container", name, image: spec.image, tree: container.files.copy() };
+    },
     halt() {
       life.abort();
       deadline.abort();

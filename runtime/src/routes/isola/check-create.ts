@@ -4,24 +4,26 @@ import { checkNetwork } from "#core/network.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { parseQuantity } from "#core/quantity.ts";
 import type { ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
+import type { SandboxBackend } from "../../backend/port.ts";
 import { invalid } from "../bind.ts";
 
 /** Name of the agent's own container wherever sandboxes are pods. */
 const AGENT_CONTAINER = "sandbox-sidecar";
 const RESOURCES = ["cpu", "memory", "ephemeralStorage"] as const;
 
-/** `not-supported` for what this gateway has no means for. */
-export function checkSupported(request: CreateSandboxRequest): void {
+/** `not-supported` for what this gateway's backend has no means for. */
+export function checkSupported(request: CreateSandboxRequest, backend: Pick<SandboxBackend, "snapshots">): void {
+  if (backend.snapshots !== undefined) return;
   if (request.terminationPolicy?.type === "SnapshotRootfs") {
     throw new ProblemError(
       "not-supported",
-      "Snapshots of root file systems are not supported: use terminationPolicy Delete.",
+      "Snapshots of root file systems are not supported by this installation: use terminationPolicy Delete.",
     );
   }
   if (request.podTemplate.containers.some((container) => container.rootfsSnapshotName !== undefined)) {
     throw new ProblemError(
       "not-supported",
-      "Snapshots of root file systems are not supported: leave rootfsSnapshotName out.",
+      "Snapshots of root file systems are not supported by this installation: leave rootfsSnapshotName out.",
     );
   }
 }
@@ -31,6 +33,7 @@ export function checkSpec(spec: SandboxSpec): void {
   const faults = spec.containers.flatMap((container, i) => [
     ...nameFaults(spec, container, i),
     ...textFaults(container, i),
+    ...snapshotFaults(container, i),
     ...requestFaults(container, i),
   ]);
   if (faults.length > 0) throw invalid(faults);
@@ -60,6 +63,12 @@ function textFaults({ command = [], env }: ContainerSpec, index: number): Proble
 
 export function isVariableName(name: string): boolean {
   return name !== "" && !name.includes("=") && !name.includes("\0");
+}
+
+function snapshotFaults(container: ContainerSpec, index: number): ProblemFault[] {
+  if (container.rootfsSnapshotAllowOtherBase !== true || container.rootfsSnapshotName !== undefined) return [];
+  const location = `body.podTemplate.containers[${index}].rootfsSnapshotAllowOtherBase`;
+  return [{ location, message: "Says nothing without rootfsSnapshotName" }];
 }
 
 function requestFaults({ resources }: ContainerSpec, index: number): ProblemFault[] {

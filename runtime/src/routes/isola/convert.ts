@@ -1,21 +1,35 @@
-import type { CreateSandboxRequest, Network, SandboxResponse, SandboxSummary } from "#api/sandbox.ts";
+import type {
+  CreateSandboxRequest,
+  Network,
+  SandboxResponse,
+  SandboxSummary,
+  TerminationPolicy,
+} from "#api/sandbox.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { formatQuantity, parseQuantity, type Quantity } from "#core/quantity.ts";
-import type { Amounts, ContainerSpec, Sandbox, SandboxSpec } from "#core/sandbox.ts";
+import type { Amounts, ContainerSpec, Sandbox, SandboxSpec, TerminationPolicySpec } from "#core/sandbox.ts";
+import { timestamp } from "./timestamp.ts";
 
 type ContainerRequest = CreateSandboxRequest["podTemplate"]["containers"][number];
 type ContainerResponse = SandboxResponse["podTemplate"]["containers"][number];
 type Kind = "limits" | "requests";
 
 /** The domain's spec of a request: names filled in, quantities canonical. `bad-quantity` for one that is none. */
-export function toSpec(request: CreateSandboxRequest): SandboxSpec {
+export function toSpec(request: CreateSandboxRequest, id: string): SandboxSpec {
   const { timeoutSeconds, startupTimeoutSeconds, network, terminationPolicy } = request;
   return {
     containers: request.podTemplate.containers.map(toContainer),
     startupTimeoutSeconds,
     ...defined({ timeoutSeconds, network: network && defined(network) }),
-    ...(terminationPolicy === undefined ? {} : { terminationPolicy: { type: "Delete" as const } }),
+    ...(terminationPolicy === undefined ? {} : { terminationPolicy: toPolicy(terminationPolicy, id) }),
   };
+}
+
+/** A snapshot without a name gets the sandbox's id, by contract. */
+function toPolicy({ type, snapshotRootfs }: TerminationPolicy, id: string): TerminationPolicySpec {
+  if (snapshotRootfs === undefined) return { type };
+  const { snapshotName = id, timeoutSeconds } = snapshotRootfs;
+  return { type, snapshotRootfs: { snapshotName, timeoutSeconds } };
 }
 
 /** Member by member: it is the whole work of the most frequent request. */
@@ -45,12 +59,15 @@ function toContainer(container: ContainerRequest, index: number): ContainerSpec 
   const limits = toAmounts(container, name, "limits");
   const requests = toAmounts(container, name, "requests");
   const command = container.command ?? [];
+  const { rootfsSnapshotName, rootfsSnapshotAllowOtherBase } = container;
   return {
     name,
     image: container.image,
     env: container.env ?? {},
     ...(command.length === 0 ? {} : { command }),
     ...(limits === undefined && requests === undefined ? {} : { resources: defined({ limits, requests }) }),
+    ...(rootfsSnapshotName === undefined ? {} : { rootfsSnapshotName }),
+    ...(rootfsSnapshotAllowOtherBase === undefined ? {} : { rootfsSnapshotAllowOtherBase }),
   };
 }
 
@@ -73,16 +90,14 @@ function badQuantity(what: string, container: string, quantity: Quantity | undef
   return new ProblemError("bad-quantity", `Container "${container}": cannot use resources.${what}: ${why}.`);
 }
 
-function toContainerResponse({ name, image, command, resources }: ContainerSpec): ContainerResponse {
+function toContainerResponse(container: ContainerSpec): ContainerResponse {
+  const { name, image, command, resources, rootfsSnapshotName, rootfsSnapshotAllowOtherBase } = container;
   const response: ContainerResponse = { name, image };
   if (command !== undefined) response.command = [...command];
   if (resources !== undefined) response.resources = resources;
+  if (rootfsSnapshotName !== undefined) response.rootfsSnapshotName = rootfsSnapshotName;
+  if (rootfsSnapshotAllowOtherBase !== undefined) response.rootfsSnapshotAllowOtherBase = rootfsSnapshotAllowOtherBase;
   return response;
-}
-
-/** UTC with whole seconds. */
-function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {

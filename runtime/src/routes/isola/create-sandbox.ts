@@ -6,6 +6,7 @@ import type { Call, SandboxBackend } from "../../backend/port.ts";
 import type { RouteDeps } from "../../gateway.ts";
 import { checkSpec, checkSupported } from "./check-create.ts";
 import { toSpec } from "./convert.ts";
+import { settled } from "./settled.ts";
 
 /**
  * Makes a sandbox and waits for a bounded time until it runs or has failed. A caller that goes
@@ -17,19 +18,19 @@ export async function createSandbox(
   key: string | undefined,
   { backend, clock, ids, config, discards, call }: RouteDeps & { readonly call: Call },
 ): Promise<Sandbox> {
-  checkSupported(request);
-  const spec = toSpec(request);
+  checkSupported(request, backend);
+  const id = key === undefined ? ids.sandboxId() : await sandboxIdOfKey(key);
+  const spec = toSpec(request, id);
   checkSpec(spec);
   const { $schema: _, ...facts } = request;
   const requestDigest = await digestOf(facts);
-  const id = key === undefined ? ids.sandboxId() : await sandboxIdOfKey(key);
   const provisional = key === undefined;
   const untilMs = clock.now() + config.createWaitMs;
   let mayExist = false;
   try {
     const created = await backend.create({ id, spec, requestDigest, provisional }, call);
     mayExist = true;
-    const present = await settled(backend, created, { untilMs, clock, call });
+    const present = await started(backend, created, { untilMs, clock, call });
     call.signal.throwIfAborted();
     if (provisional) await confirm(backend, id, call);
     call.signal.throwIfAborted();
@@ -42,32 +43,29 @@ export async function createSandbox(
 }
 
 /** The state when it is no longer Pending, or at the deadline. */
-async function settled(
+async function started(
   backend: SandboxBackend,
   created: Sandbox,
   { untilMs, clock, call }: Pick<RouteDeps, "clock"> & { untilMs: number; call: Call },
 ): Promise<Sandbox> {
-  let present = created;
-  if (present.phase !== "Pending") return present;
-  const turn = new AbortController();
-  const timer = new AbortController();
-  const signal = AbortSignal.any([call.signal, turn.signal]);
-  clock.sleep(untilMs - clock.now(), timer.signal).then(
-    () => turn.abort(),
-    () => undefined,
-  );
+  let last = created;
+  const isSettled = (sandbox: Sandbox): boolean => {
+    last = sandbox;
+    return sandbox.phase !== "Pending";
+  };
   try {
-    for await (const sandbox of backend.watch(created.id, { ...call, signal })) {
-      present = sandbox;
-      if (present.phase !== "Pending") break;
-    }
+    return await settled({
+      first: created,
+      isSettled,
+      watch: (of) => backend.watch(created.id, of),
+      untilMs,
+      clock,
+      call,
+    });
   } catch (error) {
     if (!isGone(error)) throw error;
-    present = { ...present, phase: "Terminating", reason: "Deleting" };
-  } finally {
-    timer.abort();
+    return { ...last, phase: "Terminating", reason: "Deleting" };
   }
-  return present;
 }
 
 /** Someone else may have removed it meanwhile: the answer is the last state all the same. */

@@ -13,7 +13,7 @@ export function openApiDocument(app: Gateway, version: string) {
     },
     servers: [{ url: "/" }],
     security: [{}, { apiKey: [] }],
-    tags: [{ name: "Sandboxes" }, { name: "Commands" }, { name: "Files" }, { name: "System" }],
+    tags: [{ name: "Sandboxes" }, { name: "Commands" }, { name: "Files" }, { name: "Snapshots" }, { name: "System" }],
   });
   const securitySchemes = { apiKey: { type: "http" as const, scheme: "bearer" } };
   return { ...document, components: { ...document.components, securitySchemes } };

@@ -158,20 +158,6 @@ export function sandboxCases(client: () => HttpClient, abilities: RuntimeAbiliti
         status: 422,
         says: /10\.1\.0\.0/,
       },
-      {
-        what: "a snapshot to start from",
-        body: one({ rootfsSnapshotName: "s" }),
-        slug: "not-supported",
-        status: 422,
-        says: /rootfsSnapshotName/,
-      },
-      {
-        what: "a snapshot at the end",
-        body: { ...one({}), terminationPolicy: { type: "SnapshotRootfs", snapshotRootfs: {} } },
-        slug: "not-supported",
-        status: 422,
-        says: /Snapshot/,
-      },
     ])("with $what are refused, saying so in the detail", async ({ body, slug, status, says }) => {
       const answer = await client().sendJson("/v1/sandboxes", body);
       const problem = Problem.parse(await answer.json());

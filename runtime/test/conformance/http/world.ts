@@ -7,6 +7,8 @@ export interface HttpWorld {
   readonly missingImage: string;
   /** How much output of a sandbox is kept. */
   readonly journalBytes: number;
+  /** Whether the backend takes snapshots. */
+  readonly takesSnapshots: boolean;
   /** Creates at once whose callers go away. */
   readonly abandonedCreates: number;
   /** Longest wait until what was asked for has happened. */
@@ -35,6 +37,7 @@ export const MEMORY_WORLD: HttpWorld = {
   faults: [byProgram("cut-streams", false), byProgram("restart-agent", true)],
   missingImage: "missing.invalid/none:1",
   journalBytes: 16 << 20,
+  takesSnapshots: true,
   abandonedCreates: 100,
   patienceMs: 10_000,
 };

@@ -1,5 +1,15 @@
 import { ProblemError } from "#core/problem-error.ts";
 
+/** What a snapshot holds of a container's files. */
+export interface FileTree {
+  readonly files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  readonly directories: ReadonlySet<string>;
+  readonly bytes: number;
+}
+
+/** Mounts of their own: no snapshot holds what is below them. */
+const OTHER_MOUNTS = ["/tmp", "/dev"];
+
 /** The files of one simulated container, by absolute path. Every directory above a file exists. */
 export interface FileStore {
   /** Absolute path without `.` and `..`; `..` stops at the root. */
@@ -13,6 +23,10 @@ export interface FileStore {
   append(path: string, bytes: Uint8Array<ArrayBuffer>): void;
   /** `disk-full` when so many more bytes do not fit. */
   reserve(bytes: number): void;
+  /** All that a snapshot holds; later writes do not change it. */
+  copy(): FileTree;
+  /** Puts a tree over what is there; `disk-full` when it does not fit. */
+  load(tree: FileTree): void;
 }
 
 export function createFileStore(maxBytes: number): FileStore {
@@ -61,6 +75,15 @@ export function createFileStore(maxBytes: number): FileStore {
     reserve(bytes) {
       if (usedBytes + bytes > maxBytes) throw new ProblemError("disk-full", "The container's disk is full.");
     },
+    copy() {
+      const kept = new Map([...files].filter(([path]) => isKept(path)));
+      const bytes = [...kept.values()].reduce((sum, { length }) => sum + length, 0);
+      return { files: kept, directories: new Set([...directories].filter(isKept)), bytes };
+    },
+    load(tree) {
+      for (const path of tree.directories) directories.add(path);
+      for (const [path, bytes] of tree.files) store.write(path, bytes);
+    },
   };
   return store;
 }
@@ -68,4 +91,8 @@ export function createFileStore(maxBytes: number): FileStore {
 function parentsOf(path: string): string[] {
   const parts = path.split("/").slice(1, -1);
   return parts.map((_, i) => `/${parts.slice(0, i + 1).join("/")}`);
+}
+
+function isKept(path: string): boolean {
+  return !OTHER_MOUNTS.some((mount) => path.startsWith(`${mount}/`));
 }
