@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { agentSpec, resourcesOf, userSpec, type BootPaths, type ContainerPlan } from "./oci.ts";
+import { agentSpec, checkpointNameOf, resourcesOf, userSpec, type BootPaths, type ContainerPlan } from "./oci.ts";
 
 const paths: BootPaths = {
   netnsPath: "/run/netns/a-0",
@@ -33,6 +33,15 @@ describe("userSpec()", () => {
     expect(spec.linux.namespaces.map(({ type }) => type)).not.toContain("pid");
     expect(spec.linux.namespaces).toContainEqual({ type: "network", path: paths.netnsPath });
     for (const mount of spec.mounts.filter(({ type }) => type === "bind")) expect(mount.options).toContain("ro");
+  });
+
+  it("names the container for checkpoints, and fills its layer from an archive of that name only", () => {
+    const name = spec.annotations["io.kubernetes.cri.container-name"] ?? "";
+    expect(name).toBe(checkpointNameOf(0));
+    expect(Object.keys(spec.annotations).join()).not.toContain("dev.gvisor.tar");
+    const image = { ...plan.image, upperTarPath: "/i/x.upper.tar" };
+    const restored = userSpec(paths, { ...plan, image, rootId: "b-r", index: 0, holdFile: "/h/atoll-hold" });
+    expect(restored.annotations[`dev.gvisor.tar.rootfs.upper.${name}`]).toBe("/i/x.upper.tar");
   });
 
   it("bounds the writable layer and lays it on disk", () => {

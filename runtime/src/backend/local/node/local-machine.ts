@@ -59,13 +59,14 @@ export class LocalMachine implements Machine {
     const holder = `start-${this.deps.ids.sandboxId()}`;
     try {
       const shape = shapeOf(spec);
-      const plans = await Promise.all(
-        spec.containers.map(async (container): Promise<ContainerPlan> => {
-          const root = await this.deps.acquireRoot(container, holder, call);
-          checkUpperMemory(container.name, root, shape);
-          return planContainer(container, root, this.deps.defaultStorageBytes);
-        }),
-      );
+      const planned = spec.containers.map(async (container): Promise<ContainerPlan> => {
+        const root = await this.deps.acquireRoot(container, holder, call);
+        checkUpperMemory(container.name, root, shape);
+        return planContainer(container, root, this.deps.defaultStorageBytes);
+      });
+      // Also when one fails: what still came would be held for good.
+      await Promise.allSettled(planned);
+      const plans = await Promise.all(planned);
       const network = planNetwork(spec.network ?? {}, { clusterResolvers: this.deps.clusterResolvers });
       const need = { shape, held: plans.map(({ held }) => held), network };
       const boot = await this.deps.pool.take(need, call);

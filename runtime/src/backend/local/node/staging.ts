@@ -41,5 +41,5 @@ export async function createStaging({ dir, reserveBytes }: StagingConfig) {
     };
   }
 
-  return { take, promisedBytes: () => promisedBytes };
+  return { take };
 }

@@ -10,8 +10,8 @@ const COMPACT_BYTES = 32;
 /** All inodes that are written have this form: it alone holds times, large owners and large sizes. */
 export const INODE_BYTES = 64;
 export const DIRENT_BYTES = 12;
-/** Root inodes have a number of 16 bits. */
-export const FIRST_INODE_OFFSET = INODE_BYTES;
+/** The root comes first, because its number has 16 bits; nothing has number 0. */
+export const FIRST_INODE_OFFSET = 2 * SLOT_BYTES;
 
 export const LAYOUT_PLAIN = 0;
 export const LAYOUT_INLINE = 2;

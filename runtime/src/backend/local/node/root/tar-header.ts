@@ -19,11 +19,7 @@ export interface TarEntry {
   readonly xattrs: readonly (readonly [name: string, value: string])[];
 }
 
-/** What a member that only describes the next one says: a PAX header's records, or a long name. */
-export interface Extension {
-  readonly records: Map<string, string>;
-}
-
+/** The fixed part of a header. */
 export interface RawHeader {
   readonly typeFlag: string;
   readonly bytes: number;
