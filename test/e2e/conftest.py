@@ -11,12 +11,17 @@ from isola import AsyncIsola, Isola
 IMAGE = os.environ.get("ATOLL_TEST_IMAGE", "atoll/debian")
 
 
+#: Tests that are left out, by their mark: what is not asked for, and what the gateway under test cannot do.
+LEFT_OUT = {
+    *([] if os.environ.get("ATOLL_SOAK") else ["soak"]),
+    "no_snapshots" if os.environ.get("ATOLL_TEST_SNAPSHOTS") else "snapshots",
+}
+
+
 def pytest_collection_modifyitems(config, items):
-    if os.environ.get("ATOLL_SOAK"):
-        return
-    soak = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=soak)
-    items[:] = [item for item in items if item not in soak]
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in LEFT_OUT)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,8 @@ def known(url):
     command_id = requests.post(f"{sandbox}/commands", json={"args": ["echo", "hello"]}, timeout=30).json()["id"]
     requests.get(f"{sandbox}/commands/{command_id}/status", params={"waitSeconds": 20}, timeout=30)
     requests.post(f"{sandbox}/filesystem", params={"path": "/file"}, data=b"x", timeout=30)
-    yield {"sandbox": sandbox_id, "command": command_id}
+    snapshot = requests.post(f"{url}/v1/rootfs-snapshots", json={"sandboxId": sandbox_id}, timeout=30).json()
+    yield {"sandbox": sandbox_id, "command": command_id, "snapshot": snapshot.get("id", sandbox_id)}
     requests.delete(sandbox, timeout=30)
 
 

@@ -23,7 +23,13 @@ def running_gateway():
         return
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    settings = {"ATOLL_BACKEND": "memory", "ATOLL_LISTEN": f"127.0.0.1:{port}", "ATOLL_LOG_LEVEL": "error"}
+    settings = {
+        "ATOLL_BACKEND": "memory",
+        "ATOLL_LISTEN": f"127.0.0.1:{port}",
+        "ATOLL_LOG_LEVEL": "error",
+        # A start from a snapshot that never comes need not be waited for.
+        "ATOLL_CREATE_WAIT_MS": "100",
+    }
     bun = ROOT / f"node_modules/@oven/bun-linux-{ARCH}/bin/bun"
     process = subprocess.Popen([bun, ROOT / "runtime/src/entry/bun.ts"], cwd=ROOT, env={**os.environ, **settings})
     try:

@@ -54,12 +54,13 @@ def ask(case, url):
 
 
 def aim(case, known):
-    """Points a request with an id at something that exists; the sandbox itself must stay."""
+    """Points a request with an id at something that exists; sandbox and snapshot themselves must stay."""
     path = case.operation.path
-    removes_sandbox = case.method.upper() == "DELETE" and "/commands/" not in path
-    if removes_sandbox or not case.path_parameters:
+    removes = case.method.upper() == "DELETE" and "/commands/" not in path
+    if removes or not case.path_parameters:
         return
-    names = {"sandboxId": known["sandbox"], "id": known["command"] if "/commands/" in path else known["sandbox"]}
+    of = next((kind for kind in ("command", "snapshot") if f"{kind}s/" in path), "sandbox")
+    names = {"sandboxId": known["sandbox"], "id": known[of]}
     for name in case.path_parameters:
         if name in names:
             case.path_parameters[name] = names[name]
