@@ -32,7 +32,8 @@ export function describeTree(tree: ModelTree): readonly unknown[] {
     });
 }
 
-function describeHead({ path: _, xattrs, ...rest }: EntryHead): unknown {
-  const seen = [...xattrs].filter(([name]) => name !== OPAQUE_XATTR);
-  return { ...rest, xattrs: seen.toSorted(([a], [b]) => (a < b ? -1 : 1)) };
+function describeHead(head: EntryHead): unknown {
+  const seen = [...head.xattrs].filter(([name]) => name !== OPAQUE_XATTR);
+  // A file has several names; which of them its entry has says nothing.
+  return { ...head, path: undefined, xattrs: seen.toSorted(([a], [b]) => (a < b ? -1 : 1)) };
 }

@@ -1,3 +1,4 @@
+import { buffer } from "node:stream/consumers";
 import { NO_XATTRS, type EntryHead } from "#mounter/archive/entry-head.ts";
 import { createTarScanner } from "#mounter/archive/tar-scanner.ts";
 import type { SampleEntry } from "./sample-layer.ts";
@@ -22,5 +23,5 @@ export function parseLayer(bytes: Uint8Array): SampleEntry[] {
 
 /** All bytes of a stream. */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  return new Uint8Array(Buffer.concat(await Array.fromAsync(chunks)));
+  return new Uint8Array(await buffer(chunks));
 }

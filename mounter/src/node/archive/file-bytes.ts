@@ -4,9 +4,9 @@ import { ArchiveFault } from "../../archive/archive-fault.ts";
 import type { Span } from "../../archive/checkpoint/checkpoint-manifest.ts";
 import { createTarScanner, type TarVisitor } from "../../archive/tar-scanner.ts";
 
-const WINDOW_BYTES = 64 * 1024;
+const WINDOW_BYTES = 8 * 1024;
 /** Windows that are kept: neighbours in a tree mostly are neighbours in its archive. */
-const MOST_WINDOWS = 64;
+const MOST_WINDOWS = 512;
 const SCAN_BYTES = 256 * 1024;
 
 /** A file that is read in places. */

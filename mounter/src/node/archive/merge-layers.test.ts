@@ -42,7 +42,7 @@ describe("mergeLayers", () => {
         const found = applyLayer(base, parseLayer(await merged(layers)));
         expect(describeTree(found)).toEqual(describeTree(expected));
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
@@ -59,7 +59,7 @@ describe("mergeLayers", () => {
         expect(paths[0]).toBe(ROOT_PATH);
         expect(byteString(await merged([entries]))).toBe(byteString(bytes));
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     );
   });
 

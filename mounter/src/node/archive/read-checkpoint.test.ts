@@ -63,7 +63,7 @@ describe("readCheckpoint and writeLayer", () => {
         const found = entries.slice(1).map(({ head, data }) => [head.path, byteString(data)]);
         expect(found).toEqual(named.map((each) => [each.path, byteString(contentOf(each))]));
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 

@@ -1,9 +1,14 @@
 import { ArchiveFault } from "../../archive/archive-fault.ts";
-import { createCheckpointIndex } from "../../archive/checkpoint/checkpoint-index.ts";
+import { createCheckpointIndex, type CheckpointEntry } from "../../archive/checkpoint/checkpoint-index.ts";
 import { readManifest, type CheckpointSizes } from "../../archive/checkpoint/checkpoint-manifest.ts";
-import { SEGMENT_BYTES, SIZE_BYTES, createSegmentReader } from "../../archive/checkpoint/file-segments.ts";
+import {
+  SEGMENT_BYTES,
+  SIZE_BYTES,
+  createSegmentReader,
+  readSegment,
+  type FileSegment,
+} from "../../archive/checkpoint/file-segments.ts";
 import { readMemoryMap, type MemoryMap, type MemoryRun } from "../../archive/checkpoint/memory-map.ts";
-import type { IndexedEntry } from "../../archive/layer-index.ts";
 import type { LayerLimits } from "../../archive/layer-limits.ts";
 import { nodesOf } from "../../archive/layer-node.ts";
 import { planLayer } from "../../archive/layer-plan.ts";
@@ -21,7 +26,7 @@ const SEGMENTS_BYTES = 2730 * SEGMENT_BYTES;
 /** One container's changes in the four files of gVisor's `fscheckpoint`, checked. */
 export interface Checkpoint extends AsyncDisposable {
   readonly runscVersion: string;
-  readonly entries: readonly IndexedEntry[];
+  readonly entries: readonly CheckpointEntry[];
   readonly source: LayerSource;
 }
 
@@ -77,15 +82,24 @@ function checkpointSource(file: FileBytes, at: number, memory: MemoryMap, pages:
   });
   return {
     archive: { file, at },
-    async *pieces({ dataAt, storedBytes, sizeBytes }) {
-      const reader = createSegmentReader(sizeBytes, memory);
-      for (let done = SIZE_BYTES; done < storedBytes; done += SEGMENTS_BYTES) {
-        const bytes = Math.min(SEGMENTS_BYTES, storedBytes - done);
-        for (const run of reader.runs(await file.read(at + dataAt + done, bytes))) yield pieceOf(run);
-      }
+    async *pieces(body) {
+      const reader = createSegmentReader(body.sizeBytes, memory);
+      for await (const segment of segmentsOf(body, file, at))
+        for (const run of reader.runs(segment)) yield pieceOf(run);
       if (reader.rest() > 0) yield { bytes: reader.rest(), from: undefined };
     },
   };
+}
+
+async function* segmentsOf(body: CheckpointEntry, file: FileBytes, at: number): AsyncIterable<FileSegment> {
+  if (body.segments !== undefined) {
+    yield* body.segments;
+    return;
+  }
+  for (let done = SIZE_BYTES; done < body.storedBytes; done += SEGMENTS_BYTES) {
+    const bytes = await file.read(at + body.dataAt + done, Math.min(SEGMENTS_BYTES, body.storedBytes - done));
+    for (let offset = 0; offset < bytes.length; offset += SEGMENT_BYTES) yield readSegment(bytes, offset);
+  }
 }
 
 async function readPart(file: FileBytes, from: number, to: number, mostBytes: number): Promise<Uint8Array> {

@@ -32,7 +32,7 @@ describe("packLayer and unpackLayer", () => {
   test("give back the same bytes, with the sums of both sides", async () => {
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 5000 }),
-      fc.nat(3_000_000).map((length) => new Uint8Array(length)),
+      fc.nat(600_000).map((length) => new Uint8Array(length)),
     );
     await fc.assert(
       fc.asyncProperty(bytes, async (bytes) => {
@@ -40,7 +40,7 @@ describe("packLayer and unpackLayer", () => {
         expect(sums).toEqual(await sumsOf(packed, bytes));
         expect(byteString(await collect(unpackLayer(of(packed), sums)))).toBe(byteString(bytes));
       }),
-      { numRuns: 30 },
+      { numRuns: 20 },
     );
   });
 
