@@ -51,6 +51,11 @@ describe("readManifest", () => {
     expect(read(value)).toEqual({ kind: "fault", fault: expect.stringMatching(fault) });
   });
 
+  it("refuses one that is too large, without a look into it", () => {
+    const huge = { ...manifest, padding: "x".repeat(2 ** 20) };
+    expect(read(huge)).toEqual({ kind: "fault", fault: "its manifest is too large" });
+  });
+
   it("takes a layer of another name of the namespace: what the snapshot was built on", () => {
     const below = { ...layer, key: layerKey("ns", "base", "w0") };
     expect(read({ ...manifest, layers: [below, layer] }).kind).toBe("manifest");

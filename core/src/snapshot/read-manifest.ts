@@ -15,6 +15,7 @@ export type ReadManifest =
  * the same namespace.
  */
 export function readManifest(text: string, at: { readonly namespace: string; readonly name: string }): ReadManifest {
+  if (text.length > MAX_MANIFEST_BYTES) return fault("its manifest is too large");
   const value = parseJson(text);
   const version =
     typeof value === "object" && value !== null ? (value as Record<string, unknown>)["formatVersion"] : undefined;
