@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
@@ -29,9 +30,12 @@ export interface RootLimits {
 
 /** Raised when the same layers would give another root. */
 const FORM = "atoll-root-1";
-/** The program's memory grows with both: about 600 bytes a name. */
 const MAX_ENTRIES = 2 ** 20;
 const MAX_NAME_BYTES = 256 * 2 ** 20;
+/** What the program needs for each name, beside the name's own bytes. */
+const ENTRY_MEMORY_BYTES = 1536;
+/** It takes a small part of the machine's memory at most, for the names as for their bytes. */
+const MEMORY_PART = 8;
 const LEAST_FILE_BYTES = 4096;
 
 const Answer = z.union([
@@ -77,14 +81,16 @@ export async function makeLayeredRoot(
 }
 
 function orderOf({ base, origin, paths }: RootSource, limits: RootLimits, staging: string): BuildOrder {
+  const memoryBytes = Math.floor(totalmem() / MEMORY_PART);
+  const diskEntries = Math.floor(limits.maxUnpackedBytes / LEAST_FILE_BYTES);
   return {
     base: base.erofsPath,
     layers: paths.map((path, index) => ({ path, tarDigest: origin.tarDigests[index] ?? "" })),
     erofs: join(staging, "root.erofs"),
     upperTar: join(staging, "upper.tar"),
     limits: {
-      maxEntries: Math.min(MAX_ENTRIES, Math.floor(limits.maxUnpackedBytes / LEAST_FILE_BYTES)),
-      maxNameBytes: MAX_NAME_BYTES,
+      maxEntries: Math.min(MAX_ENTRIES, diskEntries, Math.floor(memoryBytes / ENTRY_MEMORY_BYTES)),
+      maxNameBytes: Math.min(MAX_NAME_BYTES, memoryBytes),
       maxBytes: Math.min(limits.maxUnpackedBytes, limits.maxImageBytes),
       maxUpperBytes: limits.maxUpperBytes,
       reserveBytes: limits.reserveBytes,
@@ -96,5 +102,7 @@ const PROGRAM = fileURLToPath(new URL("./make-root.ts", import.meta.url));
 
 /** The program runs on what this process runs on; Deno wants its rights named. */
 function runtimeArguments(): readonly string[] {
-  return basename(process.execPath).startsWith("deno") ? ["run", "--no-prompt", "--allow-read", "--allow-write"] : [];
+  return basename(process.execPath).startsWith("deno")
+    ? ["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-sys=statfs"]
+    : [];
 }
