@@ -1,4 +1,5 @@
 import { SANDBOX_GROUP, SANDBOX_VERSION } from "#api/crd/group.ts";
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Resource } from "./client.ts";
 import type {
@@ -37,6 +38,11 @@ export function apiVersionOf(resource: Pick<Resource<KubeObject>, "group" | "ver
 const ADMISSION = "admissionregistration.k8s.io/v1";
 
 export const SANDBOXES = namespaced<SandboxResource>(`${SANDBOX_GROUP}/${SANDBOX_VERSION}`, "sandboxes", "Sandbox");
+export const ROOTFS_SNAPSHOTS = namespaced<RootfsSnapshotResource>(
+  `${SANDBOX_GROUP}/${SANDBOX_VERSION}`,
+  "rootfssnapshots",
+  "RootfsSnapshot",
+);
 export const PODS = namespaced<Pod>("v1", "pods", "Pod");
 export const SECRETS = namespaced<Secret>("v1", "secrets", "Secret");
 export const CONFIG_MAPS = namespaced<ConfigMap>("v1", "configmaps", "ConfigMap");

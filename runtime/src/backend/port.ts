@@ -85,7 +85,8 @@ export interface SandboxBackend {
 
 /**
  * Records of snapshots, and through them what lies in the store. A record goes some time after its
- * end; what it wrote stays. Records that write the same name take turns in the order of their creation.
+ * end; what it wrote stays. Records that write the same name take turns in the order of their creation,
+ * which `createdAtMs` tells: of two that one caller makes one after the other, the later one has the larger.
  */
 export interface SnapshotBackend {
   /**
