@@ -53,20 +53,18 @@ export async function makeMachine(change: Partial<LocalConfig> = {}): Promise<Ma
   const layers = join(config.homeDir, "layers");
   mkdirSync(layers);
   let taken = 0;
+  const started = new Set<string>();
   return {
     machine,
     config,
     call,
     restores,
-    start: (container = {}) =>
-      machine.start(
-        {
-          containers: [{ name: "main", image: BASE_IMAGE, env: {}, ...container }],
-          startupTimeoutSeconds: 60,
-        },
-        async () => {},
-        call,
-      ),
+    start: async (container = {}) => {
+      const containers = [{ name: "main", image: BASE_IMAGE, env: {}, ...container }];
+      const boot = await machine.start({ containers, startupTimeoutSeconds: 60 }, async () => {}, call);
+      started.add(boot.id);
+      return boot;
+    },
     run: (boot, ...command) =>
       execFileSync(runsc, [root, "exec", `--env=${PATH}`, `${boot.id}-000`, ...command], {
         encoding: "utf8",
@@ -80,8 +78,7 @@ export async function makeMachine(change: Partial<LocalConfig> = {}): Promise<Ma
       return { path, tarDigest, names: names.split("\n").filter(Boolean) };
     },
     dispose: async () => {
-      const boots = await machine.livingBoots();
-      await Promise.all([...boots.keys()].map((id) => machine.destroy(id)));
+      await Promise.all([...started].map((id) => machine.destroy(id)));
       await machine.close({ forGood: true });
       sweep(config.homeDir);
     },
