@@ -5,9 +5,11 @@ import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { sizeText } from "../../archive/size-text.ts";
 import { summing, type Sum } from "./digest.ts";
 
-/** Most memory that a reader needs for what lies behind: 8 MiB, which every decoder has to offer. */
-const WINDOW_LOG = 23;
-/** Faster than the network and the hash; the next levels cost more time than they save bytes. */
+/** Memory that a reader gives for what lies behind: 8 MiB, which every decoder has to offer. */
+const MOST_WINDOW_LOG = 23;
+/** Memory that readers of our own need: 2 MiB. More of it saves 0.1 % of a tree of programs. */
+const WINDOW_LOG = 21;
+/** Level 6 takes 2.4 times the time for 7 % fewer bytes, level 1 saves 40 % of it for 10 % more. */
 const LEVEL = 3;
 const BUFFER_BYTES = 256 * 1024;
 
@@ -43,7 +45,7 @@ export function packLayer(source: AsyncIterable<Uint8Array>): PackedLayer {
  */
 export async function* unpackLayer(source: AsyncIterable<Uint8Array>, expected: PackedSums): AsyncIterable<Uint8Array> {
   const packed = summing(atMost(source, expected.bytes, "data"));
-  const params = { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG };
+  const params = { [constants.ZSTD_d_windowLogMax]: MOST_WINDOW_LOG };
   const unpacker = createZstdDecompress({ chunkSize: BUFFER_BYTES, params });
   const tar = summing(atMost(translated(through(packed.chunks, unpacker)), expected.tarBytes, "archive"));
   yield* tar.chunks;

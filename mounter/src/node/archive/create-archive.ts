@@ -1,0 +1,67 @@
+import { createReadStream, createWriteStream } from "node:fs";
+import { open, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { layerLimits, type LayerLimits } from "../../archive/layer-limits.ts";
+import type { Archive, MergeRequest, StoredLayer } from "../../domain/archive.ts";
+import { checkLayer } from "./check-layer.ts";
+import { summing } from "./digest.ts";
+import { mergeLayers } from "./merge-layers.ts";
+import { readCheckpoint, writeLayer } from "./read-checkpoint.ts";
+import { packLayer, unpackLayer } from "./zstd.ts";
+
+const READ_BYTES = 1024 * 1024;
+
+/** The archive port over files of this machine. */
+export function createArchive(): Archive {
+  return {
+    async take(folder, { containerName, mostTarBytes }, signal) {
+      const limits = layerLimits(mostTarBytes);
+      await using checkpoint = new AsyncDisposableStack();
+      const read = checkpoint.use(await readCheckpoint(folder, containerName, limits, signal));
+      const layer = writeLayer(read, limits);
+      const opened = checkpoint.move();
+      return {
+        ...layer.facts,
+        runscVersion: read.runscVersion,
+        open: (signal) => packLayer(layer.chunks(signal)),
+        [Symbol.asyncDispose]: () => opened.disposeAsync(),
+      };
+    },
+    merge: mergeStored,
+  };
+}
+
+async function mergeStored({ layers, scratch, target, mostTarBytes }: MergeRequest, signal: AbortSignal) {
+  const limits = layerLimits(mostTarBytes);
+  const unpacked = layers.map((_, index) => join(scratch, `${index}.tar`));
+  const part = join(scratch, "merged.tar");
+  try {
+    for (const [index, layer] of layers.entries()) await unpack(layer, unpacked[index] ?? part, limits, signal);
+    await using merged = await mergeLayers(unpacked, limits, signal);
+    const tar = summing(merged.chunks(signal));
+    await writeWhole(tar.chunks, part, signal);
+    await rename(part, target);
+    const { digest, bytes } = tar.sum();
+    return { path: target, tarBytes: bytes, tarDigest: digest, entries: merged.facts.entries };
+  } finally {
+    for (const path of [...unpacked, part]) await rm(path, { force: true });
+  }
+}
+
+async function unpack({ path, sums }: StoredLayer, target: string, limits: LayerLimits, signal: AbortSignal) {
+  const stored = createReadStream(path, { highWaterMark: READ_BYTES, signal });
+  const tar = sums === undefined ? stored : unpackLayer(stored, sums);
+  await pipeline(checkLayer(tar, limits).chunks, createWriteStream(target, { mode: 0o600 }), { signal });
+}
+
+/** On the disk before it gets its name: a restore has nothing to tell half an archive by. */
+async function writeWhole(chunks: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> {
+  await pipeline(chunks, createWriteStream(path, { mode: 0o600 }), { signal });
+  const file = await open(path, "r+");
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
