@@ -1,0 +1,189 @@
+import type { Clock } from "#core/clock.ts";
+import { usageOf, type NamespaceUsage } from "../../domain/eviction.ts";
+import { createFlight, type Flight } from "../../domain/flight.ts";
+import { createQuota } from "../../domain/quota.ts";
+import { SnapshotFault } from "../../domain/snapshot-fault.ts";
+import type { ObjectStore, StoreCall } from "../../storage/port.ts";
+import { hashFile, noteUse, recoverCache, statFile } from "./cache-files.ts";
+import { createCacheIndex, type CacheEntry } from "./cache-index.ts";
+import { isNamespace, layerPaths } from "./cache-paths.ts";
+import { createCacheRoom } from "./cache-room.ts";
+import { downloadId, downloadLayer, type DownloadPorts, type WantedLayer } from "./download-layer.ts";
+
+export interface LayerCacheConfig {
+  /** Absolute. */
+  readonly dir: string;
+  /** Most bytes of all namespaces together. */
+  readonly maxBytes: number;
+  /** Free disk that the cache leaves in any case. */
+  readonly reserveBytes: number;
+  /** @default 8 MiB */
+  readonly partBytes?: number;
+  /** Parts at once, of all downloads together and of one. */
+  readonly lanes?: { readonly all: number; readonly each: number };
+}
+
+export interface LayerCachePorts {
+  readonly store: ObjectStore;
+  readonly clock: Clock;
+}
+
+/** A layer on this node's disk, as it is stored; it stays until it is released. */
+export interface HeldLayer {
+  readonly path: string;
+  readonly digest: string;
+  readonly bytes: number;
+  release(): void;
+}
+
+export interface HoldCall extends StoreCall {
+  readonly onProgress?: (doneBytes: number) => void;
+}
+
+export interface CacheUsage {
+  /** All that lies there, with what interrupted downloads left. */
+  readonly bytes: number;
+  /** Set aside for downloads under way. */
+  readonly promisedBytes: number;
+  readonly namespaces: ReadonlyMap<string, NamespaceUsage>;
+}
+
+export interface LayerCache {
+  /**
+   * A layer, downloaded when it is not there. However many ask for it, it comes once, and who leaves ends
+   * it for nobody else. Throws `SnapshotFault`: `full` when there is no room, `damaged` when its bytes
+   * are not those of its digest.
+   */
+  hold(namespace: string, layer: WantedLayer, call: HoldCall): Promise<HeldLayer>;
+  usage(): CacheUsage;
+  /** Reads all that is there and removes what is not as its digest says; answers how many that were. */
+  verify(call: StoreCall): Promise<number>;
+  /** Ends what is under way. */
+  close(): Promise<void>;
+}
+
+const PART_BYTES = 8 << 20;
+const LANES = { all: 8, each: 4 };
+const MOST_ROUNDS = 4;
+const TOUCH_MS = 60_000;
+
+/** Opens the cache's folder, takes what is whole in it, and removes what is not. */
+export async function createLayerCache(config: LayerCacheConfig, ports: LayerCachePorts): Promise<LayerCache> {
+  const { lanes = LANES, partBytes = PART_BYTES, dir } = config;
+  const found = await recoverCache(dir);
+  const index = createCacheIndex(dir);
+  for (const file of found.layers) index.add(file, false);
+  for (const file of found.partials) index.add(file, true);
+  const room = createCacheRoom(index, config);
+  await room.shrink();
+  return new Cache({ ...ports, index, room, lanes: createQuota(lanes.all), config: { dir, partBytes, lanes } });
+}
+
+class Cache implements LayerCache {
+  readonly #ports: DownloadPorts;
+  readonly #flights = new Map<string, Flight<string, number>>();
+  /** Digests of what has none of its own in the store; known as long as the process lives. */
+  readonly #found = new Map<string, string>();
+  readonly #closed = new AbortController();
+
+  constructor(ports: DownloadPorts) {
+    this.#ports = ports;
+  }
+
+  async hold(namespace: string, layer: WantedLayer, call: HoldCall): Promise<HeldLayer> {
+    if (!isNamespace(namespace)) throw new RangeError(`"${namespace}" is no namespace`);
+    const name = `${namespace}/${downloadId(layer)}`;
+    for (let round = 0; round < MOST_ROUNDS; round += 1) {
+      call.signal.throwIfAborted();
+      const digest = layer.digest ?? this.#found.get(name);
+      const held = digest === undefined ? undefined : await this.#holdKnown(namespace, digest, layer.bytes);
+      if (held !== undefined) return held;
+      const brought = await this.#bring(name, { namespace, layer }, call);
+      if (layer.digest === undefined) this.#found.set(name, brought);
+    }
+    throw new SnapshotFault("full", `${layer.key} cannot be kept: it is removed as soon as it is there.`);
+  }
+
+  usage(): CacheUsage {
+    const { index, room } = this.#ports;
+    const namespaces = usageOf(index.entries().filter(({ isPartial }) => !isPartial));
+    return { bytes: index.bytes, promisedBytes: room.promisedBytes, namespaces };
+  }
+
+  async verify({ signal }: StoreCall): Promise<number> {
+    const { index, config } = this.#ports;
+    let damaged = 0;
+    for (const entry of index.entries().filter(({ isPartial }) => !isPartial)) {
+      const { namespace, id } = entry;
+      const found = await hashFile(layerPaths(config.dir, namespace, id).file, signal).catch(() => undefined);
+      signal.throwIfAborted();
+      // It may have been evicted while it was read.
+      if (found === id || index.get(namespace, id, false) !== entry) continue;
+      damaged += 1;
+      await index.remove(entry);
+    }
+    return damaged;
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort(new Error("The cache is closed"));
+    await Promise.all([...this.#flights.values()].map(({ ended }) => ended));
+  }
+
+  async #holdKnown(namespace: string, digest: string, bytes: number): Promise<HeldLayer | undefined> {
+    const { index, config } = this.#ports;
+    const id = digest.slice("sha256:".length);
+    const entry = index.get(namespace, id, false);
+    if (entry === undefined) return undefined;
+    const { file } = layerPaths(config.dir, namespace, id);
+    // Held before anything is awaited, so that nobody evicts it meanwhile.
+    const held = this.#held(entry, file);
+    const size = (await statFile(file))?.size;
+    if (size === entry.bytes && size === bytes) return held;
+    held.release();
+    // Its digest was right: then it is the manifest that says another size.
+    if (size === entry.bytes)
+      throw new SnapshotFault("damaged", `What has the digest ${digest} has ${size} bytes, not ${bytes}.`);
+    await index.remove(entry);
+    return undefined;
+  }
+
+  #held(entry: CacheEntry, path: string): HeldLayer {
+    let isHeld = true;
+    entry.pins += 1;
+    this.#touch(entry, path);
+    const release = (): void => {
+      if (!isHeld) return;
+      isHeld = false;
+      entry.pins -= 1;
+      this.#touch(entry, path);
+    };
+    return { path, digest: `sha256:${entry.id}`, bytes: entry.bytes, release };
+  }
+
+  #touch(entry: CacheEntry, path: string): void {
+    const nowMs = this.#ports.clock.now();
+    entry.lastUsedAtMs = nowMs;
+    if (nowMs - entry.notedAtMs < TOUCH_MS) return;
+    entry.notedAtMs = nowMs;
+    void noteUse(path, nowMs);
+  }
+
+  /** One download for all who wait for it; one that was given up comes to rest before the next begins. */
+  async #bring(name: string, download: { namespace: string; layer: WantedLayer }, call: HoldCall): Promise<string> {
+    for (let flight = this.#flights.get(name); flight !== undefined; flight = this.#flights.get(name)) {
+      if (flight.isLive) return flight.join(call.signal, call.onProgress);
+      await flight.ended;
+      if (this.#flights.get(name) === flight) this.#flights.delete(name);
+    }
+    call.signal.throwIfAborted();
+    this.#closed.signal.throwIfAborted();
+    const flight = createFlight<string, number>((ending, onBytes) => {
+      const signal = AbortSignal.any([ending, this.#closed.signal]);
+      return downloadLayer(this.#ports, download, { signal, onBytes });
+    });
+    this.#flights.set(name, flight);
+    void flight.ended.then(() => this.#flights.get(name) === flight && this.#flights.delete(name));
+    return flight.join(call.signal, call.onProgress);
+  }
+}

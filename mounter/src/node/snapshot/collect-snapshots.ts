@@ -1,0 +1,181 @@
+import { parseSnapshotKey, snapshotPrefix } from "#core/snapshot/snapshot-keys.ts";
+import { planCollection, type Collectable, type CollectPatience } from "../../domain/collect-plan.ts";
+import type { ObjectStore, PendingUpload, StoreCall, StoredObject } from "../../storage/port.ts";
+import { isStoreError } from "../../storage/store-error.ts";
+import { listAll } from "./list-all.ts";
+import { SETTLE_MS } from "./publish-snapshot.ts";
+import { readStanding } from "./read-standing.ts";
+import type { SnapshotPlace } from "./snapshot-place.ts";
+import { layerOfNote, unusedNoteKey } from "./unused-note.ts";
+
+/** Twice what a write may take from its upload to its manifest. */
+const LEAST_GRACE_MS = 2 * SETTLE_MS;
+const NOTHING = new Uint8Array();
+const ALWAYS = { kind: "always" } as const;
+
+export interface CollectOptions extends CollectPatience {
+  readonly namespace: string;
+}
+
+export const COLLECT_PATIENCE: CollectPatience = { graceMs: LEAST_GRACE_MS, uploadMs: 24 * 3_600_000 };
+
+export interface Collected {
+  readonly notedLayers: number;
+  readonly removedLayers: number;
+  readonly removedBytes: number;
+  readonly abortedUploads: number;
+  /** Manifests that cannot be read, and why: as they might name any layer, none of the namespace is removed meanwhile. */
+  readonly unreadable: readonly { readonly name: string; readonly fault: string }[];
+}
+
+/**
+ * Removes what no manifest of a namespace names. Safe beside writers, readers and other collectors: a
+ * layer goes only when it was noted as unused a grace period before, by the store's clock, and a second
+ * look still finds no manifest that names it.
+ */
+export async function collectSnapshots(
+  store: ObjectStore,
+  options: CollectOptions,
+  call: StoreCall,
+): Promise<Collected> {
+  if (options.graceMs < LEAST_GRACE_MS) throw new RangeError(`The grace period is at least ${LEAST_GRACE_MS} ms`);
+  const { namespace } = options;
+  const nowMs = await storeTime(store, namespace, call);
+  const seen = await look(store, namespace, call);
+  const uploads: PendingUpload[] = [];
+  for await (const upload of listAll((page) => store.listUploads(snapshotPrefix(namespace), page, call)))
+    uploads.push(upload);
+  const first = await readNames(store, seen.manifests, new Map(), call);
+  const plan = planCollection({ nowMs, ...seen, named: namesOf(first), uploads }, options);
+  for (const upload of plan.abort) await store.abortUpload(upload, call);
+  for (const { key } of plan.forget) await store.remove(key, {}, call);
+  const unreadable = faultsOf(first);
+  const counts = { notedLayers: 0, removedLayers: 0, removedBytes: 0, abortedUploads: plan.abort.length };
+  if (unreadable.length > 0) return { ...counts, unreadable };
+  for (const { key } of plan.note)
+    await store.put(unusedNoteKey(key), NOTHING, { kind: "absent" }, call).catch(unlessThere);
+  const removed =
+    plan.remove.length === 0 ? [] : await removeUnused(store, { namespace, first, unused: plan.remove }, call);
+  const sizes = new Map(seen.layers.map(({ key, sizeBytes }) => [key, sizeBytes]));
+  return {
+    ...counts,
+    notedLayers: plan.note.length,
+    removedLayers: removed.length,
+    removedBytes: removed.reduce((sum, { key }) => sum + (sizes.get(key) ?? 0), 0),
+    unreadable,
+  };
+}
+
+interface Removal {
+  readonly namespace: string;
+  readonly first: Names;
+  readonly unused: readonly Collectable[];
+}
+
+async function removeUnused(
+  store: ObjectStore,
+  { namespace, first, unused }: Removal,
+  call: StoreCall,
+): Promise<readonly Collectable[]> {
+  const seen = await look(store, namespace, call);
+  const again = await readNames(store, seen.manifests, first, call);
+  if (faultsOf(again).length > 0) return [];
+  const named = namesOf(again);
+  // A note that another collector has taken away meanwhile keeps nobody from using the layer.
+  const noted = new Set(seen.notes.map(({ layerKey }) => layerKey));
+  const removed = unused.filter(({ key }) => noted.has(key) && !named.has(key));
+  for (const { key, version } of removed) {
+    await store.remove(key, { version }, call).catch(unlessThere);
+    await store.remove(unusedNoteKey(key), {}, call);
+  }
+  return removed;
+}
+
+/** What the store's clock says: the time it gives to what is written now. */
+async function storeTime(store: ObjectStore, namespace: string, call: StoreCall): Promise<number> {
+  const key = `${snapshotPrefix(namespace)}collected`;
+  await store.put(key, NOTHING, ALWAYS, call);
+  return (await store.stat(key, call)).modifiedAtMs;
+}
+
+type SeenNote = StoredObject & { readonly layerKey: string };
+type SeenManifest = StoredObject & { readonly place: SnapshotPlace };
+
+interface Seen {
+  readonly layers: readonly StoredObject[];
+  readonly notes: readonly SeenNote[];
+  readonly manifests: readonly SeenManifest[];
+}
+
+async function look(store: ObjectStore, namespace: string, call: StoreCall): Promise<Seen> {
+  const layers: StoredObject[] = [];
+  const notes: SeenNote[] = [];
+  const manifests: SeenManifest[] = [];
+  for await (const object of listAll((page) => store.list(snapshotPrefix(namespace), page, call))) {
+    const layerKey = layerOfNote(object.key);
+    const parsed = parseSnapshotKey(object.key);
+    if (layerKey !== undefined) notes.push({ ...object, layerKey });
+    else if (parsed?.kind === "layer") layers.push(object);
+    else if (parsed?.kind === "manifest") manifests.push({ ...object, place: parsed });
+  }
+  return { layers, notes, manifests };
+}
+
+/** What one version of a manifest names; a fault when it cannot be read. */
+interface Naming {
+  readonly name: string;
+  readonly version: string;
+  readonly keys: readonly string[];
+  readonly fault?: string;
+}
+
+type Names = ReadonlyMap<string, Naming>;
+
+async function readNames(
+  store: ObjectStore,
+  manifests: Seen["manifests"],
+  known: Names,
+  call: StoreCall,
+): Promise<Names> {
+  const names = new Map<string, Naming>();
+  for (const { key, version, place } of manifests) {
+    const before = known.get(key);
+    if (before !== undefined && before.version === version) {
+      names.set(key, before);
+      continue;
+    }
+    const naming = await readNaming(store, place, version, call);
+    if (naming !== undefined) names.set(key, naming);
+  }
+  return names;
+}
+
+async function readNaming(
+  store: ObjectStore,
+  place: SnapshotPlace,
+  version: string,
+  call: StoreCall,
+): Promise<Naming | undefined> {
+  const { name } = place;
+  const standing = await readStanding(store, place, call).catch((error: unknown) => {
+    // Larger than any manifest.
+    if (isStoreError(error, "invalid")) return { kind: "unreadable" as const, fault: error.message, version };
+    throw error;
+  });
+  if (standing.kind === "none") return undefined;
+  if (standing.kind === "unreadable") return { name, version: standing.version, keys: [], fault: standing.fault };
+  return { name, version: standing.version, keys: standing.manifest.layers.map((layer) => layer.key) };
+}
+
+function namesOf(names: Names): ReadonlySet<string> {
+  return new Set([...names.values()].flatMap(({ keys }) => keys));
+}
+
+function faultsOf(names: Names): Collected["unreadable"] {
+  return [...names.values()].flatMap(({ name, fault }) => (fault === undefined ? [] : [{ name, fault }]));
+}
+
+/** Another collector, or a newer writer, was there first. */
+function unlessThere(error: unknown): void {
+  if (!isStoreError(error, "changed")) throw error;
+}

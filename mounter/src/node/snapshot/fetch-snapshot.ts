@@ -1,0 +1,102 @@
+import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
+import { isSnapshotFault, SnapshotFault } from "../../domain/snapshot-fault.ts";
+import type { StoreCall } from "../../storage/port.ts";
+import { isStoreError } from "../../storage/store-error.ts";
+import type { WantedLayer } from "../cache/download-layer.ts";
+import type { HeldLayer, LayerCache } from "../cache/layer-cache.ts";
+import { findSnapshot, type FoundSnapshot } from "./find-snapshot.ts";
+import { placeText, type SnapshotPlace, type SnapshotPorts } from "./snapshot-place.ts";
+
+const MOST_ROUNDS = 5;
+
+export interface FetchPorts extends Pick<SnapshotPorts, "store"> {
+  readonly cache: Pick<LayerCache, "hold">;
+}
+
+export interface FetchCall extends StoreCall {
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** A snapshot whose layers lie on this node's disk, and stay there until it is released. */
+export interface FetchedSnapshot {
+  /** Absent for an archive that another program wrote. */
+  readonly manifest?: SnapshotManifest;
+  /** Bottom first. */
+  readonly layers: readonly HeldLayer[];
+  release(): void;
+}
+
+/** Brings a snapshot to this node. One that is replaced or removed meanwhile is looked for anew: layers of two never mix. */
+export async function fetchSnapshot(
+  { store, cache }: FetchPorts,
+  place: SnapshotPlace,
+  call: FetchCall,
+): Promise<FetchedSnapshot> {
+  let found = await findSnapshot(store, place, call);
+  for (let round = 0; round < MOST_ROUNDS; round += 1) {
+    try {
+      const layers = await holdAll(cache, place.namespace, wantedOf(found), call);
+      const release = (): void => layers.forEach((layer) => layer.release());
+      return { ...(found.kind === "manifest" ? { manifest: found.manifest } : {}), layers, release };
+    } catch (error) {
+      if (!mayBeOld(error)) throw error;
+      const now = await findSnapshot(store, place, call);
+      if (now.version === found.version && now.kind === found.kind) throw damaged(place, error);
+      found = now;
+    }
+  }
+  throw new SnapshotFault("changing", `The snapshot ${placeText(place)} is replaced faster than it can be read.`);
+}
+
+function wantedOf(found: FoundSnapshot): readonly WantedLayer[] {
+  if (found.kind === "manifest") return found.manifest.layers;
+  const { key, version, sizeBytes } = found.object;
+  return [{ key, version, bytes: sizeBytes }];
+}
+
+/** All layers or none: what is held when one fails is let go. */
+async function holdAll(
+  cache: FetchPorts["cache"],
+  namespace: string,
+  wanted: readonly WantedLayer[],
+  { signal, onProgress }: FetchCall,
+): Promise<readonly HeldLayer[]> {
+  const end = new AbortController();
+  const onAbort = (): void => end.abort(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener("abort", onAbort, { once: true });
+  const done = wanted.map(() => 0);
+  const totalBytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
+  const hold = async (layer: WantedLayer, index: number): Promise<HeldLayer> => {
+    const tell = (doneBytes: number): void => {
+      done[index] = doneBytes;
+      onProgress?.(
+        done.reduce((sum, bytes) => sum + bytes, 0),
+        totalBytes,
+      );
+    };
+    try {
+      return await cache.hold(namespace, layer, { signal: end.signal, onProgress: tell });
+    } catch (error) {
+      end.abort(error);
+      throw error;
+    }
+  };
+  const outcomes = await Promise.allSettled(wanted.map(hold));
+  signal.removeEventListener("abort", onAbort);
+  const held = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+  if (held.length === wanted.length) return held;
+  held.forEach((layer) => layer.release());
+  throw end.signal.reason;
+}
+
+/** What also comes of a snapshot that was replaced or removed after its manifest was read. */
+function mayBeOld(error: unknown): boolean {
+  return isStoreError(error, "absent") || isStoreError(error, "changed") || isSnapshotFault(error, "damaged");
+}
+
+function damaged(place: SnapshotPlace, error: unknown): SnapshotFault {
+  if (isSnapshotFault(error, "damaged")) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new SnapshotFault("damaged", `The snapshot ${placeText(place)} is not whole: ${why}`, { cause: error });
+}
