@@ -61,7 +61,7 @@ export const SUITES: readonly Suite[] = [
   vitest("network", "Flows and life of links, with real packets", 100, "setup", false),
   vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 160, "setup", false),
   vitest("local", "Local backend on gVisor: conformance, limits, recovery", 230, "setup", false),
-  vitest("snapshot", "Layers of snapshots out of gVisor and back into it", 100, "setup", false),
+  vitest("snapshot", "Layers of snapshots out of gVisor and back into it", 60, "setup", false),
   vitest("stores", "Object stores on real servers: conformance, faults, bounded memory", 90, "stores", false),
   vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 150, "testbed", false),
   vitest("scale", "The operator over 1,000 sandboxes on simulated nodes", 180, "testbed", false),
