@@ -70,7 +70,8 @@ export function createInterleaving(
         check();
         if (isOver) break;
         if (steps > MOST_STEPS) throw new Error("It does not come to an end");
-        pass(random(time.leapOneIn) === 0 ? random(time.leapMs) : time.stepMs);
+        if (gates.length > 0) pass(random(time.leapOneIn) === 0 ? random(time.leapMs) : time.stepMs);
+        else pass(Math.max(0, Math.min(...[...sleepers].map(({ atMs }) => atMs)) - model.nowMs));
         const [gate] = gates.splice(random(Math.max(gates.length, 1)), 1);
         gate?.();
       }

@@ -70,7 +70,8 @@ export async function keepPartial(dir: string, namespace: string, id: string): P
 }
 
 /** Moves a finished file to its place. A crash at any point leaves the layer whole or absent. */
-export async function installLayer(from: string, dir: string, { namespace, id, bytes }: FoundFile): Promise<string> {
+export async function installLayer(from: string, dir: string, file: FoundFile): Promise<void> {
+  const { namespace, id, bytes, lastUsedAtMs } = file;
   const paths = layerPaths(dir, namespace, id);
   await mkdir(paths.folder, { recursive: true, mode: 0o700 });
   const size = await open(paths.size, "w", 0o600);
@@ -80,6 +81,7 @@ export async function installLayer(from: string, dir: string, { namespace, id, b
   } finally {
     await size.close();
   }
+  await noteUse(from, lastUsedAtMs);
   await rename(from, paths.file);
   const folder = await open(paths.folder, O_RDONLY);
   try {
@@ -87,7 +89,6 @@ export async function installLayer(from: string, dir: string, { namespace, id, b
   } finally {
     await folder.close();
   }
-  return paths.file;
 }
 
 export async function removeLayerFiles(dir: string, namespace: string, id: string): Promise<void> {

@@ -1,0 +1,177 @@
+import { describe, expect, test } from "vitest";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
+import { createModelObjects, createModelStore, type Step } from "../../../../test/mounter/model-store.ts";
+import { sampleRequest, type SampleWrite } from "../../../../test/mounter/sample-snapshot.ts";
+import { COLLECT_PATIENCE, collectSnapshots } from "./collect-snapshots.ts";
+import { findSnapshot } from "./find-snapshot.ts";
+import { publishSnapshot, type PublishCall } from "./publish-snapshot.ts";
+import { removeSnapshot } from "./remove-snapshot.ts";
+
+const call = { signal: new AbortController().signal };
+const place = { namespace: "team", name: "work" };
+
+function createEngine() {
+  const model = createModelObjects();
+  const hook: { step: Step } = { step: async () => undefined };
+  const store = createModelStore(model, (when, what) => hook.step(when, what));
+  let attempts = 0;
+  const ports = { store, clock: createManualClock(), newAttempt: () => `t${(attempts += 1)}` };
+  const publish = (write: SampleWrite, options: Partial<PublishCall> = {}) =>
+    publishSnapshot(ports, sampleRequest(write), { ...call, ...options });
+  const collect = () => collectSnapshots(store, { namespace: "team", ...COLLECT_PATIENCE }, call);
+  const pass = (): void => void (model.nowMs += COLLECT_PATIENCE.graceMs + 1);
+  const keys = (): string[] =>
+    [...model.objects.keys()].map((key) => key.slice("rootfssnapshots/team/".length)).toSorted();
+  const find = async () => {
+    const found = await findSnapshot(store, place, call);
+    return found.kind === "manifest" ? found.manifest : undefined;
+  };
+  return { model, hook, store, publish, collect, pass, keys, find };
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+describe("publishSnapshot()", () => {
+  test("puts the manifest last; repeated, it finds its own work and uploads nothing", async () => {
+    const { publish, keys } = createEngine();
+    const phases: string[] = [];
+    const onProgress: PublishCall["onProgress"] = ({ phase }) => void phases.push(phase);
+    const first = await publish({ writeId: "w1", bytes: bytes("one") }, { onProgress });
+    expect(first).toMatchObject({ kind: "published", isNew: true, key: "rootfssnapshots/team/work.json" });
+    expect(new Set(phases)).toEqual(new Set(["Uploading", "Verifying"]));
+    const again = await publish({ writeId: "w1", bytes: bytes("other") });
+    expect(again).toMatchObject({ kind: "published", isNew: false });
+    expect(keys()).toEqual(["work.json", "work.w1-t1.tar.zst"]);
+  });
+
+  test("an older write leaves a newer one, and nothing of itself", async () => {
+    const { publish, keys, hook } = createEngine();
+    await publish({ writeId: "new", second: 2, bytes: bytes("new") });
+    expect(await publish({ writeId: "old", second: 1, bytes: bytes("old") })).toMatchObject({ kind: "superseded" });
+    // One that appears while the layer is under way.
+    let isFirst = true;
+    hook.step = async (when, what) => {
+      if (when !== "after" || !what.startsWith("upload") || !isFirst) return;
+      isFirst = false;
+      await publish({ writeId: "newest", second: 9, bytes: bytes("newest") });
+    };
+    expect(await publish({ writeId: "mid", second: 5, bytes: bytes("mid") })).toMatchObject({
+      kind: "superseded",
+      by: { writeId: "newest" },
+    });
+    expect(keys().filter((key) => key.includes("mid"))).toEqual([]);
+  });
+
+  test.each(["upload", "read", "mayPublish"])(
+    "ended during %s leaves the old snapshot and nothing else",
+    async (what) => {
+      const { publish, keys, find, hook } = createEngine();
+      await publish({ writeId: "w1", bytes: bytes("one") });
+      const before = keys();
+      const end = new AbortController();
+      const stop = (): void => end.abort(new Error("enough"));
+      hook.step = async (when, step) => {
+        if (when === "before" && step.startsWith(what)) stop();
+        if (step.startsWith("remove")) return;
+        end.signal.throwIfAborted();
+      };
+      const mayPublish = async (signal: AbortSignal): Promise<void> => {
+        if (what === "mayPublish") stop();
+        signal.throwIfAborted();
+      };
+      const ending = publish({ writeId: "w2", second: 1, bytes: bytes("two") }, { signal: end.signal, mayPublish });
+      await expect(ending).rejects.toThrow("enough");
+      hook.step = async () => undefined;
+      expect(keys()).toEqual(before);
+      expect(await find()).toMatchObject({ writeId: "w1" });
+    },
+  );
+
+  test("what the store did not keep as it was sent is not published", async () => {
+    const { publish, keys, model, hook } = createEngine();
+    hook.step = async (when, what) => {
+      const key = what.slice("upload ".length);
+      const object = model.objects.get(key);
+      if (when === "after" && what.startsWith("upload") && object !== undefined)
+        model.objects.set(key, { ...object, bytes: bytes("oNe") });
+    };
+    await expect(publish({ writeId: "w1", bytes: bytes("one") })).rejects.toMatchObject({ code: "damaged" });
+    expect(keys()).toEqual([]);
+  });
+
+  test("stands on no layer that is noted as unused or gone", async () => {
+    const { publish, collect, pass, keys, find, store } = createEngine();
+    await publish({ writeId: "w1", bytes: bytes("one") });
+    const below = (await find())?.layers ?? [];
+    expect(await publish({ writeId: "w2", second: 1, bytes: bytes("two"), below })).toMatchObject({
+      kind: "published",
+    });
+    expect((await find())?.layers).toHaveLength(2);
+    await publish({ writeId: "w3", second: 2, bytes: bytes("three") });
+    pass();
+    await collect();
+    for (const round of [1, 2]) {
+      const late = publish({ writeId: "w4", second: 3, bytes: bytes("four"), below });
+      await expect(late, `round ${round}`).rejects.toMatchObject({ name: "SnapshotFault", code: "gone" });
+      pass();
+      await collect();
+    }
+    expect(keys()).toEqual(["collected", "work.json", "work.w3-t3.tar.zst"]);
+    expect(await removeSnapshot(store, { ...place, writeId: "w1" }, call)).toBe("other");
+    expect(await removeSnapshot(store, { ...place, writeId: "w3" }, call)).toBe("removed");
+    expect(await removeSnapshot(store, { ...place, writeId: "w3" }, call)).toBe("absent");
+  });
+});
+
+describe("collectSnapshots()", () => {
+  test("removes what is unused a grace period after its note, not before", async () => {
+    const { publish, collect, pass, model } = createEngine();
+    await publish({ writeId: "w1", bytes: bytes("one") });
+    await publish({ writeId: "w2", second: 1, bytes: bytes("two") });
+    pass();
+    expect(await collect()).toMatchObject({ notedLayers: 1, removedLayers: 0 });
+    model.nowMs += COLLECT_PATIENCE.graceMs;
+    expect(await collect()).toMatchObject({ notedLayers: 0, removedLayers: 0 });
+    model.nowMs += 1;
+    expect(await collect()).toMatchObject({ removedLayers: 1, removedBytes: 3 });
+  });
+
+  test("looks again before it removes: a manifest that came meanwhile keeps its layers", async () => {
+    const { publish, collect, pass, find, hook, store, model } = createEngine();
+    await publish({ writeId: "w1", bytes: bytes("one") });
+    const old = model.objects.get("rootfssnapshots/team/work.json");
+    await publish({ writeId: "w2", second: 1, bytes: bytes("two") });
+    pass();
+    await collect();
+    pass();
+    let lists = 0;
+    hook.step = async (when, what) => {
+      if (when !== "before" || !what.startsWith("list") || (lists += 1) !== 2) return;
+      hook.step = async () => undefined;
+      if (old !== undefined) await store.put(old.key, old.bytes, { kind: "always" }, call);
+    };
+    expect(await collect()).toMatchObject({ removedLayers: 0 });
+    expect(await find()).toMatchObject({ writeId: "w1" });
+  });
+
+  test("removes nothing as long as there is a manifest that it cannot read", async () => {
+    const { publish, collect, pass, store } = createEngine();
+    await publish({ writeId: "w1", bytes: bytes("one") });
+    await publish({ writeId: "w2", second: 1, bytes: bytes("two") });
+    pass();
+    await collect();
+    pass();
+    for (const hostile of ["{", '{"formatVersion":2}', "x".repeat(2 << 20)]) {
+      await store.put("rootfssnapshots/team/other.json", bytes(hostile), { kind: "always" }, call);
+      expect(await collect()).toMatchObject({ removedLayers: 0, unreadable: [{ name: "other" }] });
+    }
+    await store.remove("rootfssnapshots/team/other.json", {}, call);
+    expect(await collect()).toMatchObject({ removedLayers: 1 });
+  });
+
+  test("refuses a grace period that a write could outlast", async () => {
+    const { store } = createEngine();
+    const hasty = collectSnapshots(store, { namespace: "team", graceMs: 1000, uploadMs: 1000 }, call);
+    await expect(hasty).rejects.toBeInstanceOf(RangeError);
+  });
+});
