@@ -1,9 +1,17 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "#core/clock.ts";
+import { createLayerCache } from "#mounter/node/cache/layer-cache.ts";
+import { digestOf } from "../mounter/sample-snapshot.ts";
 import { checkEngine } from "./engine.ts";
-import { SMALL_PARTS, startServer, type StoreServer } from "./servers.ts";
+import { sample } from "./samples.ts";
+import { openTestStore, SMALL_PARTS, startServer, type StoreServer } from "./servers.ts";
+
+const call = { signal: new AbortController().signal };
 
 let folder = "";
 let server: StoreServer;
@@ -19,6 +27,40 @@ afterAll(async () => {
 describe("snapshots in a folder", () => {
   const credentials = { kind: "none" } as const;
   checkEngine(() => ({ url: `file://${folder}`, credentials, rules: SMALL_PARTS.folder, showsUploads: true }));
+});
+
+test("a disk that fills under a download is a fault of the node, and harms nothing else", async () => {
+  const small = join(folder, "small");
+  await mkdir(small);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "none", small]);
+  try {
+    const store = await openTestStore(`file://${folder}/layers`, { credentials: { kind: "none" } });
+    const config = { dir: join(small, "cache"), maxBytes: 2 ** 40, reserveBytes: 0, partBytes: 1 << 18 };
+    const cache = await createLayerCache(config, { store, clock: systemClock });
+    const wanted = async (seed: number, sizeBytes: number) => {
+      const bytes = sample(sizeBytes, seed);
+      const { key } = await store.put(`layer-${seed}`, bytes, { kind: "always" }, call);
+      return { key, digest: digestOf(bytes), bytes: sizeBytes };
+    };
+    const held = await cache.hold("team", await wanted(1, 1 << 20), call);
+    (await cache.hold("team", await wanted(2, 1 << 20), call)).release();
+    // What others write while the download is under way: only the layer that nobody holds may go for it.
+    let isFilled = false;
+    const fill = (): void => {
+      if (!isFilled) writeFileSync(join(small, "other"), sample(1 << 20));
+      isFilled = true;
+    };
+    (await cache.hold("team", await wanted(3, 5 << 18), { ...call, onProgress: fill })).release();
+    expect(cache.usage().bytes).toBe((1 << 20) + (5 << 18));
+    writeFileSync(join(small, "more"), sample(3 << 18));
+    const tooMuch = cache.hold("team", await wanted(4, 9 << 18), call);
+    await expect(tooMuch).rejects.toMatchObject({ name: "SnapshotFault", code: "full" });
+    expect(digestOf(await readFile(held.path))).toBe((await wanted(1, 1 << 20)).digest);
+    expect(cache.usage().promisedBytes).toBe(0);
+    store.close();
+  } finally {
+    execFileSync("umount", [small]);
+  }
 });
 
 describe("snapshots on an S3 server", () => {

@@ -11,7 +11,7 @@ import {
 } from "../../../../test/mounter/model-store.ts";
 import { digestOf } from "../../../../test/mounter/sample-snapshot.ts";
 import { layerPaths } from "./cache-paths.ts";
-import { createLayerCache, type LayerCache, type LayerCacheConfig } from "./layer-cache.ts";
+import { createLayerCache, type HeldLayer, type LayerCache, type LayerCacheConfig } from "./layer-cache.ts";
 
 const call = { signal: new AbortController().signal };
 let dir = "";
@@ -110,8 +110,8 @@ describe("createLayerCache() hold()", () => {
     let reads = 0;
     await expect(cache.hold("a", layer, { signal: end.signal })).rejects.toThrow("enough");
     await cache.close();
-    const [partial = ""] = (await readdir(join(dir, "a/partial"))).filter((name) => !name.includes("."));
-    await truncate(join(dir, "a/partial", partial), 20);
+    const partial = (await readdir(join(dir, "a/partial"))).find((name) => !name.includes("."));
+    await truncate(join(dir, "a/partial", partial ?? ""), 20);
     const { path } = await (await open()).hold("a", layer, call);
     expect(digestOf(await readFile(path))).toBe(layer.digest);
   });
@@ -155,7 +155,7 @@ describe("createLayerCache() bound", () => {
       (typeof layers)[0],
     ];
     const cache = await open({ maxBytes: 300 });
-    const held = [];
+    const held: HeldLayer[] = [];
     for (const layer of [one, two, three]) {
       held.push(await cache.hold("a", layer, call));
       await clock.advance(1000);
@@ -207,7 +207,7 @@ describe("createLayerCache() after a restart", () => {
   test("knows what is whole, in the order of its use, and removes what is not", async () => {
     const [one, two, three] = [await stored(1), await stored(2), await stored(3)];
     const before = await open();
-    const held = [];
+    const held: HeldLayer[] = [];
     for (const layer of [one, two, three]) {
       held.push(await before.hold("a", layer, call));
       await clock.advance(61_000);
