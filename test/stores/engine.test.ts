@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,19 +44,21 @@ test("a disk that fills under a download is a fault of the node, and harms nothi
     };
     const held = await cache.hold("team", await wanted(1, 1 << 20), call);
     (await cache.hold("team", await wanted(2, 1 << 20), call)).release();
-    // What others write while the download is under way: only the layer that nobody holds may go for it.
-    let isFilled = false;
-    const fill = (): void => {
-      if (!isFilled) writeFileSync(join(small, "other"), sample(1 << 20));
-      isFilled = true;
+    const fillWith = (name: string) => () => {
+      if (!existsSync(join(small, name))) writeFileSync(join(small, name), sample(1 << 20));
     };
-    (await cache.hold("team", await wanted(3, 5 << 18), { ...call, onProgress: fill })).release();
+    // Others write while the download is under way: the layer that nobody holds goes for it.
+    const third = await wanted(3, 5 << 18);
+    (await cache.hold("team", third, { ...call, onProgress: fillWith("other") })).release();
     expect(cache.usage().bytes).toBe((1 << 20) + (5 << 18));
-    writeFileSync(join(small, "more"), sample(3 << 18));
-    const tooMuch = cache.hold("team", await wanted(4, 9 << 18), call);
-    await expect(tooMuch).rejects.toMatchObject({ name: "SnapshotFault", code: "full" });
+    const refused = { name: "SnapshotFault", code: "full" };
+    await expect(cache.hold("team", await wanted(4, 9 << 18), call)).rejects.toMatchObject(refused);
+    expect(cache.usage().bytes).toBe((1 << 20) + (5 << 18));
+    // Now there is nothing that could go.
+    const fourth = cache.hold("team", await wanted(4, 7 << 18), { ...call, onProgress: fillWith("more") });
+    await expect(fourth).rejects.toMatchObject({ ...refused, cause: { code: "ENOSPC" } });
+    expect(cache.usage()).toMatchObject({ bytes: 1 << 20, promisedBytes: 0 });
     expect(digestOf(await readFile(held.path))).toBe((await wanted(1, 1 << 20)).digest);
-    expect(cache.usage().promisedBytes).toBe(0);
     store.close();
   } finally {
     execFileSync("umount", [small]);
