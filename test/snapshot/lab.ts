@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { claim, endSandboxes, sandboxProcesses } from "../harness/strays.ts";
+import { claim } from "../harness/claim.ts";
+import { endSandboxes, sandboxProcesses } from "../harness/strays.ts";
 
 const run = promisify(execFile);
 const HOME = process.env["ATOLL_HOME"] ?? "/var/lib/atoll";
