@@ -38,6 +38,12 @@ export const RootfsSnapshotStatusResource = z.object({
     .meta({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] })
     .exactOptional(),
   startTime: Time.describe("When taking it began.").exactOptional(),
+  nodeName: z.string().max(253).describe("The node whose mounter takes it.").exactOptional(),
+  podUid: z.string().max(64).describe("The pod that the container was chosen in.").exactOptional(),
+  publishBy: Time.describe(
+    "From the moment at which the snapshot may become visible in the store: until when that may happen.",
+  ).exactOptional(),
+  settle: z.literal(true).describe("Who took it has not said how it ended: the store is to be asked.").exactOptional(),
   completionTime: Time.describe("When it succeeded or failed.").exactOptional(),
   containerID: z.string().max(512).exactOptional(),
   containerName: ContainerName.describe("The container that was chosen.").exactOptional(),

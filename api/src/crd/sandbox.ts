@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ContainerName, PositiveSeconds, SnapshotName } from "../scalars.ts";
+import { SnapshotBase, SnapshotWriteId } from "../snapshot-manifest.ts";
 import { celRules, immutable } from "./cel.ts";
 import { Condition, type ObjectMeta } from "./object.ts";
 
@@ -165,7 +166,22 @@ export const SandboxSpecResource = z
     ),
   );
 
-/** `status` of a Sandbox object: the operator's. The condition `Succeeded` is absent until the sandbox has ended, and then never changes. */
+const SizeBytes = z.int().min(0);
+
+/** How far a container's root is restored from a snapshot, as the mounter of the sandbox's node says. */
+export const SandboxRootfsRestore = z.object({
+  containerName: ContainerName,
+  snapshotName: SnapshotName,
+  phase: z.enum(["Waiting", "Fetching", "Ready", "Failed"]),
+  message: z.string().max(4096).describe("One sentence for people.").exactOptional(),
+  writeId: SnapshotWriteId.describe("Which write of the snapshot it is.").exactOptional(),
+  base: z.object(SnapshotBase.shape).describe("The image whose changes it holds.").exactOptional(),
+  tarBytes: SizeBytes.describe("What is restored, unpacked.").exactOptional(),
+  bytesDone: SizeBytes.exactOptional(),
+  bytesTotal: SizeBytes.exactOptional(),
+});
+
+/** `status` of a Sandbox object: the operator's, but for `rootfsRestores`. The condition `Succeeded` is absent until the sandbox has ended, and then never changes. */
 export const SandboxStatusResource = z.object({
   conditions: z
     .array(Condition)
@@ -184,11 +200,22 @@ export const SandboxStatusResource = z.object({
     .max(256)
     .describe("The agent's version, which stays when the operator's changes.")
     .exactOptional(),
+  rootfsRestores: z
+    .array(SandboxRootfsRestore)
+    .max(16)
+    .readonly()
+    .meta({
+      description: "How far the containers that start from snapshots are restored.",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["containerName"],
+    })
+    .exactOptional(),
 });
 
 export type PodTemplate = z.infer<typeof PodTemplate>;
 export type SandboxNetwork = z.infer<typeof SandboxNetwork>;
 export type SandboxTerminationPolicy = z.infer<typeof SandboxTerminationPolicy>;
+export type SandboxRootfsRestore = z.infer<typeof SandboxRootfsRestore>;
 export type SandboxSpecResource = z.infer<typeof SandboxSpecResource>;
 export type SandboxStatusResource = z.infer<typeof SandboxStatusResource>;
 

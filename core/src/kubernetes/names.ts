@@ -20,9 +20,20 @@ export const GVISOR_NODE_LABEL = "atoll.run/gvisor";
 /** Service accounts, Deployments and Services of the platform bear these names. */
 export const OPERATOR_NAME = "atoll-operator";
 export const GATEWAY_NAME = "atoll-gateway";
+export const MOUNTER_NAME = "atoll-mounter";
 
 /** Keys of the two-sided proof between gateway and agents: a Secret in the system namespace. */
 export const AGENT_KEYS_SECRET = "atoll-agent-keys";
+
+/** Held by the mounter that removes from the snapshot store what nobody needs: a Lease in the system namespace. */
+export const SNAPSHOT_COLLECTOR_LEASE = "atoll-snapshot-collector";
+/** On the record of a snapshot whose data is to go with it: holds it until the collector has removed the data. */
+export const SNAPSHOT_DATA_FINALIZER = "atoll.run/snapshot-data";
+
+/** Where the mounter of a node answers kubelet: TCP, loopback only, unless configured otherwise. */
+export const RESTORE_PORT = 10_033;
+/** Host folder of the archives that sandboxes start from, unless configured otherwise. */
+export const RESTORE_FOLDER = "/var/lib/atoll/restores";
 
 /** Labels of Kubernetes' recommended set that the platform uses. */
 export const LABEL = {
@@ -106,4 +117,25 @@ export function podName(sandbox: string): string {
 /** Name of the network policy that a sandbox has for itself. */
 export function customPolicyName(sandbox: string): string {
   return `${sandbox}-custom-netpol`;
+}
+
+/** One sandbox by the names under which a mounter keeps and answers for it. */
+export interface RestoreOwner {
+  readonly namespace: string;
+  readonly sandboxUid: string;
+}
+
+/** Host path of the archive that a container starts from; no other sandbox has it. */
+export function restorePath(folder: string, { namespace, sandboxUid }: RestoreOwner, container: string): string {
+  return `${folder}/${namespace}/${sandboxUid}/${container}.tar`;
+}
+
+/** What kubelet asks the mounter before it starts the containers of a sandbox: answered when all archives are there. */
+export function restoreProbePath({ namespace, sandboxUid }: RestoreOwner): string {
+  return `/v1/restores/${namespace}/${sandboxUid}`;
+}
+
+/** What kubelet asks the mounter before it stops a container that is to be saved: answered when it may stop. */
+export function stopHookPath({ namespace, sandboxUid }: RestoreOwner): string {
+  return `/v1/stops/${namespace}/${sandboxUid}`;
 }
