@@ -23,7 +23,10 @@ if (errand.kind === "publish") {
   const done = await publishSnapshot(ports, request, {
     ...call,
     onProgress: ({ phase, bytesDone }) => say({ phase, bytesDone }),
-    mayPublish: async () => say({ phase: "Publishing" }),
+    beforePublish: async () => {
+      say({ phase: "Publishing" });
+      return undefined;
+    },
   });
   say({ phase: "Done", kind: done.kind });
 } else {

@@ -7,6 +7,8 @@ export type SnapshotFaultCode =
   | "gone"
   /** There is no room on this node. */
   | "full"
+  /** The manifest was sent, and the store did not say whether it took it. */
+  | "unsure"
   /** It was replaced again and again while it was read, or others wrote it all the time. */
   | "changing";
 

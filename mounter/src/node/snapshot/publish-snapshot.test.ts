@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { createModelObjects, createModelStore, type Step } from "../../../../test/mounter/model-store.ts";
 import { sampleRequest, type SampleWrite } from "../../../../test/mounter/sample-snapshot.ts";
+import { StoreError } from "../../storage/store-error.ts";
 import { COLLECT_PATIENCE, collectSnapshots } from "./collect-snapshots.ts";
 import { findSnapshot } from "./find-snapshot.ts";
 import { publishSnapshot, type PublishCall } from "./publish-snapshot.ts";
@@ -15,7 +16,8 @@ function createEngine() {
   const hook: { step: Step } = { step: async () => undefined };
   const store = createModelStore(model, (when, what) => hook.step(when, what));
   let attempts = 0;
-  const ports = { store, clock: createManualClock(), newAttempt: () => `t${(attempts += 1)}` };
+  const clock = createManualClock();
+  const ports = { store, clock, newAttempt: () => `t${(attempts += 1)}` };
   const publish = (write: SampleWrite, options: Partial<PublishCall> = {}) =>
     publishSnapshot(ports, sampleRequest(write), { ...call, ...options });
   const collect = () => collectSnapshots(store, { namespace: "team", ...COLLECT_PATIENCE }, call);
@@ -26,7 +28,7 @@ function createEngine() {
     const found = await findSnapshot(store, place, call);
     return found.kind === "manifest" ? found.manifest : undefined;
   };
-  return { model, hook, store, publish, collect, pass, keys, find };
+  return { model, hook, store, clock, publish, collect, pass, keys, find };
 }
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -62,7 +64,7 @@ describe("publishSnapshot()", () => {
     expect(keys().filter((key) => key.includes("mid"))).toEqual([]);
   });
 
-  test.each(["upload", "read", "mayPublish"])(
+  test.each(["upload", "read", "beforePublish"])(
     "ended during %s leaves the old snapshot and nothing else",
     async (what) => {
       const { publish, keys, find, hook } = createEngine();
@@ -75,17 +77,49 @@ describe("publishSnapshot()", () => {
         if (step.startsWith("remove")) return;
         end.signal.throwIfAborted();
       };
-      const mayPublish = async (signal: AbortSignal): Promise<void> => {
-        if (what === "mayPublish") stop();
+      const beforePublish = async (signal: AbortSignal): Promise<undefined> => {
+        if (what === "beforePublish") stop();
         signal.throwIfAborted();
       };
-      const ending = publish({ writeId: "w2", second: 1, bytes: bytes("two") }, { signal: end.signal, mayPublish });
+      const ending = publish({ writeId: "w2", second: 1, bytes: bytes("two") }, { signal: end.signal, beforePublish });
       await expect(ending).rejects.toThrow("enough");
       hook.step = async () => undefined;
       expect(keys()).toEqual(before);
       expect(await find()).toMatchObject({ writeId: "w1" });
     },
   );
+
+  test("sends no manifest after the window it was given, and says when it does not know whether one arrived", async () => {
+    const { publish, keys, hook, clock, find } = createEngine();
+    const beforePublish = async () => ({ untilMs: clock.now() + 1000 });
+    const slowAt = (step: string, when: string): void => {
+      hook.step = async (now, what) => {
+        if (now !== when || !what.startsWith(step) || !what.endsWith(".json")) return;
+        hook.step = async () => undefined;
+        await clock.advance(1001);
+        if (when === "after") throw new StoreError("unavailable", "No answer.");
+      };
+    };
+    // The read of what stands takes too long: nothing was sent, nothing is left.
+    let isAsked = false;
+    const late = publish(
+      { writeId: "w1", bytes: bytes("one") },
+      {
+        beforePublish: async () => {
+          isAsked = true;
+          slowAt("get", "before");
+          return beforePublish();
+        },
+      },
+    );
+    await expect(late).rejects.toMatchObject({ name: "StoreError", kind: "unavailable" });
+    expect([isAsked, keys()]).toEqual([true, []]);
+    // The answer to the manifest takes too long: it stands, and nobody may say that it does not.
+    slowAt("put", "after");
+    const unsure = publish({ writeId: "w1", bytes: bytes("one") }, { beforePublish });
+    await expect(unsure).rejects.toMatchObject({ name: "SnapshotFault", code: "unsure" });
+    expect(await find()).toMatchObject({ writeId: "w1" });
+  });
 
   test("what the store did not keep as it was sent is not published", async () => {
     const { publish, keys, model, hook } = createEngine();

@@ -1,6 +1,6 @@
 import { SNAPSHOT_FORMAT_VERSION, SnapshotManifest } from "#api/snapshot-manifest.ts";
 import type { SnapshotProgress } from "#api/snapshot.ts";
-import { withDeadline } from "#core/deadline.ts";
+import { withDeadline, type Deadline } from "#core/deadline.ts";
 import { manifestKey } from "#core/snapshot/snapshot-keys.ts";
 import type { LayerEntry, LayerSource } from "../../domain/archive.ts";
 import { SnapshotFault } from "../../domain/snapshot-fault.ts";
@@ -32,8 +32,16 @@ export interface PublishRequest {
 
 export interface PublishCall extends StoreCall {
   readonly onProgress?: (progress: SnapshotProgress) => void;
-  /** Asked when all but the manifest is in the store: what it throws ends the write, and the old snapshot stays. */
-  readonly mayPublish?: (signal: AbortSignal) => Promise<void>;
+  /**
+   * Asked when all but the manifest is in the store: what it throws ends the write, and the old snapshot
+   * stays. It may say until when the manifest may be sent.
+   */
+  readonly beforePublish?: (signal: AbortSignal) => Promise<PublishWindow | undefined>;
+}
+
+export interface PublishWindow {
+  /** By the clock of the ports: no manifest is sent after it. */
+  readonly untilMs: number;
 }
 
 export type Published =
@@ -45,6 +53,8 @@ export type Published =
 /**
  * Writes a snapshot: its layer first, its manifest last. Whatever happens in between, the name means
  * the old snapshot or the new one. Repeating it with the same `writeId` finds its own finished work.
+ * What it throws says that this write does not stand and never will, save `unsure`: then a look at the
+ * store says it, once what was sent can no longer arrive.
  */
 export async function publishSnapshot(
   ports: PublishPorts,
@@ -66,17 +76,34 @@ export async function publishSnapshot(
       "unavailable",
       `The snapshot ${placeText(facts)} could not be completed in ${SETTLE_MS / 60_000} min.`,
     );
-  const write: Write = { ports, request, stored, isSent: false };
+  const write: Write = { ports, request, stored, isSent: false, isUnsure: false };
   try {
     return await withDeadline({ clock, timeoutMs: SETTLE_MS, signal: call.signal, late }, async (signal) => {
       await verifyLayer(store, stored, { signal, onBytes: tell("Verifying", stored.entry.bytes) });
-      await call.mayPublish?.(signal);
-      return putManifest(write, { signal });
+      const window = await call.beforePublish?.(signal);
+      if (window === undefined) return putManifest(write, { signal });
+      return withDeadline(windowOf(window, ports, { facts, signal }), (limited) =>
+        putManifest(write, { signal: limited }),
+      );
     });
+  } catch (error) {
+    if (!write.isUnsure) throw error;
+    const message = `It is not known whether the snapshot ${placeText(facts)} stands: the store did not say so.`;
+    throw new SnapshotFault("unsure", message, { cause: error });
   } finally {
     // A manifest that was sent may yet arrive, however its sending ended: then only the collector may say what is unused.
     if (!write.isSent) await removeStored(ports, stored);
   }
+}
+
+function windowOf(
+  { untilMs }: PublishWindow,
+  { clock }: PublishPorts,
+  { facts, signal }: { readonly facts: PublishRequest["facts"]; readonly signal: AbortSignal },
+): Deadline {
+  const late = (): Error =>
+    new StoreError("unavailable", `The store did not take the manifest of the snapshot ${placeText(facts)} in time.`);
+  return { clock, timeoutMs: Math.max(0, untilMs - clock.now()), signal, late };
 }
 
 interface Write {
@@ -84,6 +111,8 @@ interface Write {
   readonly request: PublishRequest;
   readonly stored: StoredEntry;
   isSent: boolean;
+  /** It was sent, and neither its success nor its failure has been heard. */
+  isUnsure: boolean;
 }
 
 async function putManifest(write: Write, call: StoreCall): Promise<Published> {
@@ -98,12 +127,14 @@ async function putManifest(write: Write, call: StoreCall): Promise<Published> {
     const settled = settledBy(decision, facts);
     if (settled !== undefined) return settled;
     await checkBelow(write, call);
+    call.signal.throwIfAborted();
     try {
-      write.isSent = true;
+      [write.isSent, write.isUnsure] = [true, true];
       await ports.store.put(key, bytes, conditionOf(decision), call);
       return { kind: "published", isNew: true, key, manifest };
     } catch (error) {
       if (!isStoreError(error, "changed")) throw error;
+      write.isUnsure = false;
     }
   }
   throw new SnapshotFault("changing", `The snapshot ${placeText(facts)} is written by others all the time.`);

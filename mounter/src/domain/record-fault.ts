@@ -1,0 +1,12 @@
+import type { SnapshotReason } from "#core/snapshot/snapshot.ts";
+
+/** Why a snapshot is not taken, by whoever knows it best: a code and one sentence for people. */
+export class RecordFault extends Error {
+  readonly reason: SnapshotReason;
+
+  constructor(reason: SnapshotReason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "RecordFault";
+    this.reason = reason;
+  }
+}
