@@ -1,8 +1,8 @@
 import type { SnapshotReason } from "#core/snapshot/snapshot.ts";
-import { ArchiveFault, type ArchiveFaultCode } from "../archive/archive-fault.ts";
-import { StoreError } from "../storage/store-error.ts";
-import { RecordFault } from "./record-fault.ts";
-import { SnapshotFault, type SnapshotFaultCode } from "./snapshot-fault.ts";
+import { ArchiveFault, type ArchiveFaultCode } from "../../archive/archive-fault.ts";
+import { StoreError } from "../../storage/store-error.ts";
+import { RecordFault } from "../../domain/record-fault.ts";
+import { SnapshotFault, type SnapshotFaultCode } from "../../domain/snapshot-fault.ts";
 
 /** How a snapshot failed, as its record says it. */
 export interface SnapshotFailure {
