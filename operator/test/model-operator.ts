@@ -2,7 +2,7 @@ import { createInformerCache, type InformerCache } from "#core/kubernetes/inform
 import type { Informer } from "#core/kubernetes/informer-port.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
-import type { Reconcile } from "#operator/control/ports.ts";
+import type { Reconcile } from "#core/kubernetes/control/reconcile.ts";
 import { createSandboxReconciler } from "#operator/control/sandbox-reconciler.ts";
 import type { NamespaceStores } from "#operator/control/sandbox-stores.ts";
 import type { SandboxSettings } from "#operator/domain/sandbox/settings.ts";

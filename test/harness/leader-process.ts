@@ -3,7 +3,7 @@ import { appendFileSync } from "node:fs";
 import { systemClock, type Clock } from "#core/clock.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import { silentLog } from "#core/log.ts";
-import { createLeadership } from "#operator/control/leadership.ts";
+import { createLeadership } from "#core/kubernetes/control/leadership.ts";
 import { createKubeFetch } from "#operator/node/kube-fetch.ts";
 
 /**

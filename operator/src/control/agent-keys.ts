@@ -8,7 +8,7 @@ import { AGENT_KEYS_SECRET } from "#core/kubernetes/names.ts";
 import { SECRETS } from "#core/kubernetes/resources.ts";
 import type { Secret } from "#core/kubernetes/secret.ts";
 import type { Log } from "#core/log.ts";
-import { TerminalError } from "./ports.ts";
+import { TerminalError } from "#core/kubernetes/control/reconcile.ts";
 
 const FIELD_MANAGER = "atoll-operator";
 const RETRY = { firstMs: 200, mostMs: 5000 };

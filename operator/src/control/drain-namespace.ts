@@ -6,7 +6,7 @@ import { listAll } from "#core/kubernetes/list-all.ts";
 import { refOfKey } from "#core/kubernetes/object-key.ts";
 import { CONFIG_MAPS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import type { ConfigMap } from "#core/kubernetes/secret.ts";
-import type { Reconcile } from "./ports.ts";
+import type { Reconcile } from "#core/kubernetes/control/reconcile.ts";
 
 /** Time between two looks at what is left of a namespace's sandboxes. */
 const LOOK_AGAIN_MS = 1000;

@@ -6,7 +6,7 @@ import type { KubeEvent, ObjectReference } from "#core/kubernetes/event.ts";
 import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { EVENTS } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
-import { microTime } from "./lease-record.ts";
+import { microTime } from "#core/kubernetes/control/lease-record.ts";
 import type { EventFacts, EventRecorder } from "./ports.ts";
 import { createTokenBuckets } from "./token-buckets.ts";
 

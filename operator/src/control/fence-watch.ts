@@ -8,7 +8,7 @@ import { KubeError } from "#core/kubernetes/kube-error.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { PODS } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
-import type { Reconcile } from "./ports.ts";
+import type { Reconcile } from "#core/kubernetes/control/reconcile.ts";
 
 /** Whether the fence around sandbox namespaces stands: no pod is created before it does. */
 export interface FenceWatch {

@@ -15,7 +15,8 @@ import {
   type NetworkTrial,
   type NetworkVerdict,
 } from "../domain/network-check.ts";
-import type { EventRecorder, Reconcile } from "./ports.ts";
+import type { Reconcile } from "#core/kubernetes/control/reconcile.ts";
+import type { EventRecorder } from "./ports.ts";
 
 export interface NetworkCheckOptions {
   readonly client: KubeClient;

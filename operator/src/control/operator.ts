@@ -10,11 +10,12 @@ import { CONFIG_MAPS, VALIDATING_ADMISSION_POLICY_BINDINGS } from "#core/kuberne
 import type { Log } from "#core/log.ts";
 import type { NetworkTrial, NetworkVerdict } from "../domain/network-check.ts";
 import type { SandboxSettings } from "../domain/sandbox/settings.ts";
-import { createController, type Controller } from "./controller.ts";
+import { createController, type Controller } from "#core/kubernetes/control/controller.ts";
 import { createDrainNamespace, DRAIN_GUARD_QUERY } from "./drain-namespace.ts";
 import { createFenceWatch } from "./fence-watch.ts";
 import { createNetworkCheck } from "./network-check.ts";
-import type { ControllerObserver, EventRecorder, Reconcile, SandboxObserver } from "./ports.ts";
+import type { ControllerObserver, Reconcile } from "#core/kubernetes/control/reconcile.ts";
+import type { EventRecorder, SandboxObserver } from "./ports.ts";
 import { createSandboxReconciler } from "./sandbox-reconciler.ts";
 import { createSandboxStores } from "./sandbox-stores.ts";
 

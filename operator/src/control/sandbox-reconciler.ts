@@ -10,7 +10,7 @@ import { isOwnedBy, ownPod, type ObservedSandbox } from "../domain/sandbox/obser
 import { plan } from "../domain/sandbox/plan.ts";
 import type { SandboxSettings } from "../domain/sandbox/settings.ts";
 import { performSandboxAction, type SandboxWrites } from "./sandbox-actions.ts";
-import type { Reconcile, ReconcileResult } from "./ports.ts";
+import type { Reconcile, ReconcileResult } from "#core/kubernetes/control/reconcile.ts";
 import { createSandboxMemory, type SandboxNotes } from "./sandbox-memory.ts";
 import type { NamespaceStores, SandboxStores } from "./sandbox-stores.ts";
 

@@ -9,7 +9,7 @@ import { createLog } from "#core/log.ts";
 import { serveStatus } from "#core/node/serve-status.ts";
 import { createEventRecorder } from "../control/event-recorder.ts";
 import { fenceWrites } from "../control/fence-writes.ts";
-import { createLeadership } from "../control/leadership.ts";
+import { createLeadership } from "#core/kubernetes/control/leadership.ts";
 import { createOperator } from "../control/operator.ts";
 import { waitForAgentKeys } from "../control/agent-keys.ts";
 import { OPERATOR_LEASE, OPERATOR_PATHS, readEnvironment } from "../manifest.ts";

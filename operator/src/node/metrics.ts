@@ -2,7 +2,8 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom
 import type { InformerObserver } from "#core/kubernetes/informer-port.ts";
 import type { KubeRequestRecord } from "#core/kubernetes/kube-client.ts";
 import type { NetworkVerdict } from "../domain/network-check.ts";
-import type { ControllerObserver, SandboxObserver } from "../control/ports.ts";
+import type { ControllerObserver } from "#core/kubernetes/control/reconcile.ts";
+import type { SandboxObserver } from "../control/ports.ts";
 
 /** What a controller says of itself when it is asked. */
 interface Queue {

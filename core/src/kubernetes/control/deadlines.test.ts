@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createManualClock } from "../../../test/harness/manual-clock.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { createDeadlines } from "./deadlines.ts";
 
 describe("createDeadlines()", () => {

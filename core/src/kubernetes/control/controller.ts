@@ -3,7 +3,7 @@ import type { Clock } from "#core/clock.ts";
 import { withDeadline } from "#core/deadline.ts";
 import type { Log } from "#core/log.ts";
 import { createDeadlines } from "./deadlines.ts";
-import { TerminalError, type ControllerObserver, type Reconcile, type ReconcileOutcome } from "./ports.ts";
+import { TerminalError, type ControllerObserver, type Reconcile, type ReconcileOutcome } from "./reconcile.ts";
 import { createWorkqueue } from "./workqueue.ts";
 
 /** The loop: keys that changed, failed or are due go to workers, one at a time each. */

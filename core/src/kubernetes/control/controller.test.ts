@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createManualClock } from "../../../test/harness/manual-clock.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { silentLog } from "#core/log.ts";
 import { createController, type ControllerOptions } from "./controller.ts";
-import { TerminalError, type Reconcile, type ReconcileOutcome } from "./ports.ts";
+import { TerminalError, type Reconcile, type ReconcileOutcome } from "./reconcile.ts";
 
 function start(reconcile: Reconcile, options: Partial<ControllerOptions> = {}) {
   const clock = createManualClock(0);

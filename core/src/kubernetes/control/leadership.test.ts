@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createManualClock, type ManualClock } from "../../../test/harness/manual-clock.ts";
+import { createManualClock, type ManualClock } from "../../../../test/harness/manual-clock.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeFetch } from "#core/kubernetes/client.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
