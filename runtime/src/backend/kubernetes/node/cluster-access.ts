@@ -3,10 +3,8 @@ import { dirname, resolve } from "node:path";
 import { parse } from "yaml";
 import { keepCredentials } from "#core/kubernetes/node/keep-credentials.ts";
 import type { KubeAccess, KubeCredentials } from "#core/kubernetes/node/kube-fetch.ts";
+import { podAccess } from "#core/kubernetes/node/pod-access.ts";
 import { readKubeconfig, type KubeContext, type Material } from "../kubeconfig.ts";
-
-/** Where kubelet puts a pod's account; it renews the token there. */
-const ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 export interface AccessOptions {
   /** Path of a kubeconfig; absent = the account of the pod that this program runs in. */
@@ -18,19 +16,10 @@ export interface AccessOptions {
 /** How this program reaches its cluster. Files are read again while it runs, as they may be renewed. */
 export async function findClusterAccess({ kubeconfig, env }: AccessOptions): Promise<KubeAccess> {
   if (kubeconfig !== undefined) return kubeconfigAccess(kubeconfig);
-  const host = env["KUBERNETES_SERVICE_HOST"];
-  if (host === undefined || host === "")
+  const access = podAccess(env);
+  if (access === undefined)
     throw new RangeError("Cannot find the cluster: outside of a pod, set ATOLL_KUBECONFIG to a kubeconfig");
-  const authority = host.includes(":") ? `[${host}]` : host;
-  return {
-    server: `https://${authority}:${env["KUBERNETES_SERVICE_PORT"] ?? "443"}`,
-    credentials: keepCredentials(readAccount),
-  };
-}
-
-async function readAccount(): Promise<KubeCredentials> {
-  const [token, ca] = await Promise.all([readFile(`${ACCOUNT_DIR}/token`, "utf8"), readFile(`${ACCOUNT_DIR}/ca.crt`)]);
-  return { headers: { authorization: `Bearer ${token.trim()}` }, tls: { ca } };
+  return access;
 }
 
 async function kubeconfigAccess(path: string): Promise<KubeAccess> {
