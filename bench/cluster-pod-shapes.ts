@@ -7,7 +7,7 @@ const ROUNDS = Number(process.env["ATOLL_BENCH_ROUNDS"] ?? 15);
 /** The node clears a removed pod away outside the measured time. */
 const PAUSE_MS = 2000;
 
-const STAYS = { restartPolicy: "Always" };
+const STAYS = { restartPolicy: "Always" } as const;
 const PROBE = { exec: { command: ["true"] }, periodSeconds: 1 };
 /** Where an agent may stand: beside the user's container, or before it. */
 const SHAPES: Readonly<Record<string, Shape>> = {

@@ -8,13 +8,21 @@ import {
   type Variables,
 } from "#api/environment.ts";
 import { parseQuantity } from "#core/quantity.ts";
-import { RUNTIME_CLASS, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
+import {
+  RESTORE_FOLDER,
+  RESTORE_PORT,
+  RUNTIME_CLASS,
+  SANDBOX_NAMESPACE,
+  SYSTEM_NAMESPACE,
+} from "#core/kubernetes/names.ts";
 
 export {
   OPERATOR_CLUSTER_RULES,
   OPERATOR_LEASE,
   OPERATOR_NETWORK_TRIAL_RULES,
   OPERATOR_SANDBOX_NAMESPACE_RULES,
+  OPERATOR_SNAPSHOT_CLUSTER_RULES,
+  OPERATOR_SNAPSHOT_NAMESPACE_RULES,
   OPERATOR_SYSTEM_NAMESPACE_RULES,
 } from "./rules.ts";
 
@@ -73,6 +81,15 @@ export const OperatorEnvironment = z.object({
   ATOLL_FINISHED_RETENTION_SECONDS: countVariable(86_400, 0, YEAR_SECONDS),
   /** A sandbox whose creator never confirmed it is removed when it is so old, in seconds. */
   ATOLL_PROVISIONAL_SECONDS: countVariable(300, 1, YEAR_SECONDS),
+  /** Take and restore snapshots: a store is configured, and every node has a mounter. */
+  ATOLL_SNAPSHOTS: flagVariable(false),
+  /** Where the mounter of a node answers kubelet, on the loopback address; the mounter's own setting. */
+  ATOLL_RESTORE_PORT: countVariable(RESTORE_PORT, 1, 65_535),
+  /** Host folder of the archives that sandboxes start from; the mounter's own setting. */
+  ATOLL_RESTORE_FOLDER: z
+    .string()
+    .regex(/^(\/[A-Za-z0-9._-]+)+$/, "Expected an absolute path")
+    .default(RESTORE_FOLDER),
   /** Try with two short-lived pods, in the operator's own namespace, whether the cluster enforces network policies. */
   ATOLL_NETWORK_CHECK: flagVariable(true),
   /** Sandboxes worked on at once. */

@@ -26,6 +26,17 @@ export const OPERATOR_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
   EVENTS,
 ];
 
+/** What it may do there besides, where snapshots are taken. */
+export const OPERATOR_SNAPSHOT_NAMESPACE_RULES: readonly PolicyRule[] = [
+  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots"], verbs: [...READ, "create", "delete"] },
+  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots/status"], verbs: ["patch"] },
+];
+
+/** What it may do in the whole cluster besides, where snapshots are taken: see whether a node is gone. */
+export const OPERATOR_SNAPSHOT_CLUSTER_RULES: readonly PolicyRule[] = [
+  { apiGroups: [""], resources: ["nodes"], verbs: ["get"] },
+];
+
 /** What the operator may do in its own namespace. */
 export const OPERATOR_SYSTEM_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },

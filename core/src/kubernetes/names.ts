@@ -71,6 +71,8 @@ export const ANNOTATION = {
   createdAtMs: "atoll.run/created-at-ms",
   /** Uid of the pod in which clients use the sandbox: it gets no other. A gateway writes it before the first of them does. */
   usedPod: "atoll.run/used-pod",
+  /** On the record of the snapshot at a sandbox's end: the uid of that sandbox. */
+  sandboxUid: "atoll.run/sandbox-uid",
 } as const;
 
 /** Annotations prefixed so are settings of the sandbox's kernel: the operator's alone. */

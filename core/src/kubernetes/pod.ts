@@ -41,6 +41,31 @@ export interface Container {
   readonly resources?: ContainerResources;
   readonly securityContext?: SecurityContext;
   readonly imagePullPolicy?: "Always" | "IfNotPresent" | "Never";
+  /** Of an init container: `Always` = it goes on beside the others, which wait until it has started. */
+  readonly restartPolicy?: "Always" | "OnFailure" | "Never";
+  readonly startupProbe?: Probe;
+  readonly lifecycle?: { readonly postStart?: LifecycleHandler; readonly preStop?: LifecycleHandler };
+  readonly [member: string]: unknown;
+}
+
+/** What kubelet asks by HTTP; without `host` it asks the pod. */
+export interface HttpGetAction {
+  readonly host?: string;
+  readonly port: number;
+  readonly path?: string;
+  readonly [member: string]: unknown;
+}
+
+export interface Probe {
+  readonly httpGet?: HttpGetAction;
+  readonly periodSeconds?: number;
+  readonly timeoutSeconds?: number;
+  readonly failureThreshold?: number;
+  readonly [member: string]: unknown;
+}
+
+export interface LifecycleHandler {
+  readonly httpGet?: HttpGetAction;
   readonly [member: string]: unknown;
 }
 
@@ -61,6 +86,7 @@ export interface SecurityContext {
   readonly runAsUser?: number;
   readonly runAsGroup?: number;
   readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
+  readonly readOnlyRootFilesystem?: boolean;
   readonly [member: string]: unknown;
 }
 
@@ -90,6 +116,11 @@ export interface ContainerStatus {
   readonly name: string;
   readonly ready?: boolean;
   readonly restartCount?: number;
+  /** As the node's engine resolved it. */
+  readonly image?: string;
+  /** With the digest of what was pulled; empty before. */
+  readonly imageID?: string;
+  /** `containerd://…`; empty before there is one. */
   readonly containerID?: string;
   readonly state?: ContainerState;
   readonly lastState?: ContainerState;
