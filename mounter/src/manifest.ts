@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { flagVariable, parseEnvironment, type Variables } from "#api/environment.ts";
+import { countVariable, flagVariable, parseEnvironment, type Variables } from "#api/environment.ts";
 
 const Path = z.string().regex(/^\//, "Expected an absolute path");
 const Secret = z.string().min(1).optional();
@@ -26,3 +26,20 @@ export type MounterEnvironment = z.infer<typeof MounterEnvironment>;
 export function readEnvironment(variables: Variables): Readonly<MounterEnvironment> {
   return parseEnvironment(MounterEnvironment, variables);
 }
+
+/** Environment of the mounter as the child of a gateway on one machine. The gateway renders it. */
+export const LocalMounterEnvironment = MounterEnvironment.extend({
+  ATOLL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** The socket on which it answers; its folder is open to nobody else. */
+  ATOLL_MOUNTER_SOCKET: Path,
+  /** Where its cache and what is on its way lie. */
+  ATOLL_MOUNTER_DIR: Path,
+  /** Most bytes of the cache. */
+  ATOLL_MOUNTER_CACHE_BYTES: countVariable(10 * 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
+  /** Most bytes that are on their way at once. */
+  ATOLL_MOUNTER_STAGING_BYTES: countVariable(50 * 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
+  /** Free disk that it leaves in any case. */
+  ATOLL_DISK_RESERVE_BYTES: countVariable(2 ** 30, 0, Number.MAX_SAFE_INTEGER),
+});
+
+export type LocalMounterEnvironment = z.infer<typeof LocalMounterEnvironment>;

@@ -15,6 +15,8 @@ const ALWAYS = { kind: "always" } as const;
 
 export interface CollectOptions extends CollectPatience {
   readonly namespace: string;
+  /** Keys of layers that are kept although no manifest names them: somebody is about to put a layer on top. */
+  readonly inUse?: ReadonlySet<string>;
 }
 
 export const COLLECT_PATIENCE: CollectPatience = { graceMs: LEAST_GRACE_MS, uploadMs: 24 * 3_600_000 };
@@ -46,7 +48,8 @@ export async function collectSnapshots(
   for await (const upload of listAll((page) => store.listUploads(snapshotPrefix(namespace), page, call)))
     uploads.push(upload);
   const first = await readNames(store, seen.manifests, new Map(), call);
-  const plan = planCollection({ nowMs, ...seen, named: namesOf(first), uploads }, options);
+  const named = new Set([...namesOf(first), ...(options.inUse ?? [])]);
+  const plan = planCollection({ nowMs, ...seen, named, uploads }, options);
   for (const upload of plan.abort) await store.abortUpload(upload, call);
   for (const { key } of plan.forget) await store.remove(key, {}, call);
   const unreadable = faultsOf(first);
