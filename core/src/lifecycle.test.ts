@@ -107,6 +107,41 @@ describe("decide", () => {
       expect(decide({ ...begun("Succeeded"), containers: exited(1) }, 20_000).reason).toBe("Timeout");
     });
 
+    it("ends for the reason for which it was begun, also when a fault comes meanwhile", () => {
+      const failure = { reason: "OutOfMemory", message: "Out of memory." } as const;
+      expect(decide({ ...begun("Running"), failure }, 20_000)).toMatchObject(snapshotting);
+      expect(decide({ ...begun("Failed"), failure }, 20_000).reason).toBe("Timeout");
+    });
+
+    it("takes it when somebody else stops the sandbox, and calls the sandbox lost when it is done", () => {
+      const failure = { reason: "SandboxLost", message: "Lost." } as const;
+      const stopped = { failure, stopRequestedAtMs: 6000 };
+      expect(decide({ ...running, ...stopped }, 7000)).toMatchObject({ ...snapshotting, nextDeadlineMs: 36_000 });
+      const deadlineAtMs = 36_000;
+      const without = { ...running, failure, containers: [] };
+      const wait = { ...without, snapshotAtEnd: { timeoutSeconds: 30, deadlineAtMs, snapshot: { phase: "Running" } } };
+      expect(decide(wait as Observed, 8000)).toMatchObject(snapshotting);
+      expect(decide({ ...begun("Succeeded"), ...stopped }, 8000)).toMatchObject({
+        phase: "Failed",
+        ...failure,
+        snapshotEnded: { reason: "RootfsSnapshotComplete" },
+      });
+    });
+
+    it("tells how it ended, and why none was taken", () => {
+      const asked = { removeRequestedAtMs: 6000 };
+      expect(decide({ ...begun("Succeeded"), ...asked }, 7000).snapshotEnded).toEqual({
+        reason: "RootfsSnapshotComplete",
+      });
+      const obstacle = { reason: "InvalidRuntime", message: "No." } as const;
+      const barred = { ...running, snapshotAtEnd: { timeoutSeconds: 30, obstacle } };
+      expect(decide({ ...barred, ...asked }, 7000)).toMatchObject({ remove: true, snapshotEnded: obstacle });
+      expect(decide(barred, 15_000)).toMatchObject({ reason: "Timeout", snapshotEnded: obstacle });
+      expect(decide(barred, 15_000).message).toMatch(/lifetime of 10 s\. No\.$/);
+      const free = { ...pending, ...asked, snapshotAtEnd: { timeoutSeconds: 30, obstacle: null } };
+      expect(decide(free, 7000)).toMatchObject(snapshotting);
+    });
+
     it("is not taken when the containers end by themselves", () => {
       expect(decide({ ...running, containers: exited(0) }, 6000)).toMatchObject({
         phase: "Succeeded",

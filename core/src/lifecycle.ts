@@ -37,9 +37,24 @@ export interface Observed {
   readonly failure?: { readonly reason: SandboxReason; readonly message: string };
   /** What a start waits for before its containers can run, as the end of "It waits for …". */
   readonly waitsFor?: string;
+  /** Somebody else stops the sandbox, who waits for the snapshot at its end. */
+  readonly stopRequestedAtMs?: number;
   /** Set when a snapshot is to be taken before the sandbox goes; only a backend that takes snapshots sets it. */
-  readonly snapshotAtEnd?: Pick<TerminationFacts, "timeoutSeconds" | "deadlineAtMs" | "snapshot">;
+  readonly snapshotAtEnd?: SnapshotAtEnd;
 }
+
+export interface SnapshotAtEnd extends Pick<TerminationFacts, "timeoutSeconds" | "deadlineAtMs" | "snapshot"> {
+  /** Why none can be taken, null when one can; absent = one can while the sandbox runs. */
+  readonly obstacle?: TerminationFacts["obstacle"] | null;
+}
+
+interface At {
+  readonly nowMs: number;
+  readonly retentionMs: number;
+}
+
+type Hold = Exclude<TerminationDecision, { readonly kind: "finish" }>;
+type Finish = Extract<TerminationDecision, { readonly kind: "finish" }>;
 
 export interface Decision {
   readonly phase: SandboxPhase;
@@ -50,7 +65,9 @@ export interface Decision {
   /** Everything of the sandbox, its record included, is to be removed now. */
   readonly remove?: boolean;
   /** Present while the snapshot at the end holds the sandbox: its deadline is to be kept, and with `take` it is to be begun. */
-  readonly snapshotAtEnd?: Exclude<TerminationDecision, { readonly kind: "finish" }>;
+  readonly snapshotAtEnd?: Hold;
+  /** How the snapshot at the end ended, where one was wanted. */
+  readonly snapshotEnded?: Omit<Finish, "kind">;
 }
 
 /**
@@ -62,13 +79,26 @@ export interface Decision {
 export function decide(observed: Observed, nowMs: number, retentionMs: number = DEFAULT_RETENTION_MS): Decision {
   const { removeRequestedAtMs } = observed;
   const outcome = observed.ended ?? (removeRequestedAtMs === undefined ? endOf(observed, nowMs) : undefined);
-  const isGoing = removeRequestedAtMs !== undefined || outcome?.reason === "Timeout";
-  const last = observed.ended === undefined && isGoing ? lastSnapshot(observed, nowMs) : undefined;
+  const last = observed.ended === undefined && isGoing(observed, outcome) ? lastSnapshot(observed, nowMs) : undefined;
   if (last !== undefined && last.kind !== "finish") return snapshotting(last);
-  if (outcome !== undefined) return ended(observed, withSnapshotFault(outcome, last), { nowMs, retentionMs });
-  if (removeRequestedAtMs !== undefined) return { phase: "Terminating", reason: "Deleting", remove: true };
-  if (observed.startedAtMs !== undefined || isUp(observed)) return running(observed, nowMs);
+  const decision = decideOn(observed, withSnapshotFault(outcome, last), { nowMs, retentionMs });
+  if (last === undefined) return decision;
+  const { kind: _, ...snapshotEnded } = last;
+  return { ...decision, snapshotEnded };
+}
+
+function decideOn(observed: Observed, outcome: Outcome | undefined, at: At): Decision {
+  if (outcome !== undefined) return ended(observed, outcome, at);
+  if (observed.removeRequestedAtMs !== undefined) return { phase: "Terminating", reason: "Deleting", remove: true };
+  if (observed.startedAtMs !== undefined || isUp(observed)) return running(observed, at.nowMs);
   return pending(observed);
+}
+
+/** Whether it is being stopped, and not ended by itself; what has been begun goes on whatever is seen then. */
+function isGoing(observed: Observed, outcome: Outcome | undefined): boolean {
+  const { removeRequestedAtMs, stopRequestedAtMs, snapshotAtEnd } = observed;
+  const isAsked = removeRequestedAtMs !== undefined || stopRequestedAtMs !== undefined;
+  return isAsked || outcome?.reason === "Timeout" || snapshotAtEnd?.deadlineAtMs !== undefined;
 }
 
 /** The outcome to latch when a decision ended the sandbox, undefined while it lives. */
@@ -78,7 +108,7 @@ export function outcomeOf(decision: Decision, nowMs: number): Outcome | undefine
   return { phase, reason, ...(message === undefined ? {} : { message }), atMs: nowMs };
 }
 
-function ended(observed: Observed, outcome: Outcome, at: { nowMs: number; retentionMs: number }): Decision {
+function ended(observed: Observed, outcome: Outcome, at: At): Decision {
   const { phase, reason, message } = outcome;
   const deadlineMs = outcome.atMs + at.retentionMs;
   const state = { phase, reason, ...(message === undefined ? {} : { message }) };
@@ -95,19 +125,23 @@ function pending(observed: Observed): Decision {
 
 /** Whether a snapshot holds a sandbox that is about to go; undefined when none is wanted. */
 function lastSnapshot(observed: Observed, nowMs: number): TerminationDecision | undefined {
-  const { snapshotAtEnd, removeRequestedAtMs, startedAtMs, containers = [] } = observed;
+  const { snapshotAtEnd, removeRequestedAtMs, stopRequestedAtMs } = observed;
   if (snapshotAtEnd === undefined) return undefined;
-  const isAlive = startedAtMs !== undefined && containers.some((container) => container.state !== "exited");
-  const message = "The snapshot at the sandbox's end was not taken: the sandbox was not running.";
-  const facts: TerminationFacts = {
-    ...snapshotAtEnd,
-    ...(removeRequestedAtMs === undefined ? {} : { fromMs: removeRequestedAtMs }),
-    ...(isAlive ? {} : { obstacle: { reason: "RootfsSnapshotFailed", message } }),
-  };
-  return decideTermination(facts, nowMs);
+  const { obstacle = notRunning(observed), ...facts } = snapshotAtEnd;
+  const fromMs = removeRequestedAtMs ?? stopRequestedAtMs;
+  return decideTermination(
+    { ...facts, ...(fromMs === undefined ? {} : { fromMs }), ...(obstacle === null ? {} : { obstacle }) },
+    nowMs,
+  );
 }
 
-function snapshotting(last: Exclude<TerminationDecision, { readonly kind: "finish" }>): Decision {
+function notRunning({ startedAtMs, containers = [] }: Observed): TerminationFacts["obstacle"] | null {
+  if (startedAtMs !== undefined && containers.some((container) => container.state !== "exited")) return null;
+  const message = "The snapshot at the sandbox's end was not taken: the sandbox was not running.";
+  return { reason: "RootfsSnapshotFailed", message };
+}
+
+function snapshotting(last: Hold): Decision {
   return {
     phase: "Terminating",
     reason: "RootfsSnapshottingInProgress",
@@ -116,8 +150,8 @@ function snapshotting(last: Exclude<TerminationDecision, { readonly kind: "finis
   };
 }
 
-function withSnapshotFault(outcome: Outcome, last: TerminationDecision | undefined): Outcome {
-  if (last?.kind !== "finish" || last.message === undefined) return outcome;
+function withSnapshotFault(outcome: Outcome | undefined, last: Finish | undefined): Outcome | undefined {
+  if (outcome === undefined || last?.message === undefined) return outcome;
   return { ...outcome, message: [outcome.message, last.message].filter((part) => part !== undefined).join(" ") };
 }
 
@@ -132,10 +166,10 @@ function running(observed: Observed, nowMs: number): Decision {
 
 /** Facts before deadlines: what a container did is known, that time ran out is only a rule. */
 function endOf(observed: Observed, nowMs: number): Outcome | undefined {
-  if (observed.failure !== undefined) return { phase: "Failed", ...observed.failure, atMs: nowMs };
   const isStopping = observed.snapshotAtEnd?.deadlineAtMs !== undefined;
-  // A container that ends while the last snapshot is being taken does not change why the sandbox ends.
+  // What happens while the last snapshot is being taken does not change why the sandbox ends.
   if (isStopping && isOverdue(observed, nowMs)) return timedOut(observed, nowMs);
+  if (observed.failure !== undefined) return { phase: "Failed", ...observed.failure, atMs: nowMs };
   const exits = endOfContainers(observed.containers ?? []);
   if (exits !== undefined) return { ...exits, atMs: nowMs };
   if (isOverdue(observed, nowMs)) return timedOut(observed, nowMs);
