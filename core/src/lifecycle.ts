@@ -135,7 +135,7 @@ function lastSnapshot(observed: Observed, nowMs: number): TerminationDecision | 
   );
 }
 
-function notRunning({ startedAtMs, containers = [] }: Observed): TerminationFacts["obstacle"] | null {
+function notRunning({ startedAtMs, containers = [] }: Observed): NonNullable<TerminationFacts["obstacle"]> | null {
   if (startedAtMs !== undefined && containers.some((container) => container.state !== "exited")) return null;
   const message = "The snapshot at the sandbox's end was not taken: the sandbox was not running.";
   return { reason: "RootfsSnapshotFailed", message };
