@@ -85,7 +85,7 @@ class SandboxPass {
   async #plan(): Promise<Plan> {
     const { settings, clock } = this.#options;
     const first = plan(await this.#observe(this.#cachedPod()), settings, clock.now());
-    if (first.confirmNoPod !== true) return first;
+    if (first.confirm !== true) return first;
     const fresh = { pod: await this.#readPod(), podIsFresh: true };
     return plan(await this.#observe(fresh), settings, clock.now());
   }

@@ -45,10 +45,10 @@ export interface Plan {
   /** Plan again at this moment, milliseconds since the Unix epoch, even when nothing changes before. */
   readonly nextDeadlineMs?: number;
   /**
-   * The cache shows no pod, and what would follow from that cannot be undone: ask the API server
-   * itself, and plan again. There are no actions then.
+   * What would follow cannot be undone, and caches may be behind: ask the API server itself, and
+   * plan again. There are no actions then.
    */
-  readonly confirmNoPod?: true;
+  readonly confirm?: true;
 }
 
 /** Removes an object that has been read. */

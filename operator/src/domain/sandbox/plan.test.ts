@@ -148,11 +148,11 @@ describe("plan()", () => {
 
   it("asks the API server itself before it calls a sandbox lost or lets it go", () => {
     const sandbox = after(planOf({ pod: podOf() }), sandboxOf({}));
-    expect(planOf({ sandbox })).toEqual({ actions: [], confirmNoPod: true });
-    expect(planOf({ podSeen: true })).toEqual({ actions: [], confirmNoPod: true });
+    expect(planOf({ sandbox })).toEqual({ actions: [], confirm: true });
+    expect(planOf({ podSeen: true })).toEqual({ actions: [], confirm: true });
     expect(says(planOf({ sandbox, podIsFresh: true }))).toMatchObject({ Cause: "True SandboxLost" });
     const going = sampleSandbox({}, { metadata: { deletionTimestamp: "2026-01-01T00:00:09Z" } });
-    expect(planOf({ sandbox: going })).toEqual({ actions: [], confirmNoPod: true });
+    expect(planOf({ sandbox: going })).toEqual({ actions: [], confirm: true });
     expect(planOf({ sandbox: going, podIsFresh: true }).actions).toEqual([
       expect.objectContaining({ kind: "setFinalizers", finalizers: [] }),
     ]);

@@ -26,7 +26,7 @@ export function plan(observed: ObservedSandbox, settings: SandboxSettings, nowMs
   if (deletionTimestamp !== undefined && !isHeld) return { actions: [] };
   // Everything else waits for the answer: it carries the version that the next write must name.
   if (!isHeld) return { actions: [setFinalizers(observed, [...finalizers, SANDBOX_FINALIZER])] };
-  if (needsConfirmation(observed)) return { actions: [], confirmNoPod: true };
+  if (needsConfirmation(observed)) return { actions: [], confirm: true };
   if (deletionTimestamp !== undefined) return { actions: planRemoval(observed, settings, nowMs) };
   return planLife(observed, settings, nowMs);
 }

@@ -3,7 +3,7 @@ import type { SandboxStatusResource } from "#api/crd/sandbox.ts";
 import { CAUSE, conditionOf, contractReason } from "#core/kubernetes/sandbox-state.ts";
 import type { Decision } from "#core/lifecycle.ts";
 import type { SandboxReason } from "#core/sandbox.ts";
-import { formatTime } from "./rfc3339.ts";
+import { formatTime } from "../rfc3339.ts";
 
 /** What a status is made of. */
 export interface StatusFacts {
