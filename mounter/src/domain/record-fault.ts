@@ -10,3 +10,8 @@ export class RecordFault extends Error {
     this.reason = reason;
   }
 }
+
+/** The fault of a record whose time is over: what its work is aborted with. */
+export function recordLate(timeoutSeconds: number): RecordFault {
+  return new RecordFault("DeadlineExceeded", `The snapshot was not complete ${timeoutSeconds} s after its creation.`);
+}

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ArchiveFault, type ArchiveFaultCode } from "../../archive/archive-fault.ts";
 import { StoreError, type StoreErrorKind } from "../../storage/store-error.ts";
-import { RecordFault } from "../../domain/record-fault.ts";
+import { RecordFault, recordLate } from "../../domain/record-fault.ts";
 import { SnapshotFault, type SnapshotFaultCode } from "../../domain/snapshot-fault.ts";
-import { recordLate, snapshotFailure } from "./snapshot-reason.ts";
+import { snapshotFailure } from "./snapshot-reason.ts";
 
 describe("snapshotFailure()", () => {
   test.each<[ArchiveFaultCode, string]>([

@@ -72,8 +72,3 @@ function sentence(text: string): string {
     line.length > MOST_MESSAGE ? `${line.slice(0, MOST_MESSAGE - 1).replace(/[\ud800-\udbff]$/, "")}…` : line;
   return /[.!?…]$/.test(short) ? short : `${short}.`;
 }
-
-/** The fault of a record whose time is over: what its work is aborted with. */
-export function recordLate(timeoutSeconds: number): RecordFault {
-  return new RecordFault("DeadlineExceeded", `The snapshot was not complete ${timeoutSeconds} s after its creation.`);
-}

@@ -1,0 +1,135 @@
+import { readdir, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "#core/clock.ts";
+import type { Log } from "#core/log.ts";
+import type { Dump, SnapshotWork } from "../../control/snapshot-work.ts";
+import { createKeyedTurns } from "../../domain/keyed-turns.ts";
+import { dumpFault } from "../../domain/record/dump-fault.ts";
+import type { RecordTarget } from "../../domain/record/record-pod.ts";
+import { RecordFault } from "../../domain/record-fault.ts";
+import { untilAborted } from "../../storage/until-aborted.ts";
+import type { Staging, StagingPlace } from "../staging.ts";
+import { RunscFault, type CheckpointCommand } from "./run-checkpoint.ts";
+
+export interface DumperPorts {
+  readonly checkpoint: (command: CheckpointCommand) => Promise<void>;
+  readonly staging: Pick<Staging, "take">;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface DumperConfig {
+  /** Most bytes of one dump; a container with a smaller limit of disk gets less room. */
+  readonly mostBytes: number;
+}
+
+/** Folders, names and lists of pages, beside the pages themselves. */
+const METADATA_BYTES = 64 * 2 ** 20;
+const LOOK_MS = 250;
+/** A save that takes longer counts as hung: its client is ended. */
+const HUNG_MS = 600_000;
+
+/** Saves containers of this node into staging, one at a time of each sandbox. */
+export function createDumper(ports: DumperPorts, { mostBytes }: DumperConfig): SnapshotWork["dump"] {
+  const { staging, log } = ports;
+  const turns = createKeyedTurns();
+
+  return async (target, { signal, onProgress }) => {
+    const giveTurn = await turns.take(target.podUid, signal);
+    const bytes = Math.min(target.diskBytes ?? mostBytes, mostBytes) + METADATA_BYTES;
+    let place: StagingPlace;
+    try {
+      place = await staging.take(bytes, { signal });
+    } catch (error) {
+      giveTurn();
+      throw error;
+    }
+    const remove = (): Promise<void> =>
+      place.remove().catch((error: unknown) => log.error("A dump could not be removed", { folder: place.dir, error }));
+    const save = new Save(ports, target, { folder: join(place.dir, "image"), mostBytes: bytes });
+    const tell = (bytesDone: number): void => onProgress?.({ phase: "Dumping", bytesDone });
+    const saved = save.run(join(place.dir, "runsc.log"), tell).finally(giveTurn);
+    try {
+      await untilAborted(saved, signal);
+      return { folder: save.folder, remove } satisfies Dump;
+    } catch (error) {
+      // The kernel saves on: its files can go only when it has done with them.
+      save.abandon();
+      const removal = saved.catch(() => undefined).then(remove);
+      if (!signal.aborted) await removal;
+      throw error;
+    }
+  };
+}
+
+class Save {
+  readonly folder: string;
+  readonly #ports: DumperPorts;
+  readonly #target: RecordTarget;
+  readonly #mostBytes: number;
+  /** Nobody wants it any more, or it is larger than its room: what is written is thrown away at once. */
+  #isVain = false;
+
+  constructor(
+    ports: DumperPorts,
+    target: RecordTarget,
+    options: { readonly folder: string; readonly mostBytes: number },
+  ) {
+    this.#ports = ports;
+    this.#target = target;
+    this.folder = options.folder;
+    this.#mostBytes = options.mostBytes;
+  }
+
+  abandon(): void {
+    this.#isVain = true;
+  }
+
+  async run(logPath: string, tell: (bytes: number) => void): Promise<void> {
+    const { checkpoint } = this.#ports;
+    const { containerId, containerName } = this.#target;
+    const over = new AbortController();
+    const watching = this.#watch(over.signal, tell);
+    try {
+      await checkpoint({ containerId, containerName, folder: this.folder, logPath, timeoutMs: HUNG_MS });
+    } catch (error) {
+      if (!this.#isVain) throw error instanceof RunscFault ? dumpFault(error.said, containerName, error) : error;
+    } finally {
+      over.abort(IS_OVER);
+      await watching;
+    }
+    if (!this.#isVain && (await bytesIn(this.folder)) <= this.#mostBytes) return;
+    const most = `more than the ${this.#mostBytes} bytes that a dump of it may take here`;
+    throw new RecordFault("TooLarge", `The changes of the container "${containerName}" are ${most}.`);
+  }
+
+  /** gVisor asks nobody how large it may become: a dump without end is cut off again and again, so that it takes no disk. */
+  async #watch(signal: AbortSignal, tell: (bytes: number) => void): Promise<void> {
+    const { clock, log } = this.#ports;
+    tell(0);
+    while (!signal.aborted) {
+      await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        const bytes = await bytesIn(this.folder);
+        if (!this.#isVain) tell(bytes);
+        if (bytes > this.#mostBytes) this.#isVain = true;
+        if (this.#isVain) await cutFiles(this.folder);
+      } catch (error) {
+        log.warn("A dump cannot be looked at", { folder: this.folder, error });
+      }
+    }
+  }
+}
+
+async function bytesIn(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function cutFiles(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) await truncate(join(folder, name), 0);
+}
+
+const IS_OVER = new Error("The save is over");
