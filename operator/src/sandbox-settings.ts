@@ -34,5 +34,8 @@ export function sandboxSettings(
       finishedMs: env.ATOLL_FINISHED_RETENTION_SECONDS * 1000,
     },
     provisionalMs: env.ATOLL_PROVISIONAL_SECONDS * 1000,
+    ...(env.ATOLL_SNAPSHOTS
+      ? { snapshots: { restorePort: env.ATOLL_RESTORE_PORT, restoreFolder: env.ATOLL_RESTORE_FOLDER } }
+      : {}),
   };
 }

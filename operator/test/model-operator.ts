@@ -2,6 +2,7 @@ import { createInformerCache, type InformerCache } from "#core/kubernetes/inform
 import type { Informer } from "#core/kubernetes/informer-port.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { silentLog } from "#core/log.ts";
 import type { Reconcile } from "#core/kubernetes/control/reconcile.ts";
 import { createSandboxReconciler } from "#operator/control/sandbox-reconciler.ts";
 import type { NamespaceStores } from "#operator/control/sandbox-stores.ts";
@@ -59,6 +60,8 @@ export class ModelOperator {
       events: { record: () => {} },
       agentKey: async (uid) => `key-of-${uid}`,
       hold: () => undefined,
+      handler: () => "runsc",
+      log: silentLog,
     });
   }
 

@@ -90,3 +90,9 @@ export function runningStatus(...others: readonly ContainerStatus[]): PodStatus 
     containerStatuses: [running("sandbox-sidecar"), ...(others.length === 0 ? [running("main")] : others)],
   };
 }
+
+/** The same of an installation that takes snapshots. */
+export const WITH_SNAPSHOTS: SandboxSettings = {
+  ...SETTINGS,
+  snapshots: { restorePort: 10_033, restoreFolder: "/var/lib/atoll/restores" },
+};

@@ -25,6 +25,7 @@ describe("createOperator()", () => {
       fencePrefix: "atoll",
       settings: () => SETTINGS,
       concurrency: 1,
+      withSnapshots: true,
       clock,
       random: () => 0,
       log: silentLog,

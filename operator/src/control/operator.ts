@@ -6,7 +6,7 @@ import type { Informer, InformerObserver } from "#core/kubernetes/informer-port.
 import { createInformer } from "#core/kubernetes/informer.ts";
 import { keyOf } from "#core/kubernetes/object-key.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
-import { CONFIG_MAPS, VALIDATING_ADMISSION_POLICY_BINDINGS } from "#core/kubernetes/resources.ts";
+import { CONFIG_MAPS, RUNTIME_CLASSES, VALIDATING_ADMISSION_POLICY_BINDINGS } from "#core/kubernetes/resources.ts";
 import type { Log } from "#core/log.ts";
 import type { NetworkTrial, NetworkVerdict } from "../domain/network-check.ts";
 import type { SandboxSettings } from "../domain/sandbox/settings.ts";
@@ -15,9 +15,11 @@ import { createDrainNamespace, DRAIN_GUARD_QUERY } from "./drain-namespace.ts";
 import { createFenceWatch } from "./fence-watch.ts";
 import { createNetworkCheck } from "./network-check.ts";
 import type { ControllerObserver, Reconcile } from "#core/kubernetes/control/reconcile.ts";
-import type { EventRecorder, SandboxObserver } from "./ports.ts";
+import type { EventRecorder, SandboxObserver, SnapshotObserver } from "./ports.ts";
 import { createSandboxReconciler } from "./sandbox-reconciler.ts";
 import { createSandboxStores } from "./sandbox-stores.ts";
+import { createSnapshotReconciler } from "./snapshot-reconciler.ts";
+import { onSnapshotChange } from "./snapshot-triggers.ts";
 
 /** The operator of sandboxes, without what connects it to a process. */
 export interface Operator {
@@ -39,6 +41,8 @@ export interface OperatorOptions {
   readonly fencePrefix: string;
   readonly settings: (keys: AgentKeySet) => SandboxSettings;
   readonly concurrency: number;
+  /** Take and restore snapshots. */
+  readonly withSnapshots: boolean;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
@@ -50,6 +54,7 @@ export interface OperatorOptions {
 
 export interface OperatorMetrics {
   readonly sandboxes: SandboxObserver;
+  readonly snapshots: SnapshotObserver;
   readonly networkVerdict: (verdict: NetworkVerdict) => void;
   controller(name: string): ControllerObserver;
   watchQueue(name: string, queue: Controller): void;
@@ -60,7 +65,15 @@ export interface OperatorMetrics {
 export function createOperator(options: OperatorOptions): Operator {
   const { reader, writer, namespaces, clock, random, log, metrics } = options;
   const shared = { clock, random, log };
-  const stores = createSandboxStores(reader, namespaces, { ...shared, observe: metrics });
+  const stores = createSandboxStores(reader, namespaces, {
+    ...shared,
+    observe: metrics,
+    withSnapshots: options.withSnapshots,
+  });
+  const runtimeClasses = createInformer(reader, RUNTIME_CLASSES, {
+    ...shared,
+    observer: metrics.informer(RUNTIME_CLASSES.plural),
+  });
   const bindings = createInformer(reader, VALIDATING_ADMISSION_POLICY_BINDINGS, {
     ...shared,
     observer: metrics.informer(VALIDATING_ADMISSION_POLICY_BINDINGS.plural),
@@ -87,10 +100,17 @@ export function createOperator(options: OperatorOptions): Operator {
     await trials.run(term);
   };
 
+  const caches: readonly Pick<Informer<KubeObject>, "run" | "synced">[] = [
+    stores,
+    bindings,
+    ...guards,
+    ...(options.withSnapshots ? [runtimeClasses] : []),
+  ];
+
   /** False: the term was over before. */
   const filled = async (term: AbortSignal): Promise<boolean> => {
     try {
-      await Promise.all([stores, bindings, ...guards].map((cache) => cache.synced(term)));
+      await Promise.all(caches.map((cache) => cache.synced(term)));
       return true;
     } catch (error) {
       if (term.aborted) return false;
@@ -101,8 +121,7 @@ export function createOperator(options: OperatorOptions): Operator {
   return {
     async watch(signal) {
       namespaces.forEach((namespace) => fences.enqueue(namespace));
-      const informers: readonly Pick<Informer<KubeObject>, "run">[] = [stores, bindings, ...guards];
-      await Promise.all([fences.run(signal), ...informers.map((informer) => informer.run(signal))]);
+      await Promise.all([fences.run(signal), ...caches.map((cache) => cache.run(signal))]);
     },
 
     async lead(keys, term) {
@@ -116,18 +135,33 @@ export function createOperator(options: OperatorOptions): Operator {
         observer: metrics.sandboxes,
         agentKey: (uid) => deriveAgentKey(keys.agentMasterKey, uid),
         hold: fence.hold,
+        handler: (name) => runtimeClasses.get(name)?.handler,
       });
       const sandboxes = controller("sandbox", reconcile, options.concurrency);
+      const snapshots = controller(
+        "snapshot",
+        createSnapshotReconciler({
+          ...shared,
+          client: writer,
+          stores,
+          runtimeClasses,
+          events: options.events,
+          observer: metrics.snapshots,
+        }),
+        options.concurrency,
+      );
       const drains = controller("drain", createDrainNamespace({ client: writer, clock }), namespaces.length);
       const endings = [
         stores.onChange((key) => sandboxes.enqueue(key)),
         fence.onChange((namespace) => enqueueAll(sandboxes, stores.in(namespace))),
+        ...[...stores.all()].map((own) => onSnapshotChange(own, (key) => snapshots.enqueue(key))),
         ...guards.map((guard) => guard.onChange((key) => drains.enqueue(key))),
       ];
       for (const namespace of namespaces) enqueueAll(sandboxes, stores.in(namespace));
+      for (const own of stores.all()) enqueueAll(snapshots, own.snapshots?.values() ?? []);
       for (const guard of guards) enqueueAll(drains, guard.values());
       try {
-        await Promise.all([sandboxes.run(term), drains.run(term), tryNetwork(term)]);
+        await Promise.all([sandboxes.run(term), snapshots.run(term), drains.run(term), tryNetwork(term)]);
       } finally {
         for (const end of endings) end();
       }

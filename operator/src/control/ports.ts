@@ -10,6 +10,13 @@ export interface SandboxObserver {
   ready(durationMs: number): void;
 }
 
+/** Where the numbers of records of snapshots go. */
+export interface SnapshotObserver {
+  /** A node was given one, or it failed before. */
+  created(): void;
+  completed(result: "succeeded" | "failed"): void;
+}
+
 /** What happened to an object, for whoever describes it. */
 export interface EventFacts {
   readonly type: "Normal" | "Warning";

@@ -1,17 +1,20 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeCall, KubeClient } from "#core/kubernetes/client.ts";
-import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
-import type { ObjectReference } from "#core/kubernetes/event.ts";
+import { isAlreadyExists } from "#core/kubernetes/kube-error.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import { keyOf, objectKey } from "#core/kubernetes/object-key.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
-import { apiVersionOf, NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { NETWORK_POLICIES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf } from "#core/kubernetes/sandbox-state.ts";
+import type { Log } from "#core/log.ts";
 import type { Action, RemoveAction } from "../domain/action.ts";
 import { isOwnedBy } from "../domain/sandbox/observed.ts";
+import { findObject } from "./find-object.ts";
+import { referenceTo } from "./object-reference.ts";
 import type { EventRecorder, SandboxObserver } from "./ports.ts";
-import { noteForeignPod, noteRefusal, type SandboxNotes } from "./sandbox-memory.ts";
+import { noteForeignPod, noteRecordRefusal, noteRefusal, type SandboxNotes } from "./sandbox-memory.ts";
 import type { NamespaceStores } from "./sandbox-stores.ts";
 
 export interface SandboxWrites {
@@ -19,6 +22,7 @@ export interface SandboxWrites {
   readonly stores: NamespaceStores;
   readonly clock: Pick<Clock, "now">;
   readonly random: () => number;
+  readonly log: Log;
   readonly events: EventRecorder;
   readonly observer?: SandboxObserver;
 }
@@ -32,58 +36,60 @@ export interface ActionScope extends SandboxWrites {
 /** Name under which the operator's fields are kept by server-side apply. */
 export const FIELD_MANAGER = "isola-operator";
 
-/** Does one step, and tells the caches. False: the step was not done and the rest of the plan is void. */
-export async function performSandboxAction(action: Action, scope: ActionScope): Promise<boolean> {
+/** What became of a step: `void` = it was not done, and neither is the rest; `later` = nor may it be at present. */
+export type StepResult = "done" | "void" | "later";
+
+/** Does one step, and tells the caches. */
+export async function performSandboxAction(action: Action, scope: ActionScope): Promise<StepResult> {
   const { client, stores, call, sandbox } = scope;
   switch (action.kind) {
     case "create":
-      return createPod(action.object as Pod, scope);
+      return action.resource.plural === PODS.plural
+        ? createPod(action.object as Pod, scope)
+        : createRecord(action.object as RootfsSnapshotResource, scope);
     case "apply": {
       const applied = await client.apply(NETWORK_POLICIES, action.object as NetworkPolicy, call, {
         fieldManager: FIELD_MANAGER,
       });
       stores.policies.upsert(applied);
-      return true;
+      return "done";
     }
     case "remove":
       await remove(action, scope);
-      return true;
+      return "done";
     case "patchStatus":
       await writeStatus(action.object as SandboxResource, scope);
-      return true;
+      return "done";
     case "setFinalizers":
       await setFinalizers(action.finalizers, scope);
-      return true;
+      return "done";
     case "event":
-      scope.events.record(referenceTo(sandbox), action.event);
-      return true;
+      scope.events.record(referenceTo(SANDBOXES, sandbox), action.event);
+      return "done";
   }
 }
 
 /** One that is there already is as good when it is this sandbox's. */
-async function createPod(pod: Pod, scope: ActionScope): Promise<boolean> {
+async function createPod(pod: Pod, scope: ActionScope): Promise<StepResult> {
   const { client, stores, notes, call, clock, random, observer } = scope;
   try {
     stores.pods.upsert(await client.create(PODS, pod, call, { fieldManager: FIELD_MANAGER }));
   } catch (error) {
     if (isAlreadyExists(error)) return takeOver(pod, scope);
-    if (noteRefusal(notes, error, { nowMs: clock.now(), random })) return false;
+    if (noteRefusal(notes, error, { nowMs: clock.now(), random })) return "void";
     notes.mayHaveHadPod = true;
     throw error;
   }
   notes.podSeen = true;
   notes.creationFault = undefined;
   observer?.created();
-  return true;
+  return "done";
 }
 
-async function takeOver(wanted: Pod, scope: ActionScope): Promise<boolean> {
+async function takeOver(wanted: Pod, scope: ActionScope): Promise<StepResult> {
   const { client, stores, sandbox, notes, call, clock, random } = scope;
-  const found = await client.get(PODS, wanted.metadata, call).catch((error: unknown) => {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  });
-  if (found === undefined) return false;
+  const found = await findObject(client, PODS, wanted.metadata, call);
+  if (found === undefined) return "void";
   if (isOwnedBy(found, sandbox)) {
     notes.podSeen = true;
     notes.creationFault = undefined;
@@ -91,12 +97,35 @@ async function takeOver(wanted: Pod, scope: ActionScope): Promise<boolean> {
   } else {
     noteForeignPod(notes, found, { nowMs: clock.now(), random });
   }
-  return false;
+  return "void";
+}
+
+/** Of the snapshot at the end: no failure keeps the sandbox beyond its deadline, and a refusal not even until then. */
+async function createRecord(record: RootfsSnapshotResource, scope: ActionScope): Promise<StepResult> {
+  const { client, stores, notes, log, call } = scope;
+  try {
+    stores.snapshots?.upsert(await client.create(ROOTFS_SNAPSHOTS, record, call, { fieldManager: FIELD_MANAGER }));
+    return "done";
+  } catch (error) {
+    if (call.signal.aborted) throw error;
+    if (isAlreadyExists(error)) {
+      const found = await findObject(client, ROOTFS_SNAPSHOTS, record.metadata, call);
+      if (found !== undefined) stores.snapshots?.upsert(found);
+      return "void";
+    }
+    if (noteRecordRefusal(notes, error)) return "void";
+    log.warn("Will try again to create the record of a last snapshot", { name: record.metadata.name, error });
+    return "later";
+  }
 }
 
 async function remove(action: RemoveAction, { client, stores, call }: ActionScope): Promise<void> {
-  const { uid, resourceVersion } = action;
-  const options = { uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+  const { uid, resourceVersion, gracePeriodSeconds } = action;
+  const options = {
+    uid,
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+  };
   const removal = await client.remove(action.resource, action.ref, call, options);
   const store = action.resource.plural === PODS.plural ? stores.pods : stores.sandboxes;
   if (removal.kind === "going") store.upsert(removal.object as Pod & SandboxResource);
@@ -125,16 +154,4 @@ async function setFinalizers(
   });
   if (deletionTimestamp !== undefined && finalizers.length === 0) stores.sandboxes.drop(keyOf(sandbox), uid ?? "");
   else stores.sandboxes.upsert(written);
-}
-
-function referenceTo({ metadata }: SandboxResource): ObjectReference {
-  const { name, namespace, uid, resourceVersion } = metadata;
-  return {
-    apiVersion: apiVersionOf(SANDBOXES),
-    kind: SANDBOXES.kind,
-    name,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(uid === undefined ? {} : { uid }),
-    ...(resourceVersion === undefined ? {} : { resourceVersion }),
-  };
 }

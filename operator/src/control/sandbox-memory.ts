@@ -12,6 +12,8 @@ export interface SandboxNotes {
   /** A pod may have come and gone of which only the API server's present word of the sandbox tells. */
   mayHaveHadPod: boolean;
   creationFault: CreationFault | undefined;
+  /** Why the record of the last snapshot could not be made. */
+  recordFault: string | undefined;
   /** Attempts in a row that the API server refused. */
   refusals: number;
 }
@@ -27,6 +29,8 @@ const RETRY = { firstMs: 500, mostMs: 15_000 };
 const FINAL = new Set([400, 413, 422]);
 /** Refusals that may pass: quota, rights, a hook that is away, a namespace that comes back. */
 const PASSING = new Set([403, 404, 409, 500]);
+/** No right to, no such kind, a namespace that goes: a sandbox is not held for what may never be. */
+const NO_RECORD = new Set([403, 404]);
 
 /** The API server's clock and this machine's differ by less. */
 const CLOCK_SKEW_MS = 60_000;
@@ -44,6 +48,7 @@ export function createSandboxMemory(sinceMs: number): SandboxMemory {
         podSeen: false,
         mayHaveHadPod: isOlder,
         creationFault: undefined,
+        recordFault: undefined,
         refusals: 0,
       };
       notes.set(key, fresh);
@@ -60,6 +65,13 @@ export function noteRefusal(notes: SandboxNotes, error: unknown, at: At): boolea
   if (!isFinal && !PASSING.has(error.status)) return false;
   const message = `The pod could not be created: ${quoted(error.message, `the API server answered ${error.status}`)}.`;
   note(notes, { message, isFinal }, at);
+  return true;
+}
+
+/** Notes why the record of the last snapshot could not be created; false when nobody knows whether it was. */
+export function noteRecordRefusal(notes: SandboxNotes, error: unknown): boolean {
+  if (!(error instanceof KubeError) || !(FINAL.has(error.status) || NO_RECORD.has(error.status))) return false;
+  notes.recordFault = `its record could not be created: ${quoted(error.message, `the API server answered ${error.status}`)}`;
   return true;
 }
 

@@ -371,7 +371,8 @@ describe("the sandbox reconciler", () => {
     expect(conditionOf(world.cluster.find(SANDBOXES, REF)?.status, "Succeeded")).toBeUndefined();
     const [pod] = world.cluster.all(PODS);
     world.cluster.remove(PODS.plural, POD, { force: true });
-    world.cluster.insert(PODS.plural, { metadata: { ...POD, ownerReferences: pod?.metadata.ownerReferences ?? [] } });
+    const second = { ...pod, metadata: { ...POD, ownerReferences: pod?.metadata.ownerReferences ?? [] } };
+    world.cluster.insert(PODS.plural, second);
     world.broken.length = 0;
     await world.settle();
     expect(conditionOf(world.cluster.find(SANDBOXES, REF)?.status, "Cause")?.reason).toBe("SandboxLost");

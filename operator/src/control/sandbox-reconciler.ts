@@ -1,14 +1,18 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { KubeCall } from "#core/kubernetes/client.ts";
 import { isConflict, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { customPolicyName, podName } from "#core/kubernetes/names.ts";
 import { objectKey, refOfKey } from "#core/kubernetes/object-key.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
-import { PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import type { Action, Plan } from "../domain/action.ts";
+import { wantsLastSnapshot } from "../domain/sandbox/last-snapshot.ts";
 import { isOwnedBy, ownPod, type ObservedSandbox } from "../domain/sandbox/observed.ts";
 import { plan } from "../domain/sandbox/plan.ts";
+import { terminationRecordName } from "../domain/termination-record.ts";
 import type { SandboxSettings } from "../domain/sandbox/settings.ts";
+import { findObject } from "./find-object.ts";
 import { performSandboxAction, type SandboxWrites } from "./sandbox-actions.ts";
 import type { Reconcile, ReconcileResult } from "#core/kubernetes/control/reconcile.ts";
 import { createSandboxMemory, type SandboxNotes } from "./sandbox-memory.ts";
@@ -21,10 +25,14 @@ export interface SandboxReconcilerOptions extends Omit<SandboxWrites, "stores"> 
   readonly agentKey: (uid: string) => Promise<string>;
   /** Why no pod may be created in this namespace at present; undefined = they may. */
   readonly hold: (namespace: string) => string | undefined;
+  /** Handler of a runtime class; undefined = not known. */
+  readonly handler: (runtimeClass: string) => string | undefined;
 }
 
 /** After a conflict the newer version is on its way; this is for the case that it got lost. */
 const CONFLICT_MS = 2000;
+
+const LATER_MS = 2000;
 
 /** Brings sandboxes to what they ask for: reads the caches, plans, acts. */
 export function createSandboxReconciler(options: SandboxReconcilerOptions): Reconcile {
@@ -47,9 +55,10 @@ export function createSandboxReconciler(options: SandboxReconcilerOptions): Reco
   };
 }
 
-interface SeenPod {
+interface Seen {
   readonly pod: Pod | undefined;
-  readonly podIsFresh: boolean;
+  readonly lastRecord: RootfsSnapshotResource | undefined;
+  readonly isFresh: boolean;
 }
 
 interface PassScope {
@@ -75,19 +84,20 @@ class SandboxPass {
       return { requeueAtMs: this.#options.clock.now() };
     }
     for (const action of planned.actions) {
-      const isDone = await performSandboxAction(action, { ...this.#options, ...this.#scope });
-      // The pod was refused, or was there already: what follows depends on which.
-      if (!isDone) return { requeueAtMs: this.#options.clock.now() };
+      const result = await performSandboxAction(action, { ...this.#options, ...this.#scope });
+      const nowMs = this.#options.clock.now();
+      // It was refused, or was there already: what follows depends on which.
+      if (result === "void") return { requeueAtMs: nowMs };
+      if (result === "later") return { requeueAtMs: Math.min(planned.nextDeadlineMs ?? Infinity, nowMs + LATER_MS) };
     }
     return planned.nextDeadlineMs === undefined ? {} : { requeueAtMs: planned.nextDeadlineMs };
   }
 
   async #plan(): Promise<Plan> {
     const { settings, clock } = this.#options;
-    const first = plan(await this.#observe(this.#cachedPod()), settings, clock.now());
+    const first = plan(await this.#observe(this.#cached()), settings, clock.now());
     if (first.confirm !== true) return first;
-    const fresh = { pod: await this.#readPod(), podIsFresh: true };
-    return plan(await this.#observe(fresh), settings, clock.now());
+    return plan(await this.#observe(await this.#read()), settings, clock.now());
   }
 
   /**
@@ -107,17 +117,22 @@ class SandboxPass {
     return false;
   }
 
-  #cachedPod(): SeenPod {
+  #cached(): Seen {
     const { stores, sandbox } = this.#scope;
     const { namespace = "", name } = sandbox.metadata;
-    return { pod: stores.pods.get(objectKey({ namespace, name: podName(name) })), podIsFresh: false };
+    return {
+      pod: stores.pods.get(objectKey({ namespace, name: podName(name) })),
+      lastRecord: stores.snapshots?.get(objectKey({ namespace, name: terminationRecordName(name) })),
+      isFresh: false,
+    };
   }
 
-  async #observe({ pod, podIsFresh }: SeenPod): Promise<ObservedSandbox> {
+  async #observe({ pod, lastRecord, isFresh }: Seen): Promise<ObservedSandbox> {
     const { stores, sandbox, notes } = this.#scope;
     const { namespace = "", name, uid = "" } = sandbox.metadata;
     const policy = stores.policies.get(objectKey({ namespace, name: customPolicyName(name) }));
     const hold = this.#options.hold(namespace);
+    const handler = this.#options.handler(pod?.spec.runtimeClassName ?? this.#options.settings.runtimeClass);
     const mayNeedPod = pod === undefined && sandbox.metadata.deletionTimestamp === undefined;
     if (ownPod({ sandbox, ...(pod === undefined ? {} : { pod }) }) !== undefined) notes.podSeen = true;
     return {
@@ -125,24 +140,38 @@ class SandboxPass {
       ...(pod === undefined ? {} : { pod }),
       ...(policy === undefined ? {} : { policy }),
       agentKey: mayNeedPod ? await this.#options.agentKey(uid) : "",
-      podIsFresh,
+      isFresh,
       podSeen: notes.podSeen,
       ...(notes.creationFault === undefined ? {} : { creationFault: notes.creationFault }),
       ...(hold === undefined ? {} : { hold }),
+      ...(handler === undefined ? {} : { handler }),
+      ...(lastRecord === undefined ? {} : { lastRecord }),
+      ...(notes.recordFault === undefined ? {} : { recordFault: notes.recordFault }),
     };
+  }
+
+  async #read(): Promise<Seen> {
+    const [pod, lastRecord] = await Promise.all([this.#readPod(), this.#readRecord()]);
+    return { pod, lastRecord, isFresh: true };
+  }
+
+  /** Only of a sandbox that may have one. */
+  async #readRecord(): Promise<RootfsSnapshotResource | undefined> {
+    const { stores, sandbox, call } = this.#scope;
+    if (stores.snapshots === undefined || !wantsLastSnapshot({ sandbox })) return undefined;
+    const { namespace = "", name } = sandbox.metadata;
+    const ref = { namespace, name: terminationRecordName(name) };
+    const record = await findObject(this.#options.client, ROOTFS_SNAPSHOTS, ref, call);
+    if (record !== undefined) stores.snapshots.upsert(record);
+    return record;
   }
 
   async #readPod(): Promise<Pod | undefined> {
     const { stores, sandbox, call } = this.#scope;
     const { namespace = "", name } = sandbox.metadata;
-    try {
-      const pod = await this.#options.client.get(PODS, { namespace, name: podName(name) }, call);
-      if (isOwnedBy(pod, sandbox)) stores.pods.upsert(pod);
-      return pod;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
+    const pod = await findObject(this.#options.client, PODS, { namespace, name: podName(name) }, call);
+    if (pod !== undefined && isOwnedBy(pod, sandbox)) stores.pods.upsert(pod);
+    return pod;
   }
 }
 

@@ -1,3 +1,4 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { KubeClient, Resource } from "#core/kubernetes/client.ts";
 import type { Informer, InformerObserver, InformerOptions } from "#core/kubernetes/informer-port.ts";
@@ -7,19 +8,27 @@ import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import { objectKey } from "#core/kubernetes/object-key.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
-import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
-import { trimPod, trimPolicy, trimSandbox } from "../domain/sandbox/trim.ts";
+import { NETWORK_POLICIES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { trimPod, trimPolicy, trimSandbox, trimSavablePod, trimSnapshot } from "../domain/sandbox/trim.ts";
+import { snapshotNameOf } from "../domain/snapshot/turn.ts";
+import { sandboxOfTermination } from "../domain/termination-record.ts";
 
 /** Local copies of all that belongs to the sandboxes of one namespace. */
 export interface NamespaceStores {
   readonly sandboxes: Informer<SandboxResource>;
   readonly pods: Informer<Pod>;
   readonly policies: Informer<NetworkPolicy>;
+  /** Absent where none are taken. */
+  readonly snapshots?: Informer<RootfsSnapshotResource>;
 }
+
+/** By which records of snapshots can be found. */
+export const SNAPSHOT_INDEX = { sandbox: "sandbox", name: "name" } as const;
 
 /** The same of all namespaces of an operator. Its access is to each namespace alone, so each has lists of its own. */
 export interface SandboxStores {
   of(namespace: string): NamespaceStores | undefined;
+  all(): Iterable<NamespaceStores>;
   run(signal: AbortSignal): Promise<void>;
   /** Resolves when each cache has been filled once. */
   synced(signal: AbortSignal): Promise<void>;
@@ -31,12 +40,21 @@ export interface SandboxStores {
 }
 
 export interface StoresOptions extends Pick<InformerOptions<KubeObject>, "clock" | "log" | "random"> {
+  /** Records of snapshots are kept too, and what is needed of pods for them. */
+  readonly withSnapshots?: boolean;
   /** Where the numbers of the caches go, by resource. */
   readonly observe: {
     informer(resource: string): InformerObserver;
     watchInformer(resource: string, informer: { readonly lastProgressMs: number }): void;
   };
 }
+
+export const SNAPSHOT_INDEXES = {
+  [SNAPSHOT_INDEX.sandbox]: ({ spec }: RootfsSnapshotResource) => [spec.sandboxName],
+  [SNAPSHOT_INDEX.name]: (record: RootfsSnapshotResource) => [snapshotNameOf(record)],
+};
+
+type OwnOptions<T extends KubeObject> = Pick<InformerOptions<T>, "query" | "trim" | "indexes">;
 
 const SANDBOX_PARTS = `${LABEL.sandbox}=true`;
 
@@ -46,9 +64,15 @@ export function createSandboxStores(
   options: StoresOptions,
 ): SandboxStores {
   const stores = new Map(namespaces.map((namespace) => [namespace, namespaceStores(client, namespace, options)]));
-  const all = [...stores.values()].flatMap(({ sandboxes, pods, policies }) => [sandboxes, pods, policies]);
+  const all: Pick<Informer<KubeObject>, "run" | "synced" | "isSynced">[] = [...stores.values()].flatMap((own) => [
+    own.sandboxes,
+    own.pods,
+    own.policies,
+    ...(own.snapshots === undefined ? [] : [own.snapshots]),
+  ]);
   return {
     of: (namespace) => stores.get(namespace),
+    all: () => stores.values(),
     async run(signal) {
       await Promise.all(all.map((informer) => informer.run(signal)));
     },
@@ -59,10 +83,11 @@ export function createSandboxStores(
       return all.every((informer) => informer.isSynced);
     },
     onChange(listener) {
-      const endings = [...stores.values()].flatMap(({ sandboxes, pods, policies }) => [
+      const endings = [...stores.values()].flatMap(({ sandboxes, pods, policies, snapshots }) => [
         sandboxes.onChange((key) => listener(key)),
         pods.onChange((_key, now, before) => tellOwner(now ?? before, podName(""), listener)),
         policies.onChange((_key, now, before) => tellOwner(now ?? before, customPolicyName(""), listener)),
+        ...(snapshots === undefined ? [] : [snapshots.onChange((key) => tellEnding(key, listener))]),
       ]);
       return () => endings.forEach((end) => end());
     },
@@ -73,10 +98,10 @@ export function createSandboxStores(
 function namespaceStores(
   client: KubeClient,
   namespace: string,
-  { observe, ...options }: StoresOptions,
+  { observe, withSnapshots = false, ...options }: StoresOptions,
 ): NamespaceStores {
   const parts = { namespace, labelSelector: SANDBOX_PARTS };
-  const informer = <T extends KubeObject>(resource: Resource<T>, own: Pick<InformerOptions<T>, "query" | "trim">) => {
+  const informer = <T extends KubeObject>(resource: Resource<T>, own: OwnOptions<T>) => {
     const made = createInformer(client, resource, {
       ...options,
       ...own,
@@ -87,8 +112,17 @@ function namespaceStores(
   };
   return {
     sandboxes: informer(SANDBOXES, { query: { namespace }, trim: trimSandbox }),
-    pods: informer(PODS, { query: parts, trim: trimPod }),
+    pods: informer(PODS, { query: parts, trim: withSnapshots ? trimSavablePod : trimPod }),
     policies: informer(NETWORK_POLICIES, { query: parts, trim: trimPolicy }),
+    ...(withSnapshots
+      ? {
+          snapshots: informer(ROOTFS_SNAPSHOTS, {
+            query: { namespace },
+            trim: trimSnapshot,
+            indexes: SNAPSHOT_INDEXES,
+          }),
+        }
+      : {}),
   };
 }
 
@@ -97,4 +131,10 @@ function tellOwner(object: KubeObject | undefined, suffix: string, listener: (ke
   if (object === undefined || !object.metadata.name.endsWith(suffix)) return;
   const { namespace, name } = object.metadata;
   listener(objectKey({ ...(namespace === undefined ? {} : { namespace }), name: name.slice(0, -suffix.length) }));
+}
+
+/** How the snapshot at a sandbox's end goes decides when the sandbox may. */
+function tellEnding(key: string, listener: (key: string) => void): void {
+  const sandbox = sandboxOfTermination(key);
+  if (sandbox !== undefined) listener(sandbox);
 }

@@ -28,6 +28,8 @@ export interface RemoveAction {
   readonly uid: string;
   /** Only while it is this version. */
   readonly resourceVersion?: string;
+  /** Instead of what the object itself says. */
+  readonly gracePeriodSeconds?: number;
 }
 
 export interface EventDraft {

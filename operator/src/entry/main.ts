@@ -75,6 +75,7 @@ const operator = createOperator({
       }
     : {}),
   concurrency: env.ATOLL_CONCURRENCY,
+  withSnapshots: env.ATOLL_SNAPSHOTS,
 });
 
 const end = new AbortController();

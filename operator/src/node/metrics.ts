@@ -3,7 +3,7 @@ import type { InformerObserver } from "#core/kubernetes/informer-port.ts";
 import type { KubeRequestRecord } from "#core/kubernetes/kube-client.ts";
 import type { NetworkVerdict } from "../domain/network-check.ts";
 import type { ControllerObserver } from "#core/kubernetes/control/reconcile.ts";
-import type { SandboxObserver } from "../control/ports.ts";
+import type { SandboxObserver, SnapshotObserver } from "../control/ports.ts";
 
 /** What a controller says of itself when it is asked. */
 interface Queue {
@@ -14,6 +14,7 @@ interface Queue {
 /** The operator's numbers, for Prometheus. Names of the sandboxes' own are the cluster contract's. */
 export interface Metrics {
   readonly sandboxes: SandboxObserver;
+  readonly snapshots: SnapshotObserver;
   controller(name: string): ControllerObserver;
   /** Reports the queue of the controller of this name whenever somebody asks; a later one replaces it. */
   watchQueue(name: string, queue: Queue): void;
@@ -51,6 +52,17 @@ export function createMetrics(nowMs: () => number): Metrics {
   const timedOut = new Counter({
     name: "isola_sandbox_timed_out_total",
     help: "Sandboxes whose lifetime was over.",
+    registers,
+  });
+  const snapshotsBegun = new Counter({
+    name: "isola_rootfssnapshot_created_total",
+    help: "Snapshots that a node was given, or that failed before.",
+    registers,
+  });
+  const snapshotsEnded = new Counter({
+    name: "isola_rootfssnapshot_completed_total",
+    help: "Snapshots that ended, by how.",
+    labelNames: ["result"] as const,
     registers,
   });
   const ready = new Histogram({
@@ -134,6 +146,10 @@ export function createMetrics(nowMs: () => number): Metrics {
       created: () => created.inc(),
       timedOut: () => timedOut.inc(),
       ready: (durationMs) => ready.observe(durationMs / 1000),
+    },
+    snapshots: {
+      created: () => snapshotsBegun.inc(),
+      completed: (result) => snapshotsEnded.inc({ result }),
     },
     controller: (controller) => ({
       reconciled: (outcome, durationMs) => reconciles.observe({ controller, outcome }, durationMs / 1000),

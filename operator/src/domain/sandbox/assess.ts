@@ -1,9 +1,14 @@
+import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { ANNOTATION } from "#core/kubernetes/names.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
 import { decide, type Decision, type Observed, type Outcome } from "#core/lifecycle.ts";
 import { isSecondPod } from "#core/kubernetes/used-pod.ts";
 import { hasEnded } from "#core/sandbox.ts";
+import { observeRestores, type RestoreFacts } from "../restore/observe.ts";
+import { restoreSources } from "../restore/sources.ts";
 import type { Fault } from "./fault.ts";
+import { lastSnapshotSaid, snapshotAtEnd } from "./last-snapshot.ts";
 import { observePod, type PodFacts } from "./observe.ts";
 import { foreignPod, ownPod, type CreationFault, type ObservedSandbox } from "./observed.ts";
 import { hadPod } from "./had-pod.ts";
@@ -39,17 +44,19 @@ export function assess(observed: ObservedSandbox, settings: SandboxSettings, now
   const pod = own === undefined ? undefined : observePod(own);
   const state = sandboxState(sandbox);
   const isAlive = !hasEnded(state.phase) && sandbox.metadata.deletionTimestamp === undefined;
-  const wanted = isAlive ? wantedObjects(sandbox, settings, observed.agentKey) : undefined;
+  const wanted = isAlive ? wantedObjects(sandbox, settings, observed) : undefined;
   const obstacle = isAlive && pod === undefined ? obstacleOf(observed) : undefined;
   const isSecond = own !== undefined && isSecondPod(sandbox, own);
-  const fault = pod === undefined ? faultWithoutPod(observed, wanted) : isSecond ? REPLACED : pod.fault;
+  const restores = own === undefined || state.phase !== "Pending" ? undefined : restoresIn(sandbox, own, settings);
+  const fault =
+    pod === undefined ? faultWithoutPod(observed, wanted) : isSecond ? REPLACED : (pod.fault ?? restores?.fault);
   const ended = endedBefore(observed);
   const lifetimeFromMs = lifetimeStartMs(observed, pod);
   const facts: Observed = {
     spec: sandbox.spec,
     // Before there is a pod the start has not begun, unless the pod is refused again and again.
     createdAtMs: pod?.createdAtMs ?? (obstacle === undefined ? nowMs : createdAtMs(observed)),
-    agentReady: pod?.agentReady ?? false,
+    agentReady: pod?.agentReady === true && restores?.isComplete !== false,
     ...(state.startedAtMs === undefined ? {} : { startedAtMs: state.startedAtMs }),
     ...(lifetimeFromMs === undefined ? {} : { lifetimeFromMs }),
     ...(sandbox.metadata.deletionTimestamp === undefined
@@ -58,10 +65,13 @@ export function assess(observed: ObservedSandbox, settings: SandboxSettings, now
     ...(ended === undefined ? {} : { ended }),
     ...(pod?.containers === undefined ? {} : { containers: pod.containers }),
     ...(fault === undefined ? {} : { failure: fault }),
+    ...(restores?.waitsFor === undefined ? {} : { waitsFor: restores.waitsFor }),
+    ...lastSnapshotFacts(observed, settings),
   };
   const retention = ended === undefined ? undefined : retentionMs(ended.reason, settings.retention);
   const waiting = waitingFor(observed, pod, obstacle);
   const decision = explained(decide(facts, nowMs, retention), waiting?.message);
+  const said = lastSnapshotSaid(observed, settings, decision);
   const isNewEnd = hasEnded(decision.phase) && ended === undefined;
   return {
     decision,
@@ -75,8 +85,8 @@ export function assess(observed: ObservedSandbox, settings: SandboxSettings, now
       ...(pod?.podIp === undefined ? {} : { podIp: pod.podIp }),
       ...timeoutAt(observed, lifetimeFromMs),
       ...sidecarVersion(own?.metadata.annotations),
-      ...(waiting === undefined ? {} : { waiting }),
-      ...snapshotRefusal(observed),
+      ...waitingSaid(waiting, restores),
+      ...(said === undefined ? {} : { lastSnapshot: said }),
     },
   };
 }
@@ -133,9 +143,32 @@ function waitingFor(
   return obstacle === undefined ? undefined : { message: obstacle.message, creationFailed: true };
 }
 
-function snapshotRefusal({ sandbox }: ObservedSandbox): Pick<StatusFacts, "snapshotRefusal"> {
-  if (sandbox.spec.terminationPolicy?.type !== "SnapshotRootfs") return {};
-  return { snapshotRefusal: "The snapshot was not taken: this installation takes none." };
+function waitingSaid(
+  waiting: StatusFacts["waiting"],
+  restores: RestoreFacts | undefined,
+): Pick<StatusFacts, "waiting"> {
+  if (waiting !== undefined) return { waiting };
+  return restores?.waiting === undefined ? {} : { waiting: { message: restores.waiting, creationFailed: false } };
+}
+
+function restoresIn(sandbox: SandboxResource, pod: Pod, { snapshots }: SandboxSettings): RestoreFacts | undefined {
+  const isRestored = snapshots !== undefined && restoreSources(sandbox.spec).length > 0;
+  return isRestored ? observeRestores(sandbox, pod) : undefined;
+}
+
+/** A pod that is being stopped while its sandbox is not is stopped by others: kubelet holds it for the snapshot. */
+function lastSnapshotFacts(
+  observed: ObservedSandbox,
+  settings: SandboxSettings,
+): Pick<Observed, "snapshotAtEnd" | "stopRequestedAtMs"> {
+  const facts = snapshotAtEnd(observed, settings);
+  if (facts === undefined) return {};
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0 } = ownPod(observed)?.metadata ?? {};
+  if (deletionTimestamp === undefined) return { snapshotAtEnd: facts };
+  return {
+    snapshotAtEnd: facts,
+    stopRequestedAtMs: Date.parse(deletionTimestamp) - deletionGracePeriodSeconds * 1000,
+  };
 }
 
 /** A start that took too long names what it waited for. */

@@ -11,6 +11,7 @@ export function hadPod({ sandbox, podSeen }: ObservedSandbox): boolean {
   return (
     podSeen === true ||
     sandbox.status?.podIP !== undefined ||
+    sandbox.status?.terminationDeadlineAt !== undefined ||
     sandboxState(sandbox).phase === "Running" ||
     usedPodUid(sandbox) !== undefined
   );

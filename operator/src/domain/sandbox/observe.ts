@@ -1,6 +1,7 @@
 import { AGENT_CONTAINER } from "#core/kubernetes/names.ts";
 import type { ContainerStatus, Pod } from "#core/kubernetes/pod.ts";
 import type { ObservedContainer } from "#core/lifecycle.ts";
+import { agentStatus } from "./agent-status.ts";
 import type { Fault } from "./fault.ts";
 import { podFault } from "./pod-fault.ts";
 import { hindranceOf } from "./waiting-fault.ts";
@@ -26,8 +27,9 @@ export function observePod(pod: Pod): PodFacts {
   const status = pod.status ?? {};
   const statuses = status.containerStatuses ?? [];
   const own = statuses.filter(({ name }) => name !== AGENT_CONTAINER);
-  const agent = statuses.find(({ name }) => name === AGENT_CONTAINER);
-  const hindrances = [...(status.initContainerStatuses ?? []), ...own].map(hindranceOf);
+  const agent = agentStatus(pod);
+  const inits = (status.initContainerStatuses ?? []).filter(({ name }) => name !== AGENT_CONTAINER);
+  const hindrances = [...inits, ...own].map(hindranceOf);
   const waiting = hindrances.find((hindrance) => hindrance.waiting !== undefined)?.waiting ?? agentHindrance(agent);
   const fault = podFault(pod) ?? hindrances.find((hindrance) => hindrance.fault !== undefined)?.fault;
   return {

@@ -1,3 +1,4 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
@@ -7,8 +8,8 @@ export interface ObservedSandbox {
   readonly sandbox: SandboxResource;
   /** The pod of the sandbox's pod name, whoever owns it. */
   readonly pod?: Pod;
-  /** The pod, or that there is none, is the API server's own word and not a cache's. */
-  readonly podIsFresh?: boolean;
+  /** The pod and the last snapshot's record, or that there are none, are the API server's own word and not a cache's. */
+  readonly isFresh?: boolean;
   /** The policy of the sandbox's policy name. */
   readonly policy?: NetworkPolicy;
   /** What this sandbox's agent proves itself with; needed where a pod may be made. */
@@ -19,6 +20,12 @@ export interface ObservedSandbox {
   readonly creationFault?: CreationFault;
   /** Why no pod may be created at present: one sentence. */
   readonly hold?: string;
+  /** Handler of the pod's runtime class, or of the one that it is to have; undefined = not known. */
+  readonly handler?: string;
+  /** The record of the name of the sandbox's last snapshot, whoever's it is. */
+  readonly lastRecord?: RootfsSnapshotResource;
+  /** Why that record could not be made: one sentence. */
+  readonly recordFault?: string;
 }
 
 export interface CreationFault {

@@ -150,15 +150,15 @@ describe("plan()", () => {
     const sandbox = after(planOf({ pod: podOf() }), sandboxOf({}));
     expect(planOf({ sandbox })).toEqual({ actions: [], confirm: true });
     expect(planOf({ podSeen: true })).toEqual({ actions: [], confirm: true });
-    expect(says(planOf({ sandbox, podIsFresh: true }))).toMatchObject({ Cause: "True SandboxLost" });
+    expect(says(planOf({ sandbox, isFresh: true }))).toMatchObject({ Cause: "True SandboxLost" });
     const going = sampleSandbox({}, { metadata: { deletionTimestamp: "2026-01-01T00:00:09Z" } });
     expect(planOf({ sandbox: going })).toEqual({ actions: [], confirm: true });
-    expect(planOf({ sandbox: going, podIsFresh: true }).actions).toEqual([
+    expect(planOf({ sandbox: going, isFresh: true }).actions).toEqual([
       expect.objectContaining({ kind: "setFinalizers", finalizers: [] }),
     ]);
   });
 
-  it("lets a deleted sandbox go only when its pod is gone, and takes no snapshot", () => {
+  it("lets a deleted sandbox go only when its pod is gone, and takes no snapshot where none are taken", () => {
     const deletionTimestamp = "2026-01-01T00:00:09Z";
     const terminationPolicy = { type: "SnapshotRootfs", snapshotRootfs: { timeoutSeconds: 300 } } as const;
     const sandbox = sampleSandbox({ terminationPolicy }, { metadata: { deletionTimestamp }, status: FIRST });

@@ -1,14 +1,16 @@
-import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { NETWORK_POLICIES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
-import type { Pod } from "#core/kubernetes/pod.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
 import { isSecondPod } from "#core/kubernetes/used-pod.ts";
 import { hasEnded } from "#core/sandbox.ts";
 import { removal, type Action, type Plan } from "../action.ts";
 import { assess, type Assessment } from "./assess.ts";
-import { endEvent, podCreatedEvent } from "./events.ts";
+import { terminationRecord } from "../termination-record.ts";
+import { endEvent, lastSnapshotEvents, podCreatedEvent, recordCreatedEvent } from "./events.ts";
+import { removalGraceSeconds } from "./grace.ts";
 import { hadPod } from "./had-pod.ts";
+import { ownRecord } from "./last-snapshot.ts";
 import { ownPod, type ObservedSandbox } from "./observed.ts";
 import { retentionMs } from "./retention.ts";
 import type { SandboxSettings } from "./settings.ts";
@@ -27,39 +29,64 @@ export function plan(observed: ObservedSandbox, settings: SandboxSettings, nowMs
   // Everything else waits for the answer: it carries the version that the next write must name.
   if (!isHeld) return { actions: [setFinalizers(observed, [...finalizers, SANDBOX_FINALIZER])] };
   if (needsConfirmation(observed)) return { actions: [], confirm: true };
-  if (deletionTimestamp !== undefined) return { actions: planRemoval(observed, settings, nowMs) };
-  return planLife(observed, settings, nowMs);
+  const assessment = assess(observed, settings, nowMs);
+  if (losesRecord(observed, assessment)) return { actions: [], confirm: true };
+  if (assessment.decision.snapshotAtEnd !== undefined) return planHold(observed, assessment, nowMs);
+  if (deletionTimestamp !== undefined) return { actions: planRemoval(observed, assessment, nowMs) };
+  return planLife(observed, { assessment, settings }, nowMs);
 }
 
 /** Without its pod the sandbox would be let go, or be called lost: a cache that is behind must not say so. */
 function needsConfirmation(observed: ObservedSandbox): boolean {
-  const { sandbox, podIsFresh } = observed;
-  if (podIsFresh === true) return false;
+  const { sandbox, isFresh } = observed;
+  if (isFresh === true) return false;
   const pod = ownPod(observed);
   const isAlive = !hasEnded(sandboxState(sandbox).phase);
   if (pod !== undefined) return isAlive && isSecondPod(sandbox, pod);
   return sandbox.metadata.deletionTimestamp !== undefined || (hadPod(observed) && isAlive);
 }
 
-/** The object stays until the pod is really gone. */
-function planRemoval(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): readonly Action[] {
-  const pod = ownPod(observed);
-  if (pod === undefined) {
-    const others = (observed.sandbox.metadata.finalizers ?? []).filter((name) => name !== SANDBOX_FINALIZER);
-    return [setFinalizers(observed, others)];
-  }
-  return [...statusActions(observed, assess(observed, settings, nowMs), nowMs), ...podRemoval(pod)];
+/** Without its record the last snapshot would be given up: a cache that is behind must not say so. */
+function losesRecord(observed: ObservedSandbox, { decision }: Assessment): boolean {
+  return decision.snapshotEnded !== undefined && ownRecord(observed) === undefined && observed.isFresh !== true;
 }
 
-function planLife(observed: ObservedSandbox, settings: SandboxSettings, nowMs: number): Plan {
-  const assessment = assess(observed, settings, nowMs);
+/** The pod stays as it is while the snapshot at the end is taken; the deadline is kept before it begins. */
+function planHold(observed: ObservedSandbox, assessment: Assessment, nowMs: number): Plan {
+  const { nextDeadlineMs = nowMs, snapshotAtEnd } = assessment.decision;
+  const stays = statusActions(observed, assessment, nowMs);
+  const record =
+    snapshotAtEnd?.kind === "take" && observed.lastRecord === undefined
+      ? terminationRecord(observed.sandbox, { nowMs, deadlineAtMs: snapshotAtEnd.deadlineAtMs })
+      : undefined;
+  const create: readonly Action[] =
+    record === undefined
+      ? []
+      : [{ kind: "create", resource: ROOTFS_SNAPSHOTS, object: record }, recordCreatedEvent(record)];
+  return { actions: [...stays, ...create], nextDeadlineMs };
+}
+
+/** The object stays until the pod is really gone. */
+function planRemoval(observed: ObservedSandbox, assessment: Assessment, nowMs: number): readonly Action[] {
+  const told = lastSnapshotEvents(observed, assessment);
+  if (ownPod(observed) === undefined) {
+    const others = (observed.sandbox.metadata.finalizers ?? []).filter((name) => name !== SANDBOX_FINALIZER);
+    return [...told, setFinalizers(observed, others)];
+  }
+  return [...statusActions(observed, assessment, nowMs), ...told, ...podRemoval(observed)];
+}
+
+function planLife(
+  observed: ObservedSandbox,
+  { assessment, settings }: { readonly assessment: Assessment; readonly settings: SandboxSettings },
+  nowMs: number,
+): Plan {
   const { decision, isNewEnd } = assessment;
-  const pod = ownPod(observed);
   const stays = hasEnded(decision.phase)
     ? [
         ...statusActions(observed, assessment, nowMs),
-        ...(isNewEnd ? [endEvent(decision)] : []),
-        ...(pod === undefined ? [] : podRemoval(pod)),
+        ...(isNewEnd ? [...lastSnapshotEvents(observed, assessment), endEvent(decision)] : []),
+        ...podRemoval(observed),
       ]
     : [...creation(observed, assessment, nowMs), ...statusActions(observed, assessment, nowMs)];
   const provisionalMs = provisionalDeadlineMs(observed, settings);
@@ -94,8 +121,14 @@ function statusActions({ sandbox }: ObservedSandbox, assessment: Assessment, now
   return [{ kind: "patchStatus", resource: SANDBOXES, object: { metadata, status } as KubeObject }];
 }
 
-function podRemoval(pod: Pod): readonly Action[] {
-  return pod.metadata.deletionTimestamp === undefined ? [removal(PODS, pod)] : [];
+/** A pod that others remove, and that waits for a snapshot which is over, waits no longer. */
+function podRemoval(observed: ObservedSandbox): readonly Action[] {
+  const pod = ownPod(observed);
+  if (pod === undefined) return [];
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0 } = pod.metadata;
+  const grace = removalGraceSeconds(observed.sandbox.spec);
+  if (deletionTimestamp !== undefined && (grace === undefined || deletionGracePeriodSeconds <= grace)) return [];
+  return [{ ...removal(PODS, pod), ...(grace === undefined ? {} : { gracePeriodSeconds: grace }) }];
 }
 
 function setFinalizers({ sandbox }: ObservedSandbox, finalizers: readonly string[]): Action {

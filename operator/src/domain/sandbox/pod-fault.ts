@@ -1,6 +1,7 @@
 import { AGENT_CONTAINER } from "#core/kubernetes/names.ts";
 import type { ContainerStatus, Pod } from "#core/kubernetes/pod.ts";
 import { quoted, type Fault } from "./fault.ts";
+import { agentStatus } from "./agent-status.ts";
 import { startFault } from "./waiting-fault.ts";
 
 const START_ERRORS = new Set(["StartError", "ContainerCannotRun"]);
@@ -28,7 +29,9 @@ function ownStatuses({ status }: Pod): readonly ContainerStatus[] {
 
 /** All containers share one kernel in one control group: whichever is reported, the sandbox as a whole is gone. */
 function outOfMemory(pod: Pod): Fault | undefined {
-  if (!allStatuses(pod).some(({ state }) => state?.terminated?.reason === "OOMKilled")) return undefined;
+  const isKilled = ({ state, lastState }: ContainerStatus): boolean =>
+    [state, lastState].some((end) => end?.terminated?.reason === "OOMKilled");
+  if (!allStatuses(pod).some(isKilled)) return undefined;
   return { reason: "OutOfMemory", message: "The sandbox used more memory than its limit and was stopped." };
 }
 
@@ -56,6 +59,10 @@ function removedByOthers(pod: Pod): Fault | undefined {
   return { reason: "SandboxLost", message: `The sandbox was lost: ${why}.` };
 }
 
+function hasStarted({ state }: ContainerStatus): boolean {
+  return state?.running !== undefined || state?.terminated !== undefined;
+}
+
 function startError(pod: Pod): Fault | undefined {
   const failed = allStatuses(pod).find(({ state }) => START_ERRORS.has(state?.terminated?.reason ?? ""));
   return failed === undefined ? undefined : startFault(failed.name, failed.state?.terminated?.message);
@@ -79,13 +86,15 @@ function failedPhase(pod: Pod): Fault | undefined {
   return { reason: "PodFailed", message };
 }
 
-/** Its supervisor brings the agent back; nothing brings back a container that has ended. */
-function agentLost({ status }: Pod): Fault | undefined {
-  const agent = status?.containerStatuses?.find(({ name }) => name === AGENT_CONTAINER);
-  const others = status?.containerStatuses?.filter(({ name }) => name !== AGENT_CONTAINER) ?? [];
-  if (agent?.state?.terminated === undefined || others.every(({ state }) => state?.terminated !== undefined)) {
-    return undefined;
-  }
-  const { exitCode } = agent.state.terminated;
+/**
+ * Its supervisor brings the agent back. Nothing brings back a container that has ended, and where
+ * kubelet starts another in its place, that one knows nothing of what was run.
+ */
+function agentLost(pod: Pod): Fault | undefined {
+  const agent = agentStatus(pod);
+  const others = ownStatuses(pod);
+  const end = agent?.state?.terminated ?? (others.some(hasStarted) ? agent?.lastState?.terminated : undefined);
+  if (end === undefined || others.every(({ state }) => state?.terminated !== undefined)) return undefined;
+  const { exitCode } = end;
   return { reason: "AgentLost", message: `The sandbox's agent ended with code ${exitCode}: it can no longer be used.` };
 }

@@ -168,7 +168,7 @@ describe("sandboxPod()", () => {
 });
 
 describe("wantedObjects()", () => {
-  const wanted = (spec: object) => wantedObjects(sampleSandbox(spec), SETTINGS, "k");
+  const wanted = (spec: object) => wantedObjects(sampleSandbox(spec), SETTINGS, { agentKey: "k" });
   const template = (spec: object, container: object = {}) =>
     wanted({ podTemplate: { spec: { containers: [{ ...main, ...container }], ...spec } } });
 

@@ -1,4 +1,4 @@
-import { MOST_GRACE_SECONDS, type SandboxResource } from "#api/crd/sandbox.ts";
+import type { SandboxResource } from "#api/crd/sandbox.ts";
 import {
   ANNOTATION,
   GVISOR_ANNOTATION,
@@ -12,15 +12,17 @@ import type { Container, Pod, PodSpec } from "#core/kubernetes/pod.ts";
 import { podDns } from "#core/kubernetes/pod-dns.ts";
 import { networkLabels, ownerOf, sandboxLabels } from "#core/kubernetes/sandbox-labels.ts";
 import { planNetwork, type RateLimit } from "#core/network.ts";
+import { terminationRequest } from "#core/snapshot/decide-termination.ts";
+import { holdingAgent, restoreAnnotations, savedContainer } from "../restore/pod-parts.ts";
+import { restoreSources } from "../restore/sources.ts";
 import { agentContainer } from "./agent-container.ts";
+import { podGraceSeconds } from "./grace.ts";
 import type { SandboxSettings } from "./settings.ts";
 import { initContainer, userContainer } from "./user-container.ts";
 
 type Strings = Readonly<Record<string, string>>;
 
 const OWN_LABELS: ReadonlySet<string> = new Set([LABEL.name, LABEL.instance, LABEL.managedBy]);
-/** A sandbox has nothing to save when it goes, and `sleep` as first process ignores the polite signal. */
-const GRACE_SECONDS = 1;
 
 /**
  * The pod of a sandbox: its template with the agent in front and what the operator insists on.
@@ -37,7 +39,7 @@ export function sandboxPod(sandbox: SandboxResource, settings: SandboxSettings, 
       name: podName(metadata.name),
       ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
       labels: podLabels(sandbox, template.labels ?? {}),
-      annotations: podAnnotations(template.annotations ?? {}, settings, rateLimit),
+      annotations: podAnnotations(sandbox, settings, rateLimit),
       ownerReferences: [ownerOf(sandbox)],
     },
     spec: podSpec(sandbox, settings, agentKey),
@@ -54,7 +56,9 @@ function podLabels({ metadata, spec }: SandboxResource, template: Strings): Stri
   };
 }
 
-function podAnnotations(template: Strings, { agent }: SandboxSettings, rateLimit?: RateLimit): Strings {
+function podAnnotations(sandbox: SandboxResource, settings: SandboxSettings, rateLimit?: RateLimit): Strings {
+  const { agent, snapshots } = settings;
+  const template = sandbox.spec.podTemplate.metadata?.annotations ?? {};
   const users = Object.entries(template).filter(([key]) => !key.startsWith(GVISOR_ANNOTATION_PREFIX));
   return {
     ...Object.fromEntries(users),
@@ -67,19 +71,20 @@ function podAnnotations(template: Strings, { agent }: SandboxSettings, rateLimit
           [GVISOR_ANNOTATION.qdiscRate]: String(rateLimit.bytesPerSecond),
           [GVISOR_ANNOTATION.qdiscBurst]: String(rateLimit.burstBytes),
         }),
+    ...(snapshots === undefined ? {} : restoreAnnotations(sandbox, snapshots)),
     [ANNOTATION.sidecarVersion]: agent.version,
     [SAFE_TO_EVICT]: "false",
   };
 }
 
-function podSpec({ metadata, spec }: SandboxResource, settings: SandboxSettings, agentKey: string): PodSpec {
+function podSpec(sandbox: SandboxResource, settings: SandboxSettings, agentKey: string): PodSpec {
+  const { metadata, spec } = sandbox;
   const template = spec.podTemplate.spec as PodSpec;
   const users = template.containers;
-  const inits = template.initContainers ?? [];
   const agent = agentContainer(settings.agent, { agentId: metadata.uid ?? "", key: agentKey }, users);
   return {
     ...template,
-    terminationGracePeriodSeconds: graceSeconds(template),
+    terminationGracePeriodSeconds: podGraceSeconds(spec, settings),
     restartPolicy: "Never",
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -88,15 +93,28 @@ function podSpec({ metadata, spec }: SandboxResource, settings: SandboxSettings,
     ...(settings.priorityClass === undefined ? {} : { priorityClassName: settings.priorityClass }),
     ...podDns(spec.network),
     ...pullSecrets(template, settings),
-    containers: [agent, ...users.map(userContainer)],
-    ...(inits.length === 0 ? {} : { initContainers: markedInits(inits, users.length) }),
+    ...placed(agent, sandbox, settings),
   };
 }
 
-/** A process that ignores the polite signal would outlive its sandbox by as much as a template says. */
-function graceSeconds({ terminationGracePeriodSeconds: wanted = GRACE_SECONDS }: PodSpec): number {
-  // What is no number is left to the API server to refuse.
-  return wanted > MOST_GRACE_SECONDS ? MOST_GRACE_SECONDS : wanted;
+/** The agent stands before the user's containers, or holds them back until they can start from their snapshots. */
+function placed(
+  agent: Container,
+  sandbox: SandboxResource,
+  { snapshots }: SandboxSettings,
+): Pick<PodSpec, "containers" | "initContainers"> {
+  const { containers: users, initContainers: inits = [] } = sandbox.spec.podTemplate.spec as PodSpec;
+  const first = markedInits(inits, users.length);
+  const containers = users.map(userContainer);
+  const isSaved = snapshots !== undefined && terminationRequest("", sandbox.spec.terminationPolicy) !== undefined;
+  const own = isSaved
+    ? containers.map((container, index) => (index === 0 ? savedContainer(container, sandbox, snapshots) : container))
+    : containers;
+  if (snapshots !== undefined && restoreSources(sandbox.spec).length > 0) {
+    // Last of them: what is done before takes no time from the archives' way.
+    return { containers: own, initContainers: [...first, holdingAgent(agent, sandbox, snapshots)] };
+  }
+  return { containers: [agent, ...own], ...(first.length === 0 ? {} : { initContainers: first }) };
 }
 
 /** Marks go first to the containers, then to those init containers that stay. */

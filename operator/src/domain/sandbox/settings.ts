@@ -9,6 +9,16 @@ export interface SandboxSettings {
   readonly retention: RetentionSettings;
   /** A sandbox whose creator never confirmed it is removed when it is so old. */
   readonly provisionalMs: number;
+  /** Absent where none are taken or restored. */
+  readonly snapshots?: SnapshotSettings;
+}
+
+/** How pods reach the mounter of their node. */
+export interface SnapshotSettings {
+  /** Where it answers kubelet, on the node's loopback address. */
+  readonly restorePort: number;
+  /** Host folder of the archives that containers start from. */
+  readonly restoreFolder: string;
 }
 
 export interface AgentSettings {

@@ -16,8 +16,8 @@ export interface StatusFacts {
   readonly sidecarVersion?: string;
   /** What a start waits for, and whether the pod could not even be created. */
   readonly waiting?: { readonly message: string; readonly creationFailed: boolean };
-  /** Why the snapshot that the termination policy asks for was not taken. */
-  readonly snapshotRefusal?: string;
+  /** What there is to say of the snapshot that the termination policy asks for. */
+  readonly lastSnapshot?: Said;
 }
 
 type Said = Pick<Condition, "status" | "reason" | "message">;
@@ -37,7 +37,8 @@ const WITHOUT_POD: ReadonlySet<SandboxReason> = new Set<SandboxReason>([
  * well nothing is said, as a new object shows already that it is pending.
  */
 export function nextStatus(previous: Status | undefined, facts: StatusFacts): Status | undefined {
-  const before = previous ?? {};
+  // What mounters say is theirs.
+  const { rootfsRestores: _, ...before } = previous ?? {};
   const { phase } = facts.decision;
   const next =
     phase === "Pending"
@@ -83,8 +84,17 @@ function running(before: Status, facts: StatusFacts): Status {
 }
 
 function terminating(before: Status, facts: StatusFacts): Status {
-  const ready: Said = { status: "False", reason: "Deleting", message: "The sandbox is being deleted." };
-  return withoutAddress(withConditions(before, { Ready: ready, ...snapshot(facts) }, facts.nowMs));
+  const { snapshotAtEnd } = facts.decision;
+  const ready: Said =
+    snapshotAtEnd === undefined
+      ? { status: "False", reason: "Deleting", message: "The sandbox is being deleted." }
+      : {
+          status: "False",
+          reason: "RootfsSnapshottingInProgress",
+          message: "A snapshot is taken before the sandbox goes.",
+        };
+  const status = withConditions(before, { Ready: ready, ...snapshot(facts) }, facts.nowMs);
+  return withoutAddress({ ...status, ...terminationDeadline(before, snapshotAtEnd?.deadlineAtMs) });
 }
 
 /** `Succeeded` is written once: later calls carry the decision that it was made of. */
@@ -99,7 +109,7 @@ function ended(before: Status, facts: StatusFacts): Status {
     Succeeded: { status: phase === "Succeeded" ? "True" : "False", ...told },
     PodReady: { status: "False", ...told, reason: WITHOUT_POD.has(reason) ? "PodCreationFailed" : podReason },
     ...(told.reason === reason ? {} : { [CAUSE]: { status: "True", reason, message } }),
-    ...(reason === "Timeout" ? snapshot(facts) : {}),
+    ...snapshot(facts),
   };
   return withoutAddress({ ...withConditions(before, said, facts.nowMs), ...timeout(before, facts) });
 }
@@ -108,9 +118,14 @@ function networkConfigured(): Said {
   return { status: "True", reason: "NetworkPolicyApplied", message: "The sandbox's network policies are in place." };
 }
 
-function snapshot({ snapshotRefusal }: StatusFacts): Record<string, Said> {
-  if (snapshotRefusal === undefined) return {};
-  return { RootfsSnapshot: { status: "False", reason: "NoRootfsSnapshot", message: snapshotRefusal } };
+function snapshot({ lastSnapshot }: StatusFacts): Record<string, Said> {
+  return lastSnapshot === undefined ? {} : { RootfsSnapshot: lastSnapshot };
+}
+
+/** Nothing moves what was said first; a part of a second is for the snapshot. */
+function terminationDeadline({ terminationDeadlineAt }: Status, atMs: number | undefined): Status {
+  if (terminationDeadlineAt !== undefined || atMs === undefined) return {};
+  return { terminationDeadlineAt: formatTime(Math.ceil(atMs / 1000) * 1000) };
 }
 
 function timeout(before: Status, { timeoutAtMs }: StatusFacts): Pick<Status, "timeoutAt"> {

@@ -1,3 +1,4 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { ANNOTATION } from "#core/kubernetes/names.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
@@ -19,6 +20,25 @@ export function trimPod({ metadata, status }: Pod): Pod {
     spec: { containers: [] },
     ...(status === undefined ? {} : { status }),
   };
+}
+
+/** The same with where the pod runs, of which images, and on which runtime: what is saved or restored needs it. */
+export function trimSavablePod(pod: Pod): Pod {
+  const { nodeName, runtimeClassName, containers } = pod.spec;
+  return {
+    ...trimPod(pod),
+    spec: {
+      containers: containers.map(({ name, image }) => ({ name, ...(image === undefined ? {} : { image }) })),
+      ...(nodeName === undefined ? {} : { nodeName }),
+      ...(runtimeClassName === undefined ? {} : { runtimeClassName }),
+    },
+  };
+}
+
+/** A record without what only its readers need. */
+export function trimSnapshot({ metadata, spec, status }: RootfsSnapshotResource): RootfsSnapshotResource {
+  const { warnings: _, ...kept } = status ?? {};
+  return { metadata: pick(metadata, SANDBOX), spec, ...(status === undefined ? {} : { status: kept }) };
 }
 
 export function trimSandbox({ metadata, spec, status }: SandboxResource): SandboxResource {

@@ -16,6 +16,9 @@ const NO_COMMAND = /executable file not found|finding executable|not found in \$
 /** Of a container whose start has failed for good, where the runtime names the command's file or what it is read with. */
 const NO_FILE = /no such file or directory/i;
 
+/** gVisor's word for the archive that a container starts from. */
+const ARCHIVE = /rootfs[- ]upper[- ]tar|failed to read tar header/i;
+
 /** Reads a waiting container; `image` is what its status names, or nothing. */
 export function hindranceOf(status: ContainerStatus & { readonly image?: unknown }): Hindrance {
   const { reason = "", message } = status.state?.waiting ?? {};
@@ -31,6 +34,9 @@ export function hindranceOf(status: ContainerStatus & { readonly image?: unknown
 
 /** Why a container could not be started, from what the runtime said. */
 export function startFault(container: string, message: string | undefined): Fault {
+  if (ARCHIVE.test(message ?? "")) {
+    return { reason: "RootfsRestoreConfigurationError", message: startProblem(container, message) };
+  }
   if (NO_COMMAND.test(message ?? "") || NO_FILE.test(message ?? "")) {
     const why = quoted(message, "the runtime named no cause");
     return { reason: "CommandNotFound", message: `The command of container "${container}" was not found: ${why}.` };

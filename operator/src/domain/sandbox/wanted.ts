@@ -3,6 +3,7 @@ import { customNetworkPolicy } from "#core/kubernetes/network-policies.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { ProblemError } from "#core/problem-error.ts";
+import { restoreObstacle } from "../restore/sources.ts";
 import { quoted, type Fault } from "./fault.ts";
 import { forbiddenAsks } from "./forbidden.ts";
 import { sandboxPod } from "./pod.ts";
@@ -14,17 +15,24 @@ export type Wanted =
   | { readonly kind: "objects"; readonly pod: Pod; readonly policy?: NetworkPolicy }
   | { readonly kind: "fault"; readonly fault: Fault };
 
+export interface WantedFacts {
+  readonly agentKey: string;
+  /** Of the runtime class that the pod is to have; undefined = not known. */
+  readonly handler?: string;
+}
+
 /** Everything that can be known wrong about a sandbox before a pod is asked for. */
-export function wantedObjects(written: SandboxResource, settings: SandboxSettings, agentKey: string): Wanted {
+export function wantedObjects(
+  written: SandboxResource,
+  settings: SandboxSettings,
+  { agentKey, handler }: WantedFacts,
+): Wanted {
   const { spec } = written;
   const sandbox = { ...written, spec: { ...spec, podTemplate: withoutNulls(spec.podTemplate) } };
-  if ((sandbox.spec.rootfsSnapshotSources ?? []).length > 0) {
-    return refuse(
-      "RootfsRestoreConfigurationError",
-      "The sandbox asks for a snapshot: this installation restores none.",
-    );
-  }
   try {
+    const hasSnapshots = settings.snapshots !== undefined;
+    const obstacle = restoreObstacle(sandbox.spec, { hasSnapshots, ...(handler === undefined ? {} : { handler }) });
+    if (obstacle !== undefined) return refuse("RootfsRestoreConfigurationError", obstacle);
     const policy = customNetworkPolicy(sandbox);
     const asks = forbiddenAsks(sandbox.spec.podTemplate.spec);
     if (asks.length > 0) {

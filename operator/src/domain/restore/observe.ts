@@ -1,0 +1,67 @@
+import type { SandboxResource, SandboxRootfsRestore } from "#api/crd/sandbox.ts";
+import { imageDigestOf } from "#core/kubernetes/image-id.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { compareBase, otherBaseMessage, type RestoreImage } from "#core/snapshot/compare-base.ts";
+import { quoted, type Fault } from "../sandbox/fault.ts";
+import { restoreSources, type RestoreSource } from "./sources.ts";
+
+/** What is known of the restores of a sandbox that starts. */
+export interface RestoreFacts {
+  /** Each container has been restored, onto the right image as far as that can be known. */
+  readonly isComplete: boolean;
+  readonly fault?: Fault;
+  /** What the start waits for, in words that stay the same meanwhile. */
+  readonly waiting?: string;
+  /** The same with how far it is, as the end of "it waited for …". */
+  readonly waitsFor?: string;
+}
+
+/** Reads what the mounter of the pod's node says, and whether images are those of the snapshots. */
+export function observeRestores({ spec, status }: SandboxResource, pod: Pod): RestoreFacts {
+  const said = new Map((status?.rootfsRestores ?? []).map((restore) => [restore.containerName, restore]));
+  const all = restoreSources(spec).map((source) => ({ source, restore: ofSource(said, source) }));
+  for (const { source, restore } of all) {
+    const message = faultOf(source, restore, pod);
+    if (message !== undefined) {
+      return { isComplete: false, fault: { reason: "RootfsRestoreConfigurationError", message } };
+    }
+  }
+  const open = all.find(({ restore }) => restore?.phase !== "Ready");
+  if (open === undefined) return { isComplete: true };
+  const name = `the snapshot "${open.source.snapshotName}"`;
+  return { isComplete: false, waiting: `The sandbox waits for ${name}.`, waitsFor: `${name}, ${howFar(open.restore)}` };
+}
+
+function ofSource(said: ReadonlyMap<string, SandboxRootfsRestore>, { containerName, snapshotName }: RestoreSource) {
+  const restore = said.get(containerName);
+  return restore?.snapshotName === snapshotName ? restore : undefined;
+}
+
+function faultOf(source: RestoreSource, restore: SandboxRootfsRestore | undefined, pod: Pod): string | undefined {
+  const { snapshotName, containerName, allowOtherBase } = source;
+  if (restore?.phase === "Failed") {
+    return `${quoted(restore.message, `The snapshot "${snapshotName}" cannot be restored`)}.`;
+  }
+  const image = imageOf(pod, containerName);
+  if (allowOtherBase || restore?.base === undefined || image === undefined) return undefined;
+  return compareBase(restore.base, image) === "different"
+    ? otherBaseMessage(snapshotName, restore.base, image)
+    : undefined;
+}
+
+/** What the container runs; undefined as long as kubelet does not say it. */
+function imageOf({ spec, status }: Pod, name: string): RestoreImage | undefined {
+  const found = status?.containerStatuses?.find((container) => container.name === name);
+  const digest = imageDigestOf(found?.imageID);
+  const image = spec.containers.find((container) => container.name === name)?.image ?? found?.image;
+  return digest === undefined || image === undefined ? undefined : { image, digest };
+}
+
+function howFar(restore: SandboxRootfsRestore | undefined): string {
+  if (restore === undefined) return "of which its node has said nothing";
+  if (restore.phase === "Waiting") return "which never came";
+  const { bytesDone = 0, bytesTotal } = restore;
+  return bytesTotal === undefined
+    ? `of which ${bytesDone} bytes had come`
+    : `of which ${bytesDone} of ${bytesTotal} bytes had come`;
+}
