@@ -7,14 +7,15 @@ import type { SandboxSettings } from "./settings.ts";
 const GRACE_SECONDS = 1;
 
 /** How long a pod gets for its polite end: one that ignores the signal would outlive its sandbox by as much as a template says. */
-export function graceSeconds({ terminationGracePeriodSeconds: wanted = GRACE_SECONDS }: PodSpec): number {
+function graceSeconds({ podTemplate }: SandboxSpecResource): number {
+  const { terminationGracePeriodSeconds: wanted = GRACE_SECONDS } = podTemplate.spec as PodSpec;
   // What is no number is left to the API server to refuse.
   return wanted > MOST_GRACE_SECONDS ? MOST_GRACE_SECONDS : wanted;
 }
 
 /** The same as the pod says it: who stops the pod himself waits for the snapshot at its end as well. */
 export function podGraceSeconds(spec: SandboxSpecResource, { snapshots }: SandboxSettings): number {
-  const grace = graceSeconds(spec.podTemplate.spec as PodSpec);
+  const grace = graceSeconds(spec);
   const request = snapshots === undefined ? undefined : terminationRequest("", spec.terminationPolicy);
   return request === undefined ? grace : grace + request.spec.timeoutSeconds;
 }
@@ -25,6 +26,6 @@ export function podGraceSeconds(spec: SandboxSpecResource, { snapshots }: Sandbo
  */
 export function removalGraceSeconds(spec: SandboxSpecResource): number | undefined {
   if (terminationRequest("", spec.terminationPolicy) === undefined) return undefined;
-  const grace = graceSeconds(spec.podTemplate.spec as PodSpec);
+  const grace = graceSeconds(spec);
   return Number.isInteger(grace) && grace > 0 ? grace : 1;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AGENT_CAPABILITIES, CONTAINER_MARK } from "#sidecar/manifest.ts";
-import { sampleSandbox, SETTINGS } from "../../../test/samples.ts";
+import { sampleSandbox, SETTINGS, WITH_SNAPSHOTS } from "../../../test/samples.ts";
 import { sandboxPod } from "./pod.ts";
 import { wantedObjects } from "./wanted.ts";
 
@@ -233,5 +233,41 @@ describe("wantedObjects()", () => {
   it("lets a template add and drop what containers may have", () => {
     const capabilities = { add: ["NET_BIND_SERVICE"], drop: ["ALL"] };
     expect(template({}, { securityContext: { capabilities }, ports: [{ containerPort: 80 }] }).kind).toBe("objects");
+  });
+});
+
+describe("sandboxPod() of a sandbox that wants a snapshot at its end", () => {
+  const terminationPolicy = { type: "SnapshotRootfs", snapshotRootfs: { timeoutSeconds: 200 } } as const;
+  const savedPod = (container: object, settings = WITH_SNAPSHOTS) => {
+    const podTemplate = {
+      spec: {
+        containers: [
+          { ...main, ...container },
+          { name: "b", image: "i" },
+        ],
+      },
+    };
+    return sandboxPod(sampleSandbox({ podTemplate, terminationPolicy }), settings, "k").spec;
+  };
+
+  it("holds its first container's end, and says for how long", () => {
+    const { containers, terminationGracePeriodSeconds } = savedPod({});
+    const httpGet = { host: "127.0.0.1", port: 10_033, path: "/v1/stops/ns/uid-a" };
+    expect(containers.map(({ lifecycle }) => lifecycle)).toEqual([undefined, { preStop: { httpGet } }, undefined]);
+    expect(terminationGracePeriodSeconds).toBe(201);
+  });
+
+  it("leaves a hook of the user's own, and a pod where no snapshots are taken, as they are", () => {
+    const lifecycle = { preStop: { exec: { command: ["x"] } }, postStart: { exec: { command: ["y"] } } };
+    expect(savedPod({ lifecycle }).containers[1]?.lifecycle).toEqual(lifecycle);
+    const { preStop: _, ...postStart } = lifecycle;
+    expect(savedPod({ lifecycle: postStart }).containers[1]?.lifecycle).toMatchObject({ ...postStart, preStop: {} });
+    const plain = savedPod({}, SETTINGS);
+    expect([plain.containers[1]?.lifecycle, plain.terminationGracePeriodSeconds]).toEqual([undefined, 1]);
+  });
+
+  it("is the same pod as ever where it wants neither a snapshot nor one at its end", () => {
+    const sandbox = sampleSandbox();
+    expect(sandboxPod(sandbox, WITH_SNAPSHOTS, "k")).toEqual(sandboxPod(sandbox, SETTINGS, "k"));
   });
 });

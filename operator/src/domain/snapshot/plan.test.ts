@@ -20,9 +20,13 @@ const statusOf = (...conditions: NonNullable<SandboxStatusResource["conditions"]
 });
 const running = sampleSandbox({}, { status: statusOf(condition("Ready", "True", "PodRunning")) });
 
-function planOf(rest: Partial<ObservedSnapshot> = {}, nowMs = NOW): Plan {
-  const observed = { record: sampleRecord(), sandbox: running, pod: savablePod(), handler: "runsc" };
-  return planSnapshot({ ...observed, ...rest }, nowMs);
+/** What is undefined is absent. */
+type Facts = { readonly [member in keyof ObservedSnapshot]?: ObservedSnapshot[member] | undefined };
+
+function planOf(rest: Facts = {}, nowMs = NOW): Plan {
+  const facts = { record: sampleRecord(), sandbox: running, pod: savablePod(), handler: "runsc", ...rest };
+  const there = Object.entries(facts).filter(([, fact]) => fact !== undefined);
+  return planSnapshot(Object.fromEntries(there) as unknown as ObservedSnapshot, nowMs);
 }
 
 function written({ actions }: Plan): RootfsSnapshotResource | undefined {
@@ -73,8 +77,8 @@ describe("planSnapshot() of a record that has not begun", () => {
     expect(named?.status?.base).not.toHaveProperty("digest");
   });
 
-  it.each<[string, Partial<ObservedSnapshot>, string, RegExp]>([
-    ["no sandbox", { sandbox: undefined as never }, "SandboxNotFound", /no sandbox "a"/],
+  it.each<[string, Facts, string, RegExp]>([
+    ["no sandbox", { sandbox: undefined }, "SandboxNotFound", /no sandbox "a"/],
     [
       "a sandbox that has ended",
       { sandbox: sampleSandbox({}, { status: statusOf(condition("Succeeded", "True", "Timeout")) }) },
@@ -102,7 +106,7 @@ describe("planSnapshot() of a record that has not begun", () => {
     ["a container that has ended", { pod: podWith(runningStatus(exited("main", 0))) }, "ContainerEnded", /"main" of/],
     ["a pod that has ended", { pod: podWith({ ...runningStatus(), phase: "Failed" }) }, "ContainerEnded", /"main" of/],
     ["another runtime", { handler: "runc" }, "InvalidRuntime", /"gvisor" .* is of handler "runc"/],
-    ["a runtime class that is gone", { handler: undefined as never }, "InvalidRuntime", /"gvisor" .* is not there/],
+    ["a runtime class that is gone", { handler: undefined }, "InvalidRuntime", /"gvisor" .* is not there/],
     [
       "an id that nobody can read",
       { pod: podWith(runningStatus({ name: "main", state: { running: {} }, containerID: "??" })) },
@@ -117,8 +121,8 @@ describe("planSnapshot() of a record that has not begun", () => {
     expect(written(plan)?.metadata.resourceVersion).toBe("7");
   });
 
-  it.each<[string, Partial<ObservedSnapshot>]>([
-    ["has no pod yet", { pod: undefined as never, sandbox: sampleSandbox() }],
+  it.each<[string, Facts]>([
+    ["has no pod yet", { pod: undefined, sandbox: sampleSandbox() }],
     ["starts", { pod: podWith(runningStatus(waiting("main", "ContainerCreating"))), sandbox: sampleSandbox() }],
     [
       "has no node yet",

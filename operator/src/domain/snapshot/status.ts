@@ -1,4 +1,5 @@
 import type { RootfsSnapshotResource, RootfsSnapshotStatusResource } from "#api/crd/rootfs-snapshot.ts";
+import type { KubeObject } from "#core/kubernetes/object.ts";
 import { ROOTFS_SNAPSHOTS } from "#core/kubernetes/resources.ts";
 import { conditionOf } from "#core/kubernetes/sandbox-state.ts";
 import type { SnapshotDecision } from "#core/snapshot/decide-snapshot.ts";
@@ -60,6 +61,6 @@ function ownOf(status: Status = {}): Status {
 
 function write({ metadata }: RootfsSnapshotResource, status: Status): Action {
   const { name, namespace, uid, resourceVersion } = metadata;
-  const object = { metadata: { name, namespace, uid, resourceVersion }, status };
-  return { kind: "patchStatus", resource: ROOTFS_SNAPSHOTS, object: object as RootfsSnapshotResource };
+  const own = { name, namespace, uid, resourceVersion };
+  return { kind: "patchStatus", resource: ROOTFS_SNAPSHOTS, object: { metadata: own, status } as KubeObject };
 }
