@@ -3,7 +3,7 @@ import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { layerLimits, type LayerLimits } from "../../archive/layer-limits.ts";
-import type { Archive, MergeRequest, StoredLayer } from "../../domain/archive.ts";
+import type { Archive, LayerSums, MergedTar, MergeRequest, StoredLayer } from "../../domain/archive.ts";
 import { checkLayer } from "./check-layer.ts";
 import { summing } from "./digest.ts";
 import { mergeLayers } from "./merge-layers.ts";
@@ -32,8 +32,12 @@ export function createArchive(): Archive {
   };
 }
 
-async function mergeStored({ layers, scratch, target, mostTarBytes }: MergeRequest, signal: AbortSignal) {
+async function mergeStored(request: MergeRequest, signal: AbortSignal): Promise<MergedTar> {
+  const { layers, scratch, target, mostTarBytes } = request;
   const limits = layerLimits(mostTarBytes);
+  const [only, ...others] = layers;
+  if (only?.sums !== undefined && others.length === 0)
+    return unpackOnly(only, only.sums, { scratch, target, limits, signal });
   const unpacked = layers.map((_, index) => join(scratch, `${index}.tar`));
   const part = join(scratch, "merged.tar");
   try {
@@ -49,15 +53,43 @@ async function mergeStored({ layers, scratch, target, mostTarBytes }: MergeReque
   }
 }
 
-async function unpack({ path, sums }: StoredLayer, target: string, limits: LayerLimits, signal: AbortSignal) {
+/** One layer is what it is: checked, it need not be written twice. */
+async function unpackOnly(
+  layer: StoredLayer,
+  { tarBytes, tarDigest }: LayerSums,
+  to: { readonly scratch: string; readonly target: string; readonly limits: LayerLimits; readonly signal: AbortSignal },
+): Promise<MergedTar> {
+  const part = join(to.scratch, "only.tar");
+  try {
+    const entries = await unpack(layer, part, to.limits, to.signal);
+    await syncFile(part);
+    await rename(part, to.target);
+    return { path: to.target, tarBytes, tarDigest, entries };
+  } finally {
+    await rm(part, { force: true });
+  }
+}
+
+async function unpack(
+  { path, sums }: StoredLayer,
+  target: string,
+  limits: LayerLimits,
+  signal: AbortSignal,
+): Promise<number> {
   const stored = createReadStream(path, { highWaterMark: READ_BYTES, signal });
   const tar = sums === undefined ? stored : unpackLayer(stored, sums);
-  await pipeline(checkLayer(tar, limits).chunks, createWriteStream(target, { mode: 0o600 }), { signal });
+  const checked = checkLayer(tar, limits);
+  await pipeline(checked.chunks, createWriteStream(target, { mode: 0o600 }), { signal });
+  return checked.facts().entries;
 }
 
 /** On the disk before it gets its name: a restore has nothing to tell half an archive by. */
 async function writeWhole(chunks: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> {
   await pipeline(chunks, createWriteStream(path, { mode: 0o600 }), { signal });
+  await syncFile(path);
+}
+
+async function syncFile(path: string): Promise<void> {
   const file = await open(path, "r+");
   try {
     await file.sync();

@@ -1,0 +1,166 @@
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { rawKey } from "#core/snapshot/snapshot-keys.ts";
+import { createManualClock } from "../../../../test/harness/manual-clock.ts";
+import { createModelObjects, createModelStore } from "../../../../test/mounter/model-store.ts";
+import { sampleRequest } from "../../../../test/mounter/sample-snapshot.ts";
+import { parseLayer } from "../../../test/parse-layer.ts";
+import { archiveOf, entry, ROOT } from "../../../test/sample-layer.ts";
+import { createArchive } from "../archive/create-archive.ts";
+import { packLayer } from "../archive/zstd.ts";
+import { createLayerCache } from "../cache/layer-cache.ts";
+import { publishSnapshot } from "../snapshot/publish-snapshot.ts";
+import { createQuota } from "../../domain/quota.ts";
+import { createStaging } from "../staging.ts";
+import { createMergedTars } from "./merged-tars.ts";
+import { createRestoreFiles } from "./restore-files.ts";
+import { createRestoreWork } from "./create-restore-work.ts";
+
+const call = { signal: new AbortController().signal };
+const place = { namespace: "team", name: "work" };
+const owner = (digit: number) => ({
+  namespace: "team",
+  sandboxUid: `${String(digit).repeat(8)}-2222-3333-4444-555555555555`,
+});
+let dir: string;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "atoll-restore-"));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+async function prepare(mostTarBytes = 2 ** 20) {
+  const model = createModelObjects();
+  const steps: string[] = [];
+  const store = createModelStore(model, async (when, what) => void (when === "before" && steps.push(what)));
+  const clock = createManualClock();
+  const room = { maxBytes: 2 ** 24, reserveBytes: 0 };
+  const folder = join(dir, "restores");
+  const work = createRestoreWork(
+    {
+      store,
+      archive: createArchive(),
+      cache: await createLayerCache({ dir: join(dir, "cache"), ...room }, { store, clock }),
+      staging: await createStaging({ dir: join(folder, ".work"), ...room }),
+      tars: await createMergedTars({ dir: join(folder, ".tars"), ...room }, clock),
+      files: await createRestoreFiles(folder),
+      slots: createQuota(2),
+    },
+    { mostTarBytes },
+  );
+  let attempts = 0;
+  const newAttempt = (): string => `t${(attempts += 1)}`;
+  /** Writes layers as one snapshot, bottom first. */
+  const publish = async (writeId: string, ...layers: readonly Uint8Array[]): Promise<void> => {
+    const request = sampleRequest({ writeId, second: attempts, bytes: new Uint8Array() });
+    for (const bytes of layers) {
+      const below = await work
+        .find(place, call)
+        .then((found) => (found?.manifest?.writeId.startsWith(writeId) ? found.manifest.layers : []));
+      const chunks = async function* () {
+        yield bytes;
+      };
+      const layer = { entries: 2, open: () => packLayer(chunks()) };
+      const facts = { ...request.facts, writeId: `${writeId}x${attempts}` };
+      await publishSnapshot({ store, clock, newAttempt }, { facts, below, layer }, call);
+    }
+  };
+  const names = async (digit: number): Promise<string[]> => {
+    const bytes = await readFile(join(folder, "team", owner(digit).sandboxUid, "main.tar"));
+    return parseLayer(new Uint8Array(bytes)).map(({ head }) => head.path);
+  };
+  const put = async (digit: number) => {
+    const found = await work.find(place, call);
+    if (found === undefined) throw new Error("There is none");
+    return work.place(owner(digit), "main", found, call);
+  };
+  const reads = (): number => steps.filter((step) => step.startsWith("read ")).length;
+  return { model, store, work, publish, names, put, reads, steps, folder };
+}
+
+const file = (path: string, text: string): Uint8Array => archiveOf([ROOT, entry("file", path, { data: text })]);
+
+describe("createRestoreWork()", () => {
+  test("puts one snapshot into place for ten sandboxes at once: read once, unpacked once, shared on the disk", async () => {
+    const { publish, put, names, reads, folder } = await prepare();
+    await publish("w1", file("./a", "one"));
+    const before = reads();
+    const placed = await Promise.all(Array.from({ length: 10 }, (_, digit) => put(digit)));
+    expect(reads() - before).toBe(1);
+    expect(await names(3)).toEqual(["./", "./a"]);
+    const { ino, size } = await stat(join(folder, "team", owner(0).sandboxUid, "main.tar"));
+    expect([(await stat(join(folder, "team", owner(9).sandboxUid, "main.tar"))).ino, placed[0]?.tarBytes]).toEqual([
+      ino,
+      size,
+    ]);
+    for (const { remove } of placed) await remove();
+    expect([await readdir(join(folder, "team")), await readdir(join(folder, ".work"))]).toEqual([[], []]);
+  });
+
+  test("puts together what several layers do, and knows its size only then", async () => {
+    const { publish, put, names, work } = await prepare();
+    await publish("w1", file("./a", "one"), file("./b", "two"));
+    expect((await work.find(place, call))?.tarBytes).toBeUndefined();
+    const { tarBytes } = await put(1);
+    expect([await names(1), tarBytes % 512]).toEqual([["./", "./a", "./b"], 0]);
+  });
+
+  test("takes an archive of another program, and a manifest in its stead once there is one", async () => {
+    const { store, publish, put, names, work } = await prepare();
+    expect(await work.find(place, call)).toBeUndefined();
+    const raw = file("./raw", "raw");
+    await store.put(rawKey("team", "work"), raw, { kind: "always" }, call);
+    expect(await work.find(place, call)).toMatchObject({ tarBytes: raw.length });
+    await put(1);
+    expect(await names(1)).toEqual(["./", "./raw"]);
+    await publish("w1", file("./a", "one"));
+    await put(1);
+    expect(await names(1)).toEqual(["./", "./a"]);
+  });
+
+  test("restores exactly what was found, or nothing", async () => {
+    const { publish, names, work } = await prepare();
+    await publish("w1", file("./a", "one"));
+    const found = await work.find(place, call);
+    await publish("w2", file("./b", "two"));
+    // The first one's layer is still there; its manifest is not.
+    const late = work.place(owner(1), "main", found ?? { place, snapshot: undefined as never }, call);
+    const error: unknown = await late.then(
+      () => undefined,
+      (fault: unknown) => fault,
+    );
+    expect(work.fault(error)).toMatchObject({ isDamage: false });
+    await expect(names(1)).rejects.toThrow("ENOENT");
+  });
+
+  test.each(["flipped", "cut", "swapped"])(
+    "a layer that is %s is damage, and nothing is put into place",
+    async (how) => {
+      const { model, publish, put, work, names } = await prepare();
+      await publish("w1", file("./a", "one"));
+      for (const [key, object] of model.objects) {
+        if (!key.endsWith(".zst")) continue;
+        const bytes = object.bytes.slice(0, how === "cut" ? -1 : undefined);
+        if (how === "flipped") bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+        const other = how === "swapped" ? file("./evil", "evil") : bytes;
+        model.objects.set(key, { ...object, bytes: other, sizeBytes: other.length });
+      }
+      const error: unknown = await put(1).then(
+        () => undefined,
+        (fault: unknown) => fault,
+      );
+      expect(work.fault(error)).toMatchObject({ isDamage: true });
+      await expect(names(1)).rejects.toThrow("ENOENT");
+    },
+  );
+
+  test("refuses what is larger than this node restores before it reads any of it", async () => {
+    const { publish, put, reads } = await prepare(512);
+    await publish("w1", file("./a", "one"));
+    const before = reads();
+    await expect(put(1)).rejects.toMatchObject({ name: "RestoreFault" });
+    expect(reads()).toBe(before);
+  });
+});

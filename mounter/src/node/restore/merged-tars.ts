@@ -1,0 +1,155 @@
+import { mkdir, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "#core/clock.ts";
+import { planEviction, type Evictable } from "../../domain/eviction.ts";
+import { createFlight, type Flight } from "../../domain/flight.ts";
+import { SnapshotFault } from "../../domain/snapshot-fault.ts";
+
+export interface MergedTarsConfig {
+  /** Absolute, and for this alone: what lies there is removed at start. */
+  readonly dir: string;
+  /** Most bytes of all archives together. */
+  readonly maxBytes: number;
+  /** Free disk that they leave in any case. */
+  readonly reserveBytes: number;
+}
+
+/** An archive that stays until it is released. */
+export interface HeldTar {
+  readonly path: string;
+  readonly tarBytes: number;
+  release(): void;
+}
+
+export interface MakeCall {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: TarProgress) => void;
+}
+
+export interface TarProgress {
+  readonly bytesDone: number;
+  readonly bytesTotal: number;
+}
+
+export interface TarRequest {
+  readonly namespace: string;
+  /** 64 hex digits that stand for what the archive holds. */
+  readonly id: string;
+  /** What it will take, at most. */
+  readonly bytes: number;
+  /** Puts the archive under this path, whole or not at all; answers its length. */
+  readonly make: (path: string, call: MakeCall) => Promise<number>;
+}
+
+/** Archives ready to be restored, shared by all sandboxes of a namespace that start from the same snapshot. */
+export interface MergedTars {
+  readonly bytes: number;
+  /** However many ask for one, it is made once; who leaves ends that for nobody else. Throws `full` when there is no room. */
+  hold(
+    request: TarRequest,
+    call: { readonly signal: AbortSignal; readonly onProgress?: (progress: TarProgress) => void },
+  ): Promise<HeldTar>;
+}
+
+interface Entry extends Evictable {
+  readonly path: string;
+  bytes: number;
+  lastUsedAtMs: number;
+  pins: number;
+  /** False as long as it is being made: its bytes are only set aside. */
+  isWhole: boolean;
+}
+
+export async function createMergedTars(config: MergedTarsConfig, clock: Clock): Promise<MergedTars> {
+  await rm(config.dir, { recursive: true, force: true });
+  await mkdir(config.dir, { recursive: true, mode: 0o700 });
+  return new Tars(config, clock);
+}
+
+class Tars implements MergedTars {
+  readonly #config: MergedTarsConfig;
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, Entry>();
+  readonly #flights = new Map<string, Flight<Entry, TarProgress>>();
+
+  constructor(config: MergedTarsConfig, clock: Clock) {
+    this.#config = config;
+    this.#clock = clock;
+  }
+
+  get bytes(): number {
+    return [...this.#entries.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  async hold(request: TarRequest, call: Parameters<MergedTars["hold"]>[1]): Promise<HeldTar> {
+    const name = `${request.namespace}/${request.id}`;
+    for (;;) {
+      call.signal.throwIfAborted();
+      const known = this.#entries.get(name);
+      if (known?.isWhole === true) return this.#held(known);
+      const flight = this.#flights.get(name);
+      if (flight !== undefined && !flight.isLive) {
+        await flight.ended;
+        if (this.#flights.get(name) === flight) this.#flights.delete(name);
+        continue;
+      }
+      const made = await (flight ?? this.#begin(name, request)).join(call.signal, call.onProgress);
+      // Nobody evicts it before this: both happen in one turn.
+      if (this.#entries.get(name) === made) return this.#held(made);
+    }
+  }
+
+  #begin(name: string, request: TarRequest): Flight<Entry, TarProgress> {
+    const flight = createFlight<Entry, TarProgress>((signal, onProgress) =>
+      this.#make(name, request, { signal, onProgress }),
+    );
+    this.#flights.set(name, flight);
+    void flight.ended.then(() => this.#flights.get(name) === flight && this.#flights.delete(name));
+    return flight;
+  }
+
+  async #make(name: string, { namespace, id, bytes, make }: TarRequest, call: MakeCall): Promise<Entry> {
+    const folder = join(this.#config.dir, namespace);
+    await this.#makeRoom(bytes);
+    const path = join(folder, `${id}.tar`);
+    const entry: Entry = { path, bytes, lastUsedAtMs: this.#clock.now(), pins: 1, isPartial: false, isWhole: false };
+    this.#entries.set(name, entry);
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      entry.bytes = await make(path, call);
+      entry.isWhole = true;
+      return entry;
+    } catch (error) {
+      this.#entries.delete(name);
+      await rm(path, { force: true });
+      throw error;
+    } finally {
+      entry.pins -= 1;
+    }
+  }
+
+  /** Those that nobody holds go, the longest unused first. */
+  async #makeRoom(bytes: number): Promise<void> {
+    const { dir, maxBytes, reserveBytes } = this.#config;
+    const { bavail, bsize } = await statfs(dir);
+    const missing = Math.max(this.bytes + bytes - maxBytes, bytes + reserveBytes - bavail * bsize);
+    const plan = planEviction(this.#entries.values(), missing);
+    if (plan === undefined)
+      throw new SnapshotFault("full", `There is no room on this node for ${bytes} more bytes to restore from.`);
+    for (const [name, entry] of this.#entries) if (plan.includes(entry)) this.#entries.delete(name);
+    for (const { path } of plan) await rm(path, { force: true });
+  }
+
+  #held(entry: Entry): HeldTar {
+    entry.pins += 1;
+    entry.lastUsedAtMs = this.#clock.now();
+    let isHeld = true;
+    const release = (): void => {
+      if (!isHeld) return;
+      isHeld = false;
+      entry.pins -= 1;
+      entry.lastUsedAtMs = this.#clock.now();
+    };
+    return { path: entry.path, tarBytes: entry.bytes, release };
+  }
+}
