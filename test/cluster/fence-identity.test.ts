@@ -7,11 +7,13 @@ import {
   container,
   outcome,
   podDraft,
+  RESTORES,
+  SANDBOX_UID,
   sandboxPod,
   setFenceStage,
-  SNAPSHOTS,
   type Draft,
   type FenceStage,
+  type SandboxPodParts,
 } from "./fence-stage.ts";
 
 const DRY = { dryRun: true };
@@ -26,8 +28,19 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => stage.clear());
 
-const asOperator = (annotations: Draft, agent?: Draft) =>
-  outcome(stage.operator.create(PODS, sandboxPod(stage.namespace, annotations, agent), call(), DRY));
+const tryPod = (parts: SandboxPodParts) =>
+  outcome(stage.operator.create(PODS, sandboxPod(stage.namespace, parts), call(), DRY));
+const asOperator = (annotations: Draft) => tryPod({ annotations, isOwned: true });
+const own = () => `${RESTORES.folder}/${stage.namespace}/${SANDBOX_UID}`;
+/** A request that kubelet makes to the node's mounter. */
+const request = (kind: string, members: Draft = {}): Draft => ({
+  httpGet: {
+    host: "127.0.0.1",
+    port: RESTORES.port,
+    path: `/v1/${kind}/${stage.namespace}/${SANDBOX_UID}`,
+    ...members,
+  },
+});
 const asMallory = (metadata: Draft, spec: Draft = {}) =>
   outcome(stage.mallory.create(PODS, podDraft(stage.namespace, spec, metadata), call(), DRY));
 const patch = (patched: object, subresource?: string, client = stage.mallory) =>
@@ -47,27 +60,67 @@ describe("the operator makes sandboxes", () => {
     expect(await asOperator({ [qdisc]: "tbf", [qdiscRate]: "1000", [qdiscBurst]: "131072" })).toBe("accepted");
   });
 
-  it("that start from an archive of their namespace", async () =>
-    expect(await asOperator({ [TAR]: `${SNAPSHOTS}/${stage.namespace}/base.v1/root.tar` })).toBe("accepted"));
+  it("that start from archives of their own", async () =>
+    expect(await asOperator({ [TAR]: `${own()}/user.tar` })).toBe("accepted"));
 
-  it("whose agent is asked at an address of the node", async () => {
-    const startupProbe = { httpGet: { host: "127.0.0.1", port: 9 } };
-    expect(await asOperator({}, { startupProbe })).toBe("accepted");
+  it("whose start and end wait for the node's mounter", async () => {
+    const agent = { startupProbe: { ...request("restores"), timeoutSeconds: 90, periodSeconds: 1 } };
+    const user = { lifecycle: { preStop: request("stops") } };
+    expect(await tryPod({ agent, user, isOwned: true })).toBe("accepted");
+    // What says nothing of where is the pod itself.
+    expect(await tryPod({ user: { livenessProbe: { httpGet: { port: 80 } } } })).toBe("accepted");
   });
+
+  it.each<[string, () => SandboxPodParts]>([
+    ["another port of the node", () => ({ agent: { startupProbe: request("restores", { port: 10_250 }) } })],
+    ["another address", () => ({ agent: { startupProbe: request("restores", { host: "169.254.169.254" }) } })],
+    ["another path", () => ({ agent: { startupProbe: request("restores", { path: "/metrics" }) } })],
+    [
+      "the path of another namespace",
+      () => ({ agent: { startupProbe: request("restores", { path: `/v1/restores/other/${SANDBOX_UID}` }) } }),
+    ],
+    ["headers", () => ({ agent: { startupProbe: request("restores", { httpHeaders: [{ name: "a", value: "b" }] }) } })],
+    ["TLS", () => ({ agent: { startupProbe: request("restores", { scheme: "HTTPS" }) } })],
+    ["another probe", () => ({ agent: { livenessProbe: request("restores") } })],
+    ["the start of a user's container", () => ({ user: { startupProbe: request("restores") } })],
+    ["the end of the agent", () => ({ agent: { lifecycle: { preStop: request("stops") } } })],
+    ["the beginning of a user's container", () => ({ user: { lifecycle: { postStart: request("stops") } } })],
+    ["an end by the path of a start", () => ({ user: { lifecycle: { preStop: request("restores") } } })],
+    [
+      "a bare connection",
+      () => ({ agent: { startupProbe: { tcpSocket: { host: "127.0.0.1", port: RESTORES.port } } } }),
+    ],
+  ])("but none that has its node ask for %s", async (_, parts) =>
+    expect(await tryPod({ ...parts(), isOwned: true })).toContain(
+      "a probe or lifecycle hook with a host is not allowed",
+    ),
+  );
+
+  it("but none that asks for a sandbox that it does not belong to", async () =>
+    expect(await tryPod({ agent: { startupProbe: request("restores") } })).toContain(
+      "a probe or lifecycle hook with a host is not allowed",
+    ));
 
   it.each([
     ["elsewhere", () => "/etc/shadow"],
-    ["another namespace", () => `${SNAPSHOTS}/other/base.tar`],
-    ["a namespace of a longer name", () => `${SNAPSHOTS}/${stage.namespace}x/base.tar`],
-    ["the folder itself", () => `${SNAPSHOTS}/${stage.namespace}`],
-    ["an empty name", () => `${SNAPSHOTS}/${stage.namespace}/`],
-    ["a way out of it", () => `${SNAPSHOTS}/${stage.namespace}/../other/base.tar`],
-    ["a way out at its end", () => `${SNAPSHOTS}/${stage.namespace}/..`],
-    ["a detour", () => `${SNAPSHOTS}/${stage.namespace}/./base.tar`],
-    ["a doubled slash", () => `${SNAPSHOTS}/${stage.namespace}//base.tar`],
-    ["a line of its own", () => `${SNAPSHOTS}/${stage.namespace}/a\n/../../x`],
+    ["another namespace", () => `${RESTORES.folder}/other/${SANDBOX_UID}/user.tar`],
+    ["another sandbox", () => `${RESTORES.folder}/${stage.namespace}/00000000-0000-4000-8000-00000000ffff/user.tar`],
+    ["another container", () => `${own()}/sandbox-sidecar.tar`],
+    ["the folder itself", () => own()],
+    ["a way out of it", () => `${own()}/../user.tar`],
+    ["a detour", () => `${own()}/./user.tar`],
+    ["a doubled slash", () => `${own()}//user.tar`],
+    ["a line more", () => `${own()}/user.tar\n`],
+    ["nothing", () => ""],
   ])("but not from an archive of %s", async (_, path) => {
-    expect(await asOperator({ [TAR]: path() })).toContain("a sandbox starts only from archives of its own namespace");
+    expect(await asOperator({ [TAR]: path() })).toContain("a sandbox starts only from archives of its own");
+  });
+
+  it("but not from an archive of a container that it has not, or of no sandbox", async () => {
+    const message = "a sandbox starts only from archives of its own";
+    const other = `${GVISOR_ANNOTATION.rootfsTar}other`;
+    expect(await asOperator({ [other]: `${own()}/other.tar` })).toContain(message);
+    expect(await tryPod({ annotations: { [TAR]: `${own()}/user.tar` } })).toContain(message);
   });
 
   it.each([
@@ -94,7 +147,7 @@ describe("nobody but the operator", () => {
   );
 
   it.each(["dev.gvisor.flag.overlay2", TAR, "dev.gvisor.anything"])("makes a pod with %s", async (key) => {
-    const answer = await asMallory({ annotations: { [key]: `${SNAPSHOTS}/${stage.namespace}/base.tar` } });
+    const answer = await asMallory({ annotations: { [key]: `${own()}/user.tar` } });
     expect(answer).toContain("denied request: only the operator sets annotations that begin with dev.gvisor.");
   });
 

@@ -26,7 +26,9 @@ import { call, createNamespace, findCluster } from "./cluster.ts";
 /** Part of an object as its author writes it: the API server judges, not the compiler. */
 export type Draft = Readonly<Record<string, unknown>>;
 
-export const SNAPSHOTS = "/var/lib/atoll/snapshots";
+export const RESTORES = { folder: "/var/lib/atoll/test-restores", port: 10_033 };
+/** Of the sandbox that `sandboxPod` belongs to. */
+export const SANDBOX_UID = "00000000-0000-4000-8000-00000000abcd";
 /** The agent's image, without a tag. */
 export const AGENT_REPOSITORY = "registry.example:5000/atoll-sidecar";
 const OPERATOR = serviceAccountUser(SYSTEM_NAMESPACE, OPERATOR_NAME);
@@ -91,7 +93,7 @@ async function putUpFence(
     sandboxNamespaces: [namespace],
     operatorUser: OPERATOR,
     runtimeClass: "gvisor",
-    snapshotFolder: SNAPSHOTS,
+    restores: RESTORES,
     networkTrial: { namespace: system, imageRepository: AGENT_REPOSITORY, commands: TRIAL_COMMANDS },
     capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     prefix,
@@ -163,21 +165,35 @@ export function sandboxDraft(namespace: string, spec: Draft, metadata: Draft = {
   return { metadata: { name: newName(), namespace }, spec: { podTemplate } } as unknown as SandboxResource;
 }
 
+/** Where the pod of a sandbox differs from the plain one. */
+export interface SandboxPodParts {
+  readonly annotations?: Draft;
+  readonly agent?: Draft;
+  readonly user?: Draft;
+  /** True = bound to a Sandbox, which there is not: for what is only tried. */
+  readonly isOwned?: boolean;
+}
+
 /** What the operator makes of a Sandbox, as far as the fence looks at it. */
-export function sandboxPod(namespace: string, annotations: Draft = {}, agent: Draft = {}): Pod {
+export function sandboxPod(
+  namespace: string,
+  { annotations = {}, agent = {}, user = {}, isOwned = false }: SandboxPodParts = {},
+): Pod {
   const adding = (capabilities: readonly string[]): Draft => ({
     securityContext: { capabilities: { add: capabilities.map((name) => name.replace("CAP_", "")) } },
   });
   const containers = [
     container({ name: "sandbox-sidecar", ...adding(AGENT_CAPABILITIES), ...agent }),
-    container(adding(siblingMarks(0))),
+    container({ ...adding(siblingMarks(0)), ...user }),
   ];
+  const owner = { apiVersion: "sandbox.isola.run/v1alpha1", kind: "Sandbox", name: "one", uid: SANDBOX_UID };
   return podDraft(
     namespace,
     { shareProcessNamespace: true, containers },
     {
       labels: { ...sandboxLabels("one"), ...networkLabels({ allowInternetEgress: true }), team: "a" },
       annotations: { [GVISOR_ANNOTATION.overlay]: "root:self", [ANNOTATION.sidecarVersion]: "1", ...annotations },
+      ...(isOwned ? { ownerReferences: [owner] } : {}),
     },
   );
 }

@@ -2,18 +2,21 @@ import type { AdmissionValidation } from "../cluster-objects.ts";
 import { AGENT_CONTAINER } from "../names.ts";
 import { celList, celString, orAbsent, refuseEach } from "./cel-text.ts";
 import type { FenceConfig } from "./fence-config.ts";
+import { isRestoreProbe, isStopHook } from "./restore-shape.ts";
 import { securityContextRules } from "./security-context-rules.ts";
 
 const LIST = "variables.containers";
-const PROBES = ["livenessProbe", "readinessProbe", "startupProbe"].map((probe) => `it.?${probe}`);
-const HOOKS = ["postStart", "preStop"].map((hook) => `it.?lifecycle.?${hook}`);
+const START = "it.?startupProbe";
+const STOP = "it.?lifecycle.?preStop";
+/** Everything that the node does to a container by request. */
+const HANDLERS = ["it.?livenessProbe", "it.?readinessProbe", START, "it.?lifecycle.?postStart", STOP];
 const ADDED = orAbsent("it.?securityContext.?capabilities.?add", "[]");
 
 /**
  * What a container asks for that leads out of its pod. The expressions speak of
  * `variables.containers` and `variables.operator`: whether the operator asks.
  */
-export function containerRules({ capabilities }: FenceConfig): readonly AdmissionValidation[] {
+export function containerRules({ capabilities, restores }: FenceConfig): readonly AdmissionValidation[] {
   const context = "it.?securityContext";
   return [
     refuseEach(LIST, orAbsent(`${context}.?privileged`, "false"), "privileged is not allowed"),
@@ -28,7 +31,7 @@ export function containerRules({ capabilities }: FenceConfig): readonly Admissio
     refuseEach(LIST, `${orAbsent("it.?volumeDevices", "[]")}.size() > 0`, "volumeDevices are not allowed"),
     refuseEach(
       LIST,
-      `!(variables.operator && it.name == ${celString(AGENT_CONTAINER)}) && (${hosts().join(" || ")})`,
+      HANDLERS.flatMap((handler) => hostFaults(handler, restores)).join(" || "),
       "a probe or lifecycle hook with a host is not allowed: the node would ask it, past all network policies",
     ),
   ];
@@ -47,10 +50,18 @@ function capabilityRule({ container, marks, agent }: FenceConfig["capabilities"]
   );
 }
 
-function hosts(): readonly string[] {
-  return [...PROBES, ...HOOKS].flatMap((handler) =>
-    ["httpGet", "tcpSocket"].map((action) => `${orAbsent(`${handler}.?${action}.?host`, '""')} != ""`),
-  );
+/** The two requests that the operator has a node make to its mounter are none. */
+function hostFaults(handler: string, restores: FenceConfig["restores"]): readonly string[] {
+  const given = (action: string): string => `${orAbsent(`${handler}.?${action}.?host`, '""')} != ""`;
+  const isOwn =
+    restores === undefined
+      ? undefined
+      : handler === START
+        ? isRestoreProbe(`${START}.?httpGet`, restores)
+        : handler === STOP
+          ? isStopHook(`${STOP}.?httpGet`, restores)
+          : undefined;
+  return [isOwn === undefined ? given("httpGet") : `${given("httpGet")} && !(${isOwn})`, given("tcpSocket")];
 }
 
 /** As Kubernetes writes it. */

@@ -5,8 +5,8 @@ export interface FenceConfig {
   readonly operatorUser: string;
   /** The only runtime class of pods in those namespaces. */
   readonly runtimeClass: string;
-  /** Host folder of snapshots: a pod starts from archives below `<folder>/<its namespace>/` alone. Absent = from none. */
-  readonly snapshotFolder?: string;
+  /** How sandboxes start from snapshots. Absent = none does, and no pod is asked or stopped through its node. */
+  readonly restores?: RestoreConfig;
   /** Linux capabilities, with or without `CAP_`. */
   readonly capabilities: {
     /** What any container may add. */
@@ -20,8 +20,18 @@ export interface FenceConfig {
   readonly networkTrial?: NetworkTrialConfig;
   /** User name under which the installer speaks to the API server. Absent = there is none. */
   readonly installerUser?: string;
+  /** User name under which the mounters speak to the API server. Absent = there are none. */
+  readonly mounterUser?: string;
   /** Begins the names of the policies, so that installations of one cluster have their own. @default "atoll" */
   readonly prefix?: string;
+}
+
+/** What the operator makes of a sandbox that starts from, or ends with, a snapshot. */
+export interface RestoreConfig {
+  /** Host folder of the archives. */
+  readonly folder: string;
+  /** Where the mounter of a node answers kubelet, on the loopback address. */
+  readonly port: number;
 }
 
 /** What the operator runs in the system namespace, and nothing else. */

@@ -12,6 +12,7 @@ import { celString, orAbsent, refuse } from "./cel-text.ts";
 import { containerRules } from "./container-rules.ts";
 import type { FenceConfig, NetworkTrialConfig } from "./fence-config.ts";
 import { identityRules } from "./identity-rules.ts";
+import { mounterRules } from "./mounter-rules.ts";
 import { nodeRules } from "./node-rules.ts";
 import { podRules } from "./pod-rules.ts";
 import { trialPodRules, trialPolicyRules } from "./trial-rules.ts";
@@ -40,6 +41,7 @@ export function fences(config: FenceConfig): readonly Fence[] {
     fence(templates, sandboxNamespaces, templateSpec(config)),
     ...(config.networkTrial === undefined ? [] : trialFences(config, config.networkTrial)),
     ...(config.installerUser === undefined ? [] : [nodeFence(config, config.installerUser)]),
+    ...(config.mounterUser === undefined ? [] : [mounterFence(config, config.mounterUser)]),
   ];
 }
 
@@ -60,6 +62,25 @@ export function trialFenceNames(prefix = "atoll") {
 /** The name of what holds the installer to its own node. */
 export function nodeFenceName(prefix = "atoll"): string {
   return `${prefix}-installer-nodes`;
+}
+
+/** The name of what holds the mounters to what they tell. */
+export function mounterFenceName(prefix = "atoll"): string {
+  return `${prefix}-mounter-objects`;
+}
+
+function mounterFence({ prefix }: FenceConfig, mounterUser: string): Fence {
+  return fence(mounterFenceName(prefix), undefined, {
+    failurePolicy: "Fail",
+    matchConstraints: {
+      resourceRules: [
+        writes(SANDBOX_GROUP, ["rootfssnapshots", "rootfssnapshots/status", "sandboxes", "sandboxes/status"]),
+        writes("coordination.k8s.io", ["leases"]),
+      ],
+    },
+    matchConditions: [{ name: "by-a-mounter", expression: `request.userInfo.username == ${celString(mounterUser)}` }],
+    validations: forbidden(mounterRules()),
+  });
 }
 
 /** Its account may patch nodes, and that right knows neither its own node nor single labels. */

@@ -9,12 +9,12 @@ import {
 } from "../names.ts";
 import { celList, celString, refuse } from "./cel-text.ts";
 import type { FenceConfig } from "./fence-config.ts";
+import { isOwnArchive } from "./restore-shape.ts";
 
 const { rootfsTar, ...SETTINGS } = GVISOR_ANNOTATION;
 /** A label by which network policies or people take a pod for a certain sandbox. */
 const OWN_LABEL = `(key.startsWith(${celString(OWN_LABEL_PREFIX)}) || key in ${celList([LABEL.name, LABEL.instance, LABEL.managedBy])})`;
 const GVISOR = `key.startsWith(${celString(GVISOR_ANNOTATION_PREFIX)})`;
-const DOT_SEGMENT = celString(String.raw`(^|/)\.{0,2}(/|$)`);
 
 /**
  * Who may say that a pod is a sandbox and set up its kernel: the operator. Speaks of
@@ -57,19 +57,17 @@ function differs(now: string, before: string, holds: string): string {
   return `(${one(now, before)} || ${one(before, now)})`;
 }
 
-function archiveRule({ snapshotFolder }: FenceConfig): AdmissionValidation {
-  const archive = `key.startsWith(${celString(rootfsTar)})`;
-  if (snapshotFolder === undefined) {
+/** What is there already stays as it is: a pod must always be able to end, whoever its owners are by then. */
+function archiveRule({ restores }: FenceConfig): AdmissionValidation {
+  const archive = `key.startsWith(${celString(rootfsTar)}) && !(key in variables.oldAnnotations && variables.oldAnnotations[key] == variables.annotations[key])`;
+  if (restores === undefined) {
     return refuse(
       `variables.annotations.exists(key, ${archive})`,
       "no sandbox starts from an archive: snapshots are off",
     );
   }
-  const folder = `${celString(`${snapshotFolder}/`)} + request.namespace + "/"`;
-  const path = "variables.annotations[key]";
-  const inside = `${path}.startsWith(${folder}) && !${path}.substring(${snapshotFolder.length + 1}).matches(${DOT_SEGMENT})`;
   return refuse(
-    `variables.annotations.exists(key, ${archive} && !(${inside}))`,
-    `a sandbox starts only from archives of its own namespace, below ${snapshotFolder}/<namespace>/`,
+    `variables.annotations.exists(key, ${archive} && !${isOwnArchive(restores)})`,
+    `a sandbox starts only from archives of its own: ${restores.folder}/<namespace>/<sandbox's uid>/<container>.tar`,
   );
 }

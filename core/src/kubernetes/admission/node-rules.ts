@@ -1,9 +1,7 @@
 import type { AdmissionValidation } from "../cluster-objects.ts";
 import { GVISOR_NODE_LABEL } from "../names.ts";
 import { celString, refuse } from "./cel-text.ts";
-
-/** What the API server says of the token of a pod: the node that the pod runs on. */
-const OWN_NODE = `request.userInfo.?extra[?"authentication.kubernetes.io/node-name"].orValue([])`;
+import { OWN_NODE } from "./own-node.ts";
 
 /**
  * What the installer's account may write to a node. It runs on every node, beside sandboxes: with
