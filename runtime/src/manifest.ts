@@ -28,6 +28,15 @@ export const GATEWAY_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] },
 ];
 
+/** What it may do there beside that where the installation takes snapshots. */
+export const GATEWAY_SNAPSHOT_RULES: readonly PolicyRule[] = [
+  {
+    apiGroups: [SANDBOX_GROUP],
+    resources: ["rootfssnapshots"],
+    verbs: ["get", "list", "watch", "create", "patch", "delete"],
+  },
+];
+
 /** What the gateway may do in the platform's own namespace. */
 export const GATEWAY_SYSTEM_NAMESPACE_RULES: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["secrets"], verbs: ["get", "list", "watch"], resourceNames: [AGENT_KEYS_SECRET] },
@@ -64,12 +73,14 @@ export const GatewayEnvironment = z.object({
   ATOLL_MAX_SANDBOXES: countVariable(1000, 1, 1_000_000),
   /** How long the record of an ended sandbox stays readable, in seconds; in a cluster the operator decides. */
   ATOLL_RETENTION_SECONDS: countVariable(DEFAULT_RETENTION_MS / 1000, 0, 31_536_000),
-  /** Kubernetes backend: namespace of the sandboxes. */
+  /** Namespace of the sandboxes in a cluster, and of the snapshots in their store everywhere. */
   ATOLL_SANDBOX_NAMESPACE: Namespace.default(SANDBOX_NAMESPACE),
   /** Kubernetes backend: another name of `ATOLL_SANDBOX_NAMESPACE`, by which Isola's own gateway is configured. */
   ISOLA_SANDBOX_NAMESPACE: Namespace.optional(),
   /** Kubernetes backend: namespace in which the operator keeps the agents' keys. */
   ATOLL_SYSTEM_NAMESPACE: Namespace.default(SYSTEM_NAMESPACE),
+  /** Kubernetes backend: the installation takes snapshots: a mounter on each node, and a store. */
+  ATOLL_SNAPSHOTS: flagVariable(false),
   /** Kubernetes backend: a kubeconfig; absent = the account of the pod. */
   ATOLL_KUBECONFIG: z.string().startsWith("/").optional(),
   /** Local backend: where its state lies. */
@@ -89,6 +100,10 @@ export const GatewayEnvironment = z.object({
   ATOLL_PLATFORM: z.enum(["systrap", "kvm", "ptrace"]).default("systrap"),
   /** Local backend: sandboxes that start at the same time; more wait their turn. */
   ATOLL_START_CONCURRENCY: countVariable(4, 1, 256),
+  /** Local backend: URL of the store of snapshots; absent = a folder below `ATOLL_HOME`. */
+  ATOLL_SNAPSHOT_STORE: z.string().min(1).optional(),
+  /** Local backend: bytes of all snapshots kept at hand above which unused ones are removed; the store has them still. */
+  ATOLL_SNAPSHOT_CACHE_BYTES: countVariable(10 * 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
   /** Local backend: disk of a container that names no limit. */
   ATOLL_DEFAULT_STORAGE_BYTES: countVariable(10 * 2 ** 30, 2 ** 20, Number.MAX_SAFE_INTEGER),
   /** Local backend: free disk that sandboxes and pulls of images leave to the machine. */

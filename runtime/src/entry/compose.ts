@@ -87,7 +87,11 @@ async function openKubernetes(env: GatewayEnvironment, source: RuntimeFacts["env
   ]);
   const access = await findClusterAccess({ kubeconfig: env.ATOLL_KUBECONFIG, env: source });
   return createKubernetesBackend(
-    { sandboxNamespace: env.ATOLL_SANDBOX_NAMESPACE, systemNamespace: env.ATOLL_SYSTEM_NAMESPACE },
+    {
+      sandboxNamespace: env.ATOLL_SANDBOX_NAMESPACE,
+      systemNamespace: env.ATOLL_SYSTEM_NAMESPACE,
+      hasSnapshots: env.ATOLL_SNAPSHOTS,
+    },
     {
       fetch: createKubeFetch(access, { userAgent: `atoll-gateway/${VERSION}` }),
       clock: systemClock,

@@ -1,3 +1,4 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeClient, ObjectRef } from "#core/kubernetes/client.ts";
@@ -16,11 +17,15 @@ import type { Agents } from "./agents.ts";
 import { writeCertainly } from "./certain-write.ts";
 import { toResource } from "./convert.ts";
 import { endedProblem, podEndedProblem } from "./ended.ts";
+import { followState } from "./follow-state.ts";
 import { agentAddressOf, isPodOver, ownPod } from "./own-pod.ts";
 import { problemOf } from "./problem-of.ts";
 import { RunningProbe } from "./running-probe.ts";
 import { SandboxMarks } from "./sandbox-marks.ts";
+import { checkBases } from "./snapshot/check-bases.ts";
+import { KubernetesSnapshots } from "./snapshot/snapshots.ts";
 import { byCreation, phaseOf, toSandbox } from "./to-sandbox.ts";
+import { createWakeUps } from "./wake-ups.ts";
 
 /** What a pod's name has on top of its sandbox's. */
 const POD_SUFFIX = podName("");
@@ -30,6 +35,8 @@ export interface KubernetesBackendDeps {
   /** Both of the one namespace; run by the caller until `stop`. */
   readonly sandboxes: Informer<SandboxResource>;
   readonly pods: Informer<Pod>;
+  /** Of the same namespace, with the index `BY_SNAPSHOT_NAME`; absent where nobody takes snapshots. */
+  readonly records?: Informer<RootfsSnapshotResource>;
   readonly agents: Agents;
   readonly namespace: string;
   readonly clock: Clock;
@@ -41,11 +48,12 @@ export interface KubernetesBackendDeps {
 
 /** The port over custom resources: writes go to the API server, reads come from a copy, the operator does the rest. */
 export class KubernetesBackend implements SandboxBackend {
+  readonly snapshots?: KubernetesSnapshots;
   private readonly deps: KubernetesBackendDeps;
   private readonly probe: RunningProbe;
   private readonly release: AgentRelease;
   private readonly marks: SandboxMarks;
-  private readonly watchers = new Map<string, Set<() => void>>();
+  private readonly wakeUps = createWakeUps();
 
   constructor(deps: KubernetesBackendDeps) {
     this.deps = deps;
@@ -54,10 +62,15 @@ export class KubernetesBackend implements SandboxBackend {
       log: deps.log,
       random: deps.random,
       ask: (uid, ip, signal) => deps.agents.containersOf(uid, ip, signal),
-      onUp: ({ metadata }) => this.wake(metadata.name),
+      onUp: ({ metadata }) => this.wakeUps.wake(metadata.name),
     });
     this.release = new AgentRelease(deps);
     this.marks = new SandboxMarks(deps);
+    if (deps.records !== undefined) {
+      const { client, namespace, clock, records } = deps;
+      const isStartingFrom = (name: string): boolean => this.isStartingFrom(name);
+      this.snapshots = new KubernetesSnapshots({ client, records, namespace, clock, isStartingFrom });
+    }
     deps.sandboxes.onChange((key, now, before) => this.onSandbox(refOfKey(key).name, now, before));
     deps.pods.onChange((key, now, before) => this.onPod(refOfKey(key).name, now, before));
   }
@@ -66,6 +79,7 @@ export class KubernetesBackend implements SandboxBackend {
     const { clock, client, namespace, sandboxes } = this.deps;
     const known = sandboxes.get(this.keyOf(request.id));
     if (known !== undefined) return this.sameRequest(known, request);
+    checkBases(request.spec, (name) => this.snapshots?.baseOf(name));
     const resource = toResource(request, { namespace, nowMs: clock.now() });
     const act = async (signal: AbortSignal): Promise<SandboxResource> => {
       try {
@@ -128,24 +142,8 @@ export class KubernetesBackend implements SandboxBackend {
       // Another one of its name is another sandbox.
       return resource === undefined || resource.metadata.uid !== uid ? undefined : this.present(resource);
     };
-    let wake = Promise.withResolvers<void>();
-    const stop = this.onWake(id, () => wake.resolve());
-    const onAbort = (): void => wake.resolve();
-    call.signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      let sandbox = look();
-      while (sandbox !== undefined && !call.signal.aborted) {
-        yield sandbox;
-        const seen: Sandbox = sandbox;
-        while (!call.signal.aborted && (sandbox = look()) !== undefined && sameState(sandbox, seen)) {
-          await wake.promise;
-          wake = Promise.withResolvers<void>();
-        }
-      }
-    } finally {
-      stop();
-      call.signal.removeEventListener("abort", onAbort);
-    }
+    const onWake = (listener: () => void) => this.wakeUps.on(id, listener);
+    yield* followState({ look, onWake, isSame: sameState }, call.signal);
   }
 
   async agent(id: string, call: Call): Promise<AgentFetch> {
@@ -176,9 +174,10 @@ export class KubernetesBackend implements SandboxBackend {
 
   /** Later on, an API server that is away changes nothing: reads and commands go on without it. */
   async ready(): Promise<void> {
-    const { sandboxes, pods, agents } = this.deps;
+    const { sandboxes, pods, records, agents } = this.deps;
     if (!agents.hasKeys) throw new ProblemError("unavailable", "The gateway waits for the keys of the agents.");
-    if (!sandboxes.isSynced || !pods.isSynced) throw notRead();
+    const isRead = [sandboxes, pods, records].every((copy) => copy?.isSynced ?? true);
+    if (!isRead) throw notRead();
   }
 
   async close(): Promise<void> {
@@ -214,6 +213,14 @@ export class KubernetesBackend implements SandboxBackend {
     return marked;
   }
 
+  private isStartingFrom(snapshotName: string): boolean {
+    return [...this.deps.sandboxes.values()].some(
+      (sandbox) =>
+        sandbox.spec.rootfsSnapshotSources?.some((source) => source.snapshotName === snapshotName) &&
+        phaseOf(sandbox, this.probe.upSinceMs(sandbox.metadata.uid)) === "Pending",
+    );
+  }
+
   private present(resource: SandboxResource): Sandbox {
     return toSandbox(resource, this.probe.upSinceMs(resource.metadata.uid));
   }
@@ -235,7 +242,7 @@ export class KubernetesBackend implements SandboxBackend {
       this.release.forget(gone);
     }
     if (now !== undefined) this.consider(now, this.deps.pods.get(this.keyOf(podName(name))));
-    this.wake(name);
+    this.wakeUps.wake(name);
   }
 
   private onPod(name: string, now: Pod | undefined, before: Pod | undefined): void {
@@ -248,7 +255,7 @@ export class KubernetesBackend implements SandboxBackend {
       const why = this.endOf(sandbox) ?? podEndedProblem(sandbox.metadata.name, gone);
       this.release.forget(sandbox.metadata.uid ?? "", why);
     }
-    this.wake(sandbox.metadata.name);
+    this.wakeUps.wake(sandbox.metadata.name);
   }
 
   private consider(sandbox: SandboxResource, pod: Pod | undefined): void {
@@ -288,19 +295,6 @@ export class KubernetesBackend implements SandboxBackend {
     const pod = this.podOf(resource);
     const isOver = pod !== undefined && isPodOver(pod) && sandbox.phase === "Running";
     return isOver ? podEndedProblem(sandbox.id, pod) : undefined;
-  }
-
-  private onWake(name: string, listener: () => void): () => void {
-    const listeners = this.watchers.get(name) ?? new Set();
-    this.watchers.set(name, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.watchers.get(name) === listeners) this.watchers.delete(name);
-    };
-  }
-
-  private wake(name: string): void {
-    for (const listener of this.watchers.get(name) ?? []) listener();
   }
 
   private refOf(name: string): ObjectRef & { readonly namespace: string } {

@@ -81,6 +81,21 @@ describe("RunningProbe", () => {
     expect(probe.upSinceMs("a")).toBe(42);
   });
 
+  it("asks none that starts from a snapshot: whether that fits its image is the operator's to find out first", async () => {
+    const { probe, asked } = probeOver(() => ["main"]);
+    const { spec, ...rest } = sandbox("a");
+    probe.consider(
+      { ...rest, spec: { ...spec, rootfsSnapshotSources: [{ snapshotName: "kept" }] } },
+      pod("a", "10.0.0.1"),
+    );
+    await turns();
+    expect(asked).toEqual([]);
+    probe.consider({ ...rest, spec: { ...spec, rootfsSnapshotSources: [] } }, pod("a", "10.0.0.1"));
+    await turns();
+    expect(asked).not.toEqual([]);
+    probe.close();
+  });
+
   it("does not wait for containers that have ended already", async () => {
     const { probe, nextUp } = probeOver(() => ["main"]);
     const up = nextUp();

@@ -65,7 +65,7 @@ export class RunningProbe {
     const uid = sandbox.metadata.uid ?? "";
     const own = ownPod(sandbox, pod);
     const ip = own === undefined ? undefined : agentAddressOf(own);
-    const isPending = sandboxState(sandbox).phase === "Pending";
+    const isPending = sandboxState(sandbox).phase === "Pending" && !isRestored(sandbox);
     const known = this.asked.get(uid);
     const kept = known !== undefined && isStillSo(known, own, { ip, isPending }) ? known : undefined;
     if (kept === undefined) this.forget(uid);
@@ -110,6 +110,11 @@ export class RunningProbe {
       await clock.sleep(backoffMs(attempt, PAUSE, random), signal).catch(() => undefined);
     }
   }
+}
+
+/** Whether it runs is then the operator's word: it looks first whether the image is the one that the snapshot belongs onto. */
+function isRestored({ spec }: SandboxResource): boolean {
+  return (spec.rootfsSnapshotSources ?? []).length > 0;
 }
 
 /**

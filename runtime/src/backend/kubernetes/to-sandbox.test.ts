@@ -43,6 +43,40 @@ describe("toSandbox()", () => {
     expect(running).not.toHaveProperty("message");
   });
 
+  it("waits for a snapshot as the mounter of its node says, unless the operator knows more", () => {
+    const restore = (phase: string, more: object = {}) => ({
+      containerName: "main",
+      snapshotName: "kept",
+      phase,
+      ...more,
+    });
+    const of = (restores: readonly object[], ready: object = pending) => {
+      const { phase, reason, message } = toSandbox(
+        resource({ status: { ...ready, rootfsRestores: restores } }),
+        undefined,
+      );
+      return { phase, reason, message };
+    };
+    const told = { phase: "Pending", reason: "WaitingForSnapshot", message: "It is not there." };
+    expect(of([restore("Waiting", { message: "It is not there." })])).toEqual(told);
+    expect(of([restore("Fetching"), restore("Waiting", { message: "It is not there." })])).toEqual(told);
+    expect(of([restore("Waiting")]).message).toContain('the snapshot "kept"');
+    expect(of([restore("Ready"), restore("Fetching")])).toMatchObject({
+      reason: "PodPending",
+      message: 'The snapshot "kept" is being brought to its node.',
+    });
+    for (const phase of ["Ready", "Failed"])
+      expect(of([restore(phase)])).toEqual({
+        phase: "Pending",
+        reason: "PodPending",
+        message: "because of PodPending",
+      });
+    const more = { conditions: [condition("Ready", "False", "NetworkPolicyFailed")] };
+    expect(of([restore("Waiting")], more)).toMatchObject({ phase: "Pending", reason: "NetworkPolicyFailed" });
+    const ended = { conditions: [condition("Succeeded", "False", "StartupTimeoutExceeded")] };
+    expect(of([restore("Waiting")], ended)).toMatchObject({ phase: "Failed", reason: "StartupTimeoutExceeded" });
+  });
+
   it("never began before it was created, whatever the clocks say", () => {
     expect(toSandbox(resource({ status: pending }), createdAtMs - 9000).startedAtMs).toBe(createdAtMs);
   });

@@ -3,6 +3,7 @@ import { ANNOTATION } from "#core/kubernetes/names.ts";
 import { sandboxState, type SandboxState } from "#core/kubernetes/sandbox-state.ts";
 import type { Sandbox, SandboxPhase } from "#core/sandbox.ts";
 import { toSpec } from "./convert.ts";
+import { restoringState } from "./restoring.ts";
 
 /**
  * The sandbox as the port shows it. `upSinceMs`: since when this gateway knows that its agent
@@ -15,7 +16,7 @@ export function toSandbox(resource: SandboxResource, upSinceMs: number | undefin
   // Whoever saw it first, operator or gateway: a sandbox that runs says nothing else.
   const { phase, reason, message } = isUp
     ? { phase: "Running" as const, reason: "PodRunning" as const, message: undefined }
-    : state;
+    : { ...state, ...(isWaiting(state) ? restoringState(resource) : undefined) };
   const createdAtMs = createdAtMsOf(resource);
   const startedAtMs = startOf(resource, state, upSinceMs);
   return {
@@ -39,6 +40,11 @@ export function phaseOf(resource: SandboxResource, upSinceMs: number | undefined
 
 function isRunning({ phase }: SandboxState, upSinceMs: number | undefined): boolean {
   return phase === "Running" || (phase === "Pending" && upSinceMs !== undefined);
+}
+
+/** Where the operator has more to say than that there is no pod yet, that counts. */
+function isWaiting({ phase, reason }: SandboxState): boolean {
+  return phase === "Pending" && (reason === undefined || reason === "PodPending");
 }
 
 /** By the API server's clock, in whole seconds. */

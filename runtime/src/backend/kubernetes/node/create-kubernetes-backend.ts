@@ -1,4 +1,3 @@
-import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Clock } from "#core/clock.ts";
 import { readAgentKeys, type AgentKeySet } from "#core/kubernetes/agent-keys.ts";
 import type { KubeFetch, Resource } from "#core/kubernetes/client.ts";
@@ -8,19 +7,23 @@ import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import { AGENT_KEYS_SECRET, AGENT_PORT, LABEL } from "#core/kubernetes/names.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
-import { PODS, SANDBOXES, SECRETS } from "#core/kubernetes/resources.ts";
+import { PODS, ROOTFS_SNAPSHOTS, SANDBOXES, SECRETS } from "#core/kubernetes/resources.ts";
 import type { Secret } from "#core/kubernetes/secret.ts";
 import type { Log } from "#core/log.ts";
 import { createAgentFetch } from "#runtime/agent/node/agent-fetch.ts";
 import type { SandboxBackend } from "#runtime/backend/port.ts";
 import { Agents } from "../agents.ts";
 import { KubernetesBackend } from "../backend.ts";
+import { BY_SNAPSHOT_NAME } from "../snapshot/snapshots.ts";
+import { snapshotNameOf } from "../snapshot/to-snapshot.ts";
 
 export interface KubernetesConfig {
   /** Where the sandboxes are. */
   readonly sandboxNamespace: string;
   /** Where the operator keeps the agents' keys. */
   readonly systemNamespace: string;
+  /** Whether the installation takes snapshots. @default false */
+  readonly hasSnapshots?: boolean;
 }
 
 export interface KubernetesDeps {
@@ -38,14 +41,21 @@ export function createKubernetesBackend(config: KubernetesConfig, deps: Kubernet
   const life = new AbortController();
   const follow = <T extends KubeObject>(
     resource: Resource<T>,
-    options: Pick<InformerOptions<T>, "query" | "trim">,
+    options: Pick<InformerOptions<T>, "query" | "trim" | "indexes">,
   ): Informer<T> => createInformer(client, resource, { clock, log, random, ...options });
 
-  const sandboxes = follow(SANDBOXES, { query: { namespace: config.sandboxNamespace }, trim: trimSandbox });
+  const sandboxes = follow(SANDBOXES, { query: { namespace: config.sandboxNamespace }, trim: withoutManagers });
   const pods = follow(PODS, {
     query: { namespace: config.sandboxNamespace, labelSelector: `${LABEL.sandbox}=true` },
     trim: trimPod,
   });
+  const records = config.hasSnapshots
+    ? follow(ROOTFS_SNAPSHOTS, {
+        query: { namespace: config.sandboxNamespace },
+        trim: withoutManagers,
+        indexes: { [BY_SNAPSHOT_NAME]: (record) => [snapshotNameOf(record)] },
+      })
+    : undefined;
   const secrets = follow(SECRETS, {
     query: { namespace: config.systemNamespace, fieldSelector: `metadata.name=${AGENT_KEYS_SECRET}` },
   });
@@ -54,11 +64,13 @@ export function createKubernetesBackend(config: KubernetesConfig, deps: Kubernet
     keys: keysOf(secrets),
     connect: (ip, token) => createAgentFetch({ address: { host: ip, port: AGENT_PORT }, token }),
   });
-  const following = [sandboxes, pods, secrets].map((informer) => informer.run(life.signal));
+  const copies = [sandboxes, pods, secrets, ...(records === undefined ? [] : [records])];
+  const following = copies.map((informer) => informer.run(life.signal));
   return new KubernetesBackend({
     client,
     sandboxes,
     pods,
+    ...(records === undefined ? {} : { records }),
     agents,
     clock,
     log,
@@ -86,11 +98,9 @@ function keysOf(secrets: Informer<Secret>): () => AgentKeySet | undefined {
 }
 
 /** Without the record of who wrote what, which is longer than the rest. */
-function trimSandbox(sandbox: SandboxResource): SandboxResource {
-  const { managedFields: _, ...metadata } = sandbox.metadata as SandboxResource["metadata"] & {
-    managedFields?: unknown;
-  };
-  return { ...sandbox, metadata };
+function withoutManagers<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata as T["metadata"] & { managedFields?: unknown };
+  return { ...object, metadata };
 }
 
 /** What the gateway asks a pod for. */
