@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { readInstallConfig, type InstallConfig } from "#infra/config.ts";
 import { createInstallation } from "#infra/installation.ts";
+import { storeAccess } from "#infra/store-access.ts";
 import manifest from "../package.json" with { type: "json" };
 
 const config = readStack();
@@ -19,6 +20,8 @@ createInstallation(config, {
 export const gatewayUrl = config.gateway.enabled
   ? `http://${config.gateway.name}.${config.systemNamespace.name}:${config.gateway.service.port}`
   : "";
+/** What the administrator of the store of snapshots gives to the mounters. */
+export const snapshotStoreAccess = storeAccess(config);
 export const sandboxNamespaces = config.sandboxNamespaces.map(({ name }) => name);
 
 /** The stack's own settings. What is wrong with them is told without a stack trace. */

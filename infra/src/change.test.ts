@@ -75,8 +75,10 @@ describe("a change of settings", () => {
 
 describe("definitions that an installation finds", () => {
   it("are taken over with all their fields: those of an earlier version, too", async () => {
-    const { metadata } = described(await only("CustomResourceDefinition", {}));
-    expect(metadata.annotations).toMatchObject({ "pulumi.com/patchForce": "true" });
+    for (const name of ["sandboxes", "rootfssnapshots"]) {
+      const { metadata } = described(await only("CustomResourceDefinition", {}, `${name}.sandbox.isola.run`));
+      expect(metadata.annotations).toMatchObject({ "pulumi.com/patchForce": "true" });
+    }
   });
 });
 
@@ -93,13 +95,14 @@ describe("the providers", () => {
 describe("namespaces", () => {
   const LEVEL = "pod-security.kubernetes.io/enforce";
 
+  const runsc = { binaryPath: "/usr/local/bin/runsc" };
+  const snapshots = { enabled: true, store: { url: "gs://bucket" }, runsc };
   test.each([
-    [true, "privileged"],
-    [false, "restricted"],
-  ])("admit no more than runs in them: the system's, with an installer %s, is %s", async (enabled, level) => {
-    const all = (await registrationsOf({ installer: { enabled } })).filter(
-      ({ inputs }) => inputs["kind"] === "Namespace",
-    );
+    ["an installer", { installer: { enabled: true } }, "privileged"],
+    ["none", { installer: { enabled: false } }, "restricted"],
+    ["mounters", { installer: { enabled: false }, snapshots }, "privileged"],
+  ])("admit no more than runs in them: the system's, with %s", async (_, settings, level) => {
+    const all = (await registrationsOf(settings)).filter(({ inputs }) => inputs["kind"] === "Namespace");
     const levels = all.map((one) => {
       const { name, labels } = (one.inputs as { metadata: { name: string; labels: Record<string, string> } }).metadata;
       return [name, labels[LEVEL]];

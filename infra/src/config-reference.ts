@@ -33,9 +33,10 @@ const SMALLEST = { gateway: JSON.stringify({ auth: { insecureNoAuth: true } }) }
 
 /** What the smallest configuration has to say, and what follows from other keys, is no default. */
 function ownDefaults(): Readonly<Record<string, unknown>> {
-  const { gateway, operator, ...others } = readInstallConfig(SMALLEST, "");
+  const { gateway, operator, snapshots, ...others } = readInstallConfig(SMALLEST, "");
   return {
     ...others,
+    snapshots: { ...snapshots, runsc: { ...snapshots.runsc, binaryPath: "" } },
     operator: { ...operator, sandboxes: { ...operator.sandboxes, runtimeClassName: "" } },
     gateway: { ...gateway, sandboxNamespace: "", auth: { ...gateway.auth, insecureNoAuth: false } },
   };

@@ -61,6 +61,56 @@ describe("readInstallConfig", () => {
     ["an age that the operator refuses", { operator: { sandboxes: { provisionalSeconds: 0 } } }, "provisionalSeconds"],
     ["a number of streams that the gateway refuses", { gateway: { maxStreams: 0 } }, "gateway.maxStreams"],
     ["an autoscaler upside down", { gateway: { autoscaling: { minReplicas: 5, maxReplicas: 2 } } }, "minReplicas"],
+    ["snapshots without a store", { snapshots: { enabled: true } }, "snapshots.store.url: snapshots need a store"],
+    [
+      "a store that is no URL",
+      { snapshots: { enabled: true, store: { url: "bucket" } } },
+      "snapshots.store.url: Cannot use the store's URL",
+    ],
+    [
+      "a store of one node",
+      { snapshots: { enabled: true, store: { url: "file:///data" } } },
+      "a folder is of one node",
+    ],
+    [
+      "a store with a secret in its URL",
+      { snapshots: { enabled: true, store: { url: "s3://bucket?secret_access_key=x" } } },
+      "looks like a credential",
+    ],
+    ["a credential that nobody reads", { snapshotCredentials: { AWS_KEY: "x" } }, "AWS_KEY"],
+    [
+      "credentials for nobody",
+      { snapshotCredentials: { AZURE_STORAGE_KEY: "x" }, snapshots: { store: { anonymous: true } } },
+      "credentials are given as well",
+    ],
+    [
+      "snapshots by a runsc that nobody names",
+      { installer: { enabled: false }, snapshots: { enabled: true, store: { url: "s3://bucket" } } },
+      "snapshots.runsc.binaryPath",
+    ],
+    [
+      "mounters with the operator's account",
+      {
+        snapshots: {
+          enabled: true,
+          store: { url: "s3://bucket" },
+          mounter: { serviceAccount: { name: "atoll-operator" } },
+        },
+      },
+      "an account of its own",
+    ],
+    [
+      "a folder in another",
+      { snapshots: { restoreFolder: "/var/lib/atoll/mounter/restores" } },
+      "must not lie in one another",
+    ],
+    ["a folder that is none", { snapshots: { mounter: { folder: "data" } } }, "Expected an absolute path"],
+    ["a size that is none", { snapshots: { mounter: { cacheSize: "-1Gi" } } }, "Expected an amount of bytes"],
+    [
+      "a variable that has a key",
+      { snapshots: { mounter: { environment: { ATOLL_RUNSC: "/x" } } } },
+      "ATOLL_RUNSC has a key of its own",
+    ],
   ])("refuses %s", (_, settings, message) => {
     expect(() => read(settings)).toThrow(message);
   });
@@ -80,6 +130,17 @@ describe("readInstallConfig", () => {
     expect(gateway.image.tag).toBe("12");
     expect(operator.tolerations).toEqual([{ key: "k", value: "false" }]);
     expect(operator.resources.limits).toEqual({ cpu: "1", memory: "1Gi" });
+  });
+});
+
+describe("readInstallConfig of snapshots", () => {
+  const runscOf = (settings: Record<string, unknown>) =>
+    readInstallConfig(stackSettings(settings), "1.2.3").snapshots.runsc.binaryPath;
+
+  it("takes the runsc that the installer brings, unless another is named", () => {
+    expect(runscOf({})).toBe("/opt/atoll/gvisor/current/runsc");
+    expect(runscOf({ installer: { gvisorDir: "/opt/g" } })).toBe("/opt/g/current/runsc");
+    expect(runscOf({ snapshots: { runsc: { binaryPath: "/usr/local/bin/runsc" } } })).toBe("/usr/local/bin/runsc");
   });
 });
 

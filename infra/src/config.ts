@@ -5,6 +5,7 @@ import { Flag, ObjectName, Port, Text, TextMap } from "./config/fields.ts";
 import { GatewayConfig } from "./config/gateway.ts";
 import { InstallerConfig, RuntimeClassConfig } from "./config/installer.ts";
 import { OperatorConfig } from "./config/operator.ts";
+import { SnapshotCredentials, SnapshotsConfig } from "./config/snapshots.ts";
 
 const NAMESPACE = {
   create: Flag.default(true).describe("Make the namespace; false = it exists"),
@@ -31,6 +32,7 @@ export const InstallConfig = z
       .array(z.string())
       .default([])
       .describe("API keys of the gateway, set with `--secret`; or name a Secret in `gateway.auth.existingSecret`"),
+    snapshotCredentials: SnapshotCredentials,
     crds: z
       .strictObject({
         install: Flag.default(true).describe("Install the custom resource definitions; false = they exist"),
@@ -51,6 +53,7 @@ export const InstallConfig = z
     installer: InstallerConfig,
     operator: OperatorConfig,
     gateway: GatewayConfig,
+    snapshots: SnapshotsConfig,
     admissionPolicies: z
       .strictObject({
         install: Flag.default(true).describe(
@@ -126,6 +129,17 @@ export const InstallConfig = z
     if (config.operator.replicas > 1 && !config.operator.leaderElection) {
       fault(["operator", "leaderElection"], "more than one replica needs a leader");
     }
+    const { store, mounter, runsc } = config.snapshots;
+    if (store.anonymous && (store.existingSecret !== "" || Object.keys(config.snapshotCredentials).length > 0)) {
+      fault(["snapshots", "store", "anonymous"], "credentials are given as well");
+    }
+    if (config.snapshots.enabled && runsc.binaryPath === "" && !config.installer.enabled) {
+      fault(["snapshots", "runsc", "binaryPath"], "without the installer the nodes' runsc must be named");
+    }
+    const accounts = [config.operator, config.gateway, config.installer].map((program) => program.serviceAccount.name);
+    if (config.snapshots.enabled && accounts.includes(mounter.serviceAccount.name)) {
+      fault(["snapshots", "mounter", "serviceAccount", "name"], "the mounter needs an account of its own");
+    }
     const { existingSecret, insecureNoAuth } = config.gateway.auth;
     if (config.gateway.enabled && config.apiKeys.length === 0 && existingSecret === "" && !insecureNoAuth) {
       fault(
@@ -164,13 +178,17 @@ export function readInstallConfig(settings: Readonly<Record<string, string>>, ve
   if (result.data === undefined || faults.length > 0) {
     throw new RangeError(`Cannot use the configuration of this stack: ${faults.join("; ")}`);
   }
-  const { imageTag, gateway, operator, runtimeClass, sandboxNamespaces } = result.data;
+  const { imageTag, gateway, operator, runtimeClass, sandboxNamespaces, snapshots, installer } = result.data;
   return Object.freeze({
     ...result.data,
     imageTag: imageTag === "" ? version : imageTag,
     operator: {
       ...operator,
       sandboxes: { ...operator.sandboxes, runtimeClassName: operator.sandboxes.runtimeClassName || runtimeClass.name },
+    },
+    snapshots: {
+      ...snapshots,
+      runsc: { ...snapshots.runsc, binaryPath: snapshots.runsc.binaryPath || `${installer.gvisorDir}/current/runsc` },
     },
     gateway: {
       ...gateway,

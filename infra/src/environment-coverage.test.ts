@@ -1,11 +1,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { InstallerEnvironment } from "#installer/manifest.ts";
+import { NodeMounterEnvironment } from "#mounter/manifest.ts";
 import { OperatorEnvironment } from "#operator/manifest.ts";
 import { GatewayEnvironment } from "#runtime/manifest.ts";
 import type { Registration } from "../../test/cluster/pulumi/registration.ts";
 import { registrationsOf } from "../test/registrations.ts";
 
 const LOCAL = "of the local backend";
+const IN_A_FOLDER = "credentials come as files, which follow their Secret without a restart";
 
 /** What an installation sets nothing for, and why. Everything else of a manifest has a key. */
 const NOT_SET: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -36,6 +38,15 @@ const NOT_SET: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ATOLL_NETWORK_NAME: LOCAL,
     ATOLL_NETWORK_POOL: LOCAL,
     ATOLL_NETWORK_POOL_IPV6: LOCAL,
+    ATOLL_SNAPSHOT_STORE: LOCAL,
+    ATOLL_SNAPSHOT_CACHE_BYTES: LOCAL,
+  },
+  "atoll-mounter": {
+    AWS_ACCESS_KEY_ID: IN_A_FOLDER,
+    AWS_SECRET_ACCESS_KEY: IN_A_FOLDER,
+    AWS_SESSION_TOKEN: IN_A_FOLDER,
+    AZURE_STORAGE_KEY: IN_A_FOLDER,
+    GOOGLE_CREDENTIALS: IN_A_FOLDER,
   },
   "atoll-installer": {
     ATOLL_HOST_ROOT: "the pod is in the node's process namespace, so it is always the same",
@@ -56,6 +67,13 @@ const EVERYTHING = {
   },
   gateway: { auth: { allowedHosts: ["gateway.test"] }, maxStreamsPerSandbox: 9 },
   installer: { containerd: { config: "/etc/containerd/config.toml", socket: "/run/containerd.sock" } },
+  snapshotCredentials: { AZURE_STORAGE_KEY: "a-key-of-the-store" },
+  snapshots: {
+    enabled: true,
+    store: { url: "azblob://box?account=acct" },
+    restorePort: 10_034,
+    mounter: { cacheSize: "1Gi", environment: { AZURE_REGION: 1 } },
+  },
 };
 
 describe("the environment of the programs", () => {
@@ -76,8 +94,9 @@ describe("the environment of the programs", () => {
     ["atoll-operator", OperatorEnvironment],
     ["atoll-gateway", GatewayEnvironment],
     ["atoll-installer", InstallerEnvironment],
+    ["atoll-mounter", NodeMounterEnvironment],
   ])("of %s is set by keys, or it is said why not", (name, { shape }) => {
-    const set = [...variablesOf(name).keys()];
+    const set = [...variablesOf(name).keys()].filter((variable) => variable !== "AZURE_REGION");
     const notSet = Object.keys(NOT_SET[name] ?? {});
     expect(set.filter((variable) => notSet.includes(variable))).toEqual([]);
     expect([...set, ...notSet].toSorted()).toEqual(Object.keys(shape).toSorted());
@@ -95,17 +114,29 @@ describe("the environment of the programs", () => {
       ATOLL_CONCURRENCY: "8",
     });
     expect(variablesOf("atoll-gateway").get("ATOLL_MAX_STREAMS_PER_SANDBOX")).toBe("9");
+    expect(Object.fromEntries(variablesOf("atoll-mounter"))).toMatchObject({
+      ATOLL_SNAPSHOT_STORE: "azblob://box?account=acct",
+      ATOLL_SNAPSHOT_CREDENTIALS_DIR: "/etc/atoll/snapshot-credentials",
+      ATOLL_MOUNTER_CACHE_BYTES: String(2 ** 30),
+      AZURE_REGION: "1",
+    });
+    for (const name of ["atoll-mounter", "atoll-operator"])
+      expect(variablesOf(name).get("ATOLL_RESTORE_PORT")).toBe("10034");
+    for (const name of ["atoll-gateway", "atoll-operator"])
+      expect(variablesOf(name).get("ATOLL_SNAPSHOTS")).toBe("true");
   });
 
   it("without a word of the configuration is what the programs would take themselves", async () => {
-    all = await registrationsOf();
+    const store = { url: "s3://bucket" };
+    all = await registrationsOf({ snapshots: { enabled: true, store } });
     // Where a program listens, and which of its backends it uses, belongs to the pod.
     const ofThePod =
-      /_LISTEN$|^ATOLL_BACKEND$|^ATOLL_POD_NAME$|^ATOLL_NODE_NAME$|^ATOLL_SIDECAR_IMAGE$|^ATOLL_API_KEYS_FILE$/;
+      /_LISTEN$|^ATOLL_BACKEND$|^ATOLL_POD_NAME$|^ATOLL_NODE_NAME$|^ATOLL_SIDECAR_IMAGE$|^ATOLL_API_KEYS_FILE$|^ATOLL_SNAPSHOTS$|^ATOLL_SNAPSHOT_STORE$/;
     for (const [name, { shape }] of [
       ["atoll-operator", OperatorEnvironment],
       ["atoll-gateway", GatewayEnvironment],
       ["atoll-installer", InstallerEnvironment],
+      ["atoll-mounter", NodeMounterEnvironment],
     ] as const) {
       const given = [...variablesOf(name)].filter(([variable]) => !ofThePod.test(variable));
       expect(given.length).toBeGreaterThan(5);

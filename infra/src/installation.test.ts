@@ -28,6 +28,8 @@ const CLUSTER_WIDE = new Set([
   "ValidatingAdmissionPolicyBinding",
 ]);
 
+const STORE_KEY = "a-key-of-the-store-of-the-tests";
+
 /** All that can be switched on. */
 const EVERYTHING = {
   imagePullSecrets: ["pull"],
@@ -41,6 +43,12 @@ const EVERYTHING = {
   },
   priorityClass: { create: true },
   serviceMonitor: { enabled: true, additionalLabels: { release: "prometheus" } },
+  snapshotCredentials: { AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: STORE_KEY },
+  snapshots: {
+    enabled: true,
+    store: { url: "s3://bucket?region=eu-west-1" },
+    mounter: { identityToken: { audience: "store" }, environment: { AWS_REGION: "eu-west-1" }, seLinuxType: "spc_t" },
+  },
 };
 
 describe.each([
@@ -121,8 +129,10 @@ describe.each([
     expect(guards.filter((guard) => !isBefore(all, guard, gateway))).toEqual([]);
   });
 
-  it("tells API keys to nobody but a secret", () => {
-    const told = objects(all).filter(({ inputs }) => JSON.stringify(inputs).includes(API_KEY));
+  it("tells API keys and credentials to nobody but a secret", () => {
+    const told = objects(all).filter(({ inputs }) =>
+      [API_KEY, STORE_KEY].some((key) => JSON.stringify(inputs).includes(key)),
+    );
     expect(told).toEqual([]);
     const secret = find(all, "Secret", "atoll-api-keys");
     expect(secret.secrets).toEqual(["data"]);
@@ -268,7 +278,7 @@ describe("createInstallation", () => {
   it("keeps definitions on destroy unless asked, and namespaces when asked", async () => {
     const kept = async (settings: Record<string, unknown>): Promise<string[]> =>
       (await registrationsOf(settings)).filter(({ retainOnDelete }) => retainOnDelete).map(({ name }) => name);
-    expect(await kept({})).toEqual(["sandboxes.sandbox.isola.run"]);
+    expect((await kept({})).toSorted()).toEqual(["rootfssnapshots.sandbox.isola.run", "sandboxes.sandbox.isola.run"]);
     expect(await kept({ crds: { keep: false } })).toEqual([]);
     expect(await kept({ crds: { keep: false }, sandboxNamespaces: [{ name: "s", keep: true }] })).toEqual(["s"]);
   });

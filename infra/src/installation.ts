@@ -6,6 +6,7 @@ import { Crds } from "./components/crds.ts";
 import { DrainGuards } from "./components/drain-guards.ts";
 import { Gateway } from "./components/gateway.ts";
 import { GvisorInstaller } from "./components/gvisor-installer.ts";
+import { Mounter } from "./components/mounter.ts";
 import { Namespaces } from "./components/namespaces.ts";
 import { NetworkFence } from "./components/network-fence.ts";
 import { Operator } from "./components/operator.ts";
@@ -47,7 +48,7 @@ export function createInstallation(config: InstallConfig, access: ClusterAccess)
     {
       system: config.systemNamespace,
       sandboxes: config.sandboxNamespaces,
-      hasInstaller: config.installer.enabled,
+      needsNode: config.installer.enabled || config.snapshots.enabled,
     },
     { provider },
   );
@@ -65,10 +66,11 @@ export function createInstallation(config: InstallConfig, access: ClusterAccess)
     { config },
     after(spaces, crds, admission, network, system, keys, runtimeClass, priority),
   );
+  const mounter = new Mounter("mounter", { config }, after(spaces, crds, admission));
   const guards = new DrainGuards(
     "drain-guards",
     { namespaces: sandboxNamespaces, drain: config.drainOnDestroy },
-    after(operator),
+    after(operator, mounter),
   );
   if (config.gateway.enabled) new Gateway("gateway", { config }, after(operator, guards));
 }

@@ -40,6 +40,8 @@ export interface Probes {
   readonly port: number;
   readonly livePath: string;
   readonly readyPath: string;
+  /** Absent = the pod's own address. */
+  readonly host?: string;
 }
 
 /** What the container of any program is made from. */
@@ -126,14 +128,17 @@ export function baseSpec(pod: Omit<ContainerFacts, "image" | "environment">) {
 
 /** What all containers of the platform have. */
 export function baseContainer(pod: ContainerFacts): Container {
-  const probe = (path: string) => ({ httpGet: { path, port: pod.probes.port }, timeoutSeconds: 5 });
+  const { port, host } = pod.probes;
+  const probe = (path: string) => ({ httpGet: { path, port, ...omitEmpty({ host }) }, timeoutSeconds: 5 });
   return {
     name: pod.program,
     image: imageReference(pod.image, pod.defaults),
     imagePullPolicy: pod.image.pullPolicy,
     env: pod.environment,
-    ports: Object.entries(pod.ports).map(([name, containerPort]) => ({ name, containerPort, protocol: "TCP" })),
-    ...omitEmpty({ resources: omitEmpty(pod.resources) }),
+    ...omitEmpty({
+      ports: Object.entries(pod.ports).map(([name, containerPort]) => ({ name, containerPort, protocol: "TCP" })),
+      resources: omitEmpty(pod.resources),
+    }),
     startupProbe: { ...probe(pod.probes.livePath), periodSeconds: 1, failureThreshold: 60 },
     livenessProbe: { ...probe(pod.probes.livePath), periodSeconds: 10, failureThreshold: 6 },
     readinessProbe: { ...probe(pod.probes.readyPath), periodSeconds: 2, failureThreshold: 3 },

@@ -3,6 +3,7 @@ import { countVariable, flagVariable, listVariable, parseEnvironment, type Varia
 import { RESTORE_FOLDER, RESTORE_PORT, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 
 export { MOUNTER_SANDBOX_NAMESPACE_RULES, MOUNTER_SYSTEM_NAMESPACE_RULES } from "./rules.ts";
+export { CREDENTIAL_NAMES, type CredentialName } from "./storage/store-credentials.ts";
 export { parseStoreUrl, type StoreLocation } from "./storage/store-url.ts";
 
 /** What kubelet asks the mounter of a node, beside restores and stops; on the loopback address. */

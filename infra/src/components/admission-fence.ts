@@ -18,7 +18,7 @@ export interface AdmissionFenceArgs {
 export class AdmissionFence extends pulumi.ComponentResource {
   constructor(name: string, { config }: AdmissionFenceArgs, options: pulumi.ComponentResourceOptions) {
     super("atoll:kubernetes:AdmissionFence", name, {}, options);
-    const { operator, installer } = config;
+    const { operator, installer, snapshots } = config;
     const system = config.systemNamespace.name;
     const all = fences({
       sandboxNamespaces: config.sandboxNamespaces.map(({ name }) => name),
@@ -35,6 +35,12 @@ export class AdmissionFence extends pulumi.ComponentResource {
           }
         : {}),
       ...(installer.enabled ? { installerUser: serviceAccountUser(system, installer.serviceAccount.name) } : {}),
+      ...(snapshots.enabled
+        ? {
+            restores: { folder: snapshots.restoreFolder, port: snapshots.restorePort },
+            mounterUser: serviceAccountUser(system, snapshots.mounter.serviceAccount.name),
+          }
+        : {}),
       capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     });
     for (const { policy, binding } of config.admissionPolicies.install ? all : []) {

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { rootfsSnapshotCrd } from "#api/crd/rootfs-snapshot-crd.ts";
 import { sandboxCrd } from "#api/crd/sandbox-crd.ts";
 
 export interface CrdsArgs {
@@ -21,7 +22,7 @@ const TAKEN_UP = {
 export class Crds extends pulumi.ComponentResource {
   constructor(name: string, { install, keep }: CrdsArgs, options: pulumi.ComponentResourceOptions) {
     super("atoll:kubernetes:Crds", name, {}, options);
-    for (const { metadata, spec } of install ? [sandboxCrd()] : []) {
+    for (const { metadata, spec } of install ? [sandboxCrd(), rootfsSnapshotCrd()] : []) {
       const definition = { metadata: { ...metadata, annotations: TAKEN_UP }, spec };
       new k8s.apiextensions.v1.CustomResourceDefinition(
         metadata.name,

@@ -5,6 +5,7 @@ import {
   GATEWAY_PATHS,
   GATEWAY_PORTS,
   GATEWAY_SANDBOX_NAMESPACE_RULES,
+  GATEWAY_SNAPSHOT_RULES,
   GATEWAY_SYSTEM_NAMESPACE_RULES,
   GatewayEnvironment,
 } from "#runtime/manifest.ts";
@@ -43,7 +44,10 @@ export class Gateway extends pulumi.ComponentResource {
         clusterRules: [],
         namespaceRules: [
           { namespace, rules: GATEWAY_SYSTEM_NAMESPACE_RULES },
-          { namespace: gateway.sandboxNamespace, rules: GATEWAY_SANDBOX_NAMESPACE_RULES },
+          {
+            namespace: gateway.sandboxNamespace,
+            rules: [...GATEWAY_SANDBOX_NAMESPACE_RULES, ...(config.snapshots.enabled ? GATEWAY_SNAPSHOT_RULES : [])],
+          },
         ],
       },
       { parent: this },
@@ -118,6 +122,7 @@ function gatewayEnvironment(config: InstallConfig) {
     ATOLL_METRICS_LISTEN: `0.0.0.0:${GATEWAY_PORTS.metrics}`,
     ATOLL_SANDBOX_NAMESPACE: gateway.sandboxNamespace,
     ATOLL_SYSTEM_NAMESPACE: config.systemNamespace.name,
+    ATOLL_SNAPSHOTS: config.snapshots.enabled ? "true" : "false",
     ATOLL_API_KEYS_FILE: auth.insecureNoAuth ? "" : `${API_KEYS_FOLDER}/keys`,
     ATOLL_INSECURE_NO_AUTH: auth.insecureNoAuth ? "true" : "false",
     ATOLL_ALLOWED_HOSTS: auth.allowedHosts.join(","),

@@ -7,19 +7,19 @@ import { objectLabels } from "../pods.ts";
 export interface NamespacesArgs {
   readonly system: NamespaceConfig;
   readonly sandboxes: readonly NamespaceConfig[];
-  /** Whether the installer runs in the system namespace: it needs the host. */
-  readonly hasInstaller: boolean;
+  /** Whether a program of the system namespace needs its node: the installer, or the mounter. */
+  readonly needsNode: boolean;
 }
 
 /** The namespaces that are to be made. */
 export class Namespaces extends pulumi.ComponentResource {
   constructor(
     name: string,
-    { system, sandboxes, hasInstaller }: NamespacesArgs,
+    { system, sandboxes, needsNode }: NamespacesArgs,
     options: pulumi.ComponentResourceOptions,
   ) {
     super("atoll:kubernetes:Namespaces", name, {}, options);
-    this.#make(system, hasInstaller ? "privileged" : "restricted");
+    this.#make(system, needsNode ? "privileged" : "restricted");
     // The agent's SYS_PTRACE is in no other level: admission policies that know sandboxes exactly are the fence.
     for (const namespace of sandboxes) this.#make(namespace, "privileged");
     this.registerOutputs({});

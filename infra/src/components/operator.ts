@@ -7,6 +7,8 @@ import {
   OPERATOR_PATHS,
   OPERATOR_PORTS,
   OPERATOR_SANDBOX_NAMESPACE_RULES,
+  OPERATOR_SNAPSHOT_CLUSTER_RULES,
+  OPERATOR_SNAPSHOT_NAMESPACE_RULES,
   OPERATOR_SYSTEM_NAMESPACE_RULES,
   OperatorEnvironment,
 } from "#operator/manifest.ts";
@@ -32,6 +34,7 @@ export class Operator extends pulumi.ComponentResource {
   constructor(name: string, { config }: OperatorArgs, options: pulumi.ComponentResourceOptions) {
     super("atoll:kubernetes:Operator", name, {}, options);
     const { operator, serviceMonitor } = config;
+    const hasSnapshots = config.snapshots.enabled;
     const namespace = config.systemNamespace.name;
     const program = OPERATOR_NAME;
     const access = new Access(
@@ -41,13 +44,16 @@ export class Operator extends pulumi.ComponentResource {
         name: operator.name,
         systemNamespace: namespace,
         serviceAccount: operator.serviceAccount,
-        clusterRules: OPERATOR_CLUSTER_RULES,
+        clusterRules: [...OPERATOR_CLUSTER_RULES, ...(hasSnapshots ? OPERATOR_SNAPSHOT_CLUSTER_RULES : [])],
         namespaceRules: [
           {
             namespace,
             rules: [...OPERATOR_SYSTEM_NAMESPACE_RULES, ...(operator.networkCheck ? OPERATOR_NETWORK_TRIAL_RULES : [])],
           },
-          ...config.sandboxNamespaces.map(({ name }) => ({ namespace: name, rules: OPERATOR_SANDBOX_NAMESPACE_RULES })),
+          ...config.sandboxNamespaces.map(({ name }) => ({
+            namespace: name,
+            rules: [...OPERATOR_SANDBOX_NAMESPACE_RULES, ...(hasSnapshots ? OPERATOR_SNAPSHOT_NAMESPACE_RULES : [])],
+          })),
         ],
       },
       { parent: this },
@@ -100,7 +106,7 @@ export class Operator extends pulumi.ComponentResource {
 }
 
 function operatorEnvironment(config: InstallConfig) {
-  const { operator } = config;
+  const { operator, snapshots } = config;
   const { sandboxes } = operator;
   const agent = sandboxes.agentResources;
   return renderEnvironment(OperatorEnvironment, {
@@ -116,6 +122,9 @@ function operatorEnvironment(config: InstallConfig) {
     ATOLL_RUNTIME_CLASS: sandboxes.runtimeClassName,
     ATOLL_PRIORITY_CLASS: sandboxes.priorityClassName,
     ATOLL_IMAGE_PULL_SECRETS: [...new Set([...config.imagePullSecrets, ...sandboxes.imagePullSecrets])].join(","),
+    ATOLL_SNAPSHOTS: snapshots.enabled ? "true" : "false",
+    ATOLL_RESTORE_PORT: String(snapshots.restorePort),
+    ATOLL_RESTORE_FOLDER: snapshots.restoreFolder,
     ATOLL_NETWORK_CHECK: operator.networkCheck ? "true" : "false",
     ATOLL_CONCURRENCY: String(operator.concurrency),
     ATOLL_SIDECAR_CPU_REQUEST: agent.requests.cpu,

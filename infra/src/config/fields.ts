@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { canonicalQuantity } from "#core/quantity.ts";
+import { canonicalQuantity, parseQuantity, quantityUnits } from "#core/quantity.ts";
 
 /**
  * Text that a person may have typed as something else: `pulumi config set --path` turns `true`
@@ -35,6 +35,12 @@ export const Quantity = z.union([z.string(), z.number()]).transform((value, cont
   context.issues.push({ code: "custom", message: "Expected a quantity such as 500m or 128Mi", input: value });
   return z.NEVER;
 });
+
+/** Whole bytes of such a quantity, as programs read them. */
+export function bytesOf(quantity: string): string {
+  const amount = parseQuantity(quantity);
+  return amount === undefined ? "" : String(quantityUnits(amount));
+}
 
 /** What a container asks for and may use. */
 export function resources(requests: Readonly<Record<string, string>>) {

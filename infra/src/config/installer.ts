@@ -9,7 +9,7 @@ const variables = InstallerEnvironment.shape;
 const INSTALLER_NAME = "atoll-installer";
 
 /** What stands for a service of a cloud takes no DaemonSet, and an update would wait for it. */
-const REAL_NODES = {
+export const REAL_NODES = {
   nodeAffinity: {
     requiredDuringSchedulingIgnoredDuringExecution: {
       nodeSelectorTerms: [
