@@ -9,7 +9,7 @@ export const PROJECTS = {
     "cli/src/!(setup)/**/*.test.ts",
     "cli/src/setup/*.test.ts",
     "runtime/src/!(backend)/**/*.test.ts",
-    "runtime/src/backend/{*,memory/**/*,kubernetes/**/*,local/*}.test.ts",
+    "runtime/src/backend/{*,memory/**/*,kubernetes/**/*,local/*,local/snapshot/*}.test.ts",
   ],
   /** What works on the machine itself: it needs the programs that the set-up installs. */
   machine: ["runtime/src/backend/local/node/**/*.test.ts", "cli/src/setup/node/**/*.test.ts"],

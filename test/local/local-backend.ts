@@ -1,9 +1,17 @@
-import { rmSync } from "node:fs";
+import { appendFileSync, copyFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { systemClock } from "#core/clock.ts";
 import { cryptoIds } from "#core/ids.ts";
 import { createLog, type Log } from "#core/log.ts";
 import type { LocalConfig } from "#runtime/backend/local/config.ts";
 import { DEFAULT_NET } from "#runtime/backend/local/network.ts";
+import {
+  digestFile,
+  erofsPath,
+  installImage,
+  installReference,
+  readReference,
+} from "#runtime/backend/local/node/image-files.ts";
 import { createLocalBackend } from "#runtime/backend/local/node/create-local-backend.ts";
 import type { SandboxBackend } from "#runtime/backend/port.ts";
 import { makeHome, networkOf, runDirOf } from "../harness/gateway-process.ts";
@@ -55,9 +63,30 @@ export function localConfig(change: Partial<LocalConfig> = {}): LocalConfig {
       pool4: network.ATOLL_NETWORK_POOL,
       pool6: network.ATOLL_NETWORK_POOL_IPV6,
     },
+    snapshots: {
+      store: `file://${homeDir}/snapshots`,
+      namespace: "test",
+      cacheBytes: 2 ** 30,
+      mostTarBytes: 4 * 2 ** 30,
+      env: {},
+    },
     images: { maxBytes: 20 * 2 ** 30, env: { PATH: process.env["PATH"] ?? "" } },
     ...change,
   };
+}
+
+/** Another image that holds the same: the base image with a block of nothing at its end. Answers its reference. */
+export async function makeOtherImage({ homeDir }: Pick<LocalConfig, "homeDir">): Promise<string> {
+  const dir = join(homeDir, "images");
+  const base = await readReference(dir, `docker.io/${BASE_IMAGE}:latest`);
+  if (base === undefined) throw new Error("The base image is not on this machine");
+  const file = join(dir, "other");
+  copyFileSync(erofsPath(dir, base.digest), file);
+  appendFileSync(file, new Uint8Array(4096));
+  const digest = await digestFile(file);
+  await installImage(dir, file, { digest, config: base.config });
+  await installReference(dir, `docker.io/${BASE_IMAGE}:other`, { digest });
+  return `${BASE_IMAGE}:other`;
 }
 
 /** Warnings and errors, where a failing test shows them. */

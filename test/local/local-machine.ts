@@ -9,7 +9,7 @@ import type { LocalConfig } from "#runtime/backend/local/config.ts";
 import type { Boot } from "#runtime/backend/local/machine.ts";
 import { createLocalMachine } from "#runtime/backend/local/node/create-local-machine.ts";
 import type { LocalMachine } from "#runtime/backend/local/node/local-machine.ts";
-import type { RootRestore } from "#runtime/backend/local/root-restores.ts";
+import type { RootRestore } from "#runtime/backend/local/root-restore.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import { BASE_IMAGE, localConfig, stderrLog } from "./local-backend.ts";
 import { sweep } from "../harness/gateway-process.ts";
@@ -39,13 +39,6 @@ export async function makeMachine(change: Partial<LocalConfig> = {}): Promise<Ma
     clock: systemClock,
     ids: cryptoIds,
     log,
-    restores: {
-      find: async ({ rootfsSnapshotName = "" }) => {
-        const restore = restores.get(rootfsSnapshotName);
-        if (restore === undefined) throw new Error(`No snapshot ${rootfsSnapshotName}`);
-        return restore;
-      },
-    },
   });
   const runsc = join(config.homeDir, "bin/runsc");
   const root = `--root=${join(config.runDir, "runsc")}`;
@@ -61,7 +54,10 @@ export async function makeMachine(change: Partial<LocalConfig> = {}): Promise<Ma
     restores,
     start: async (container = {}) => {
       const containers = [{ name: "main", image: BASE_IMAGE, env: {}, ...container }];
-      const boot = await machine.start({ containers, startupTimeoutSeconds: 60 }, async () => {}, call);
+      const restore = restores.get(container.rootfsSnapshotName ?? "");
+      const spec = { containers, startupTimeoutSeconds: 60 };
+      const request = { spec, restores: new Map(restore && [["main", restore]]), own: async () => {} };
+      const boot = await machine.start(request, call);
       started.add(boot.id);
       return boot;
     },

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Boot } from "#runtime/backend/local/machine.ts";
-import type { RootRestore } from "#runtime/backend/local/root-restores.ts";
+import type { RootRestore } from "#runtime/backend/local/root-restore.ts";
 import { makeMachine, type MachineUnderTest } from "./local-machine.ts";
 
 const script = (name: string): string => readFileSync(join(import.meta.dirname, `snapshot/${name}.py`), "utf8");
@@ -27,7 +27,7 @@ describe("snapshots of roots on one machine", { timeout: 180_000 }, () => {
     m.run(source, "python3", "-c", script("make"));
     const tree = list(source);
     const first = m.takeLayer(source);
-    m.restores.set("first", { layers: [layerOf(first)] });
+    m.restores.set("first", { snapshotName: "first", layers: [layerOf(first)] });
     const [one, two] = await Promise.all([
       m.start({ rootfsSnapshotName: "first" }),
       m.start({ rootfsSnapshotName: "first" }),
@@ -47,7 +47,7 @@ describe("snapshots of roots on one machine", { timeout: 180_000 }, () => {
         .split(/\s+/)
         .toSorted(),
     );
-    m.restores.set("second", { layers: [layerOf(first), layerOf(second)] });
+    m.restores.set("second", { snapshotName: "second", layers: [layerOf(first), layerOf(second)] });
     const again = await m.start({ rootfsSnapshotName: "second" });
     expect(again.held[0]?.layered?.tarDigests).toEqual([first.tarDigest, second.tarDigest]);
     expect(list(again)).toEqual(changed);
@@ -107,24 +107,31 @@ describe("snapshots of roots on one machine", { timeout: 180_000 }, () => {
     m.run(boot, "python3", "-c", "import os; os.setxattr('/data', 'user.a', b'b')");
     const layer = m.takeLayer(boot);
     const reason = "RootfsRestoreConfigurationError";
-    m.restores.set("foreign", { base: `sha256:${"0".repeat(64)}`, layers: [layerOf(layer)] });
+    m.restores.set("foreign", {
+      snapshotName: "foreign",
+      base: { image: "elsewhere/other", digest: `sha256:${"0".repeat(64)}` },
+      layers: [layerOf(layer)],
+    });
     await expect(m.start({ rootfsSnapshotName: "foreign" })).rejects.toMatchObject({
       reason,
-      message: expect.stringContaining(boot.held[0]?.digest ?? "-") as string,
+      message: expect.stringContaining(boot.held[0]?.pulledDigest ?? "-") as string,
     });
-    m.restores.set("fat", { layers: [layerOf(layer)] });
+    m.restores.set("fat", { snapshotName: "fat", layers: [layerOf(layer)] });
     const limits = { memory: "100Mi" };
     await expect(m.start({ rootfsSnapshotName: "fat", resources: { limits } })).rejects.toMatchObject({ reason });
     truncateSync(layer.path, 20_000_256);
-    m.restores.set("cut", { layers: [layerOf({ ...layer, tarDigest: `sha256:${"1".repeat(64)}` })] });
-    await expect(m.start({ rootfsSnapshotName: "cut" })).rejects.toMatchObject({ reason });
+    m.restores.set("cut", {
+      snapshotName: "cut",
+      layers: [layerOf({ ...layer, tarDigest: `sha256:${"1".repeat(64)}` })],
+    });
+    await expect(m.start({ rootfsSnapshotName: "cut" })).rejects.toMatchObject({ reason: "SnapshotDamaged" });
     await m.machine.destroy(boot.id);
   });
 
   it("wait in the pool like images", async () => {
     const boot = await m.start();
     m.run(boot, "touch", "/of-the-snapshot");
-    m.restores.set("pooled", { layers: [layerOf(m.takeLayer(boot))] });
+    m.restores.set("pooled", { snapshotName: "pooled", layers: [layerOf(m.takeLayer(boot))] });
     const first = await m.start({ rootfsSnapshotName: "pooled" });
     m.machine.refillPool();
     await expect.poll(() => pooled(first), { timeout: 30_000 }).toHaveLength(1);

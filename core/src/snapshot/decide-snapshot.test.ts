@@ -35,6 +35,12 @@ describe("decideSnapshot", () => {
       301_000,
       { phase: "Failed", reason: "DeadlineExceeded", message: expect.stringContaining('"other"') },
     ],
+    [
+      "knows no clock while the manifest may be on its way",
+      { startedAtMs: 1500, isPublishing: true },
+      400_000,
+      { phase: "Running" },
+    ],
     ["prefers what is written to the clock", { isWritten: true }, 400_000, { phase: "Succeeded" }],
     ["prefers what is written to a fault", { isWritten: true, failure }, 2000, { phase: "Succeeded" }],
     ["prefers a fault to the clock", { failure }, 400_000, { phase: "Failed", reason: "StoreFailed" }],

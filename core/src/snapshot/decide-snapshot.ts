@@ -24,6 +24,8 @@ export interface SnapshotFacts {
   readonly outcome?: SnapshotOutcome;
   /** True from the moment the manifest is written. */
   readonly isWritten?: boolean;
+  /** True while the manifest may stand or be on its way: then only the store says how it ends, and no clock. */
+  readonly isPublishing?: boolean;
   /** A fault that ends it. */
   readonly failure?: { readonly reason: SnapshotReason; readonly message: string };
   /** Id of the record that writes the same name and goes first (`turnOf`). */
@@ -47,6 +49,7 @@ export interface SnapshotDecision {
 export function decideSnapshot(facts: SnapshotFacts, nowMs: number): SnapshotDecision {
   const outcome = facts.outcome ?? endOf(facts, nowMs);
   if (outcome !== undefined) return finished(facts, outcome, nowMs);
+  if (facts.isPublishing === true) return { phase: "Running" };
   const nextDeadlineMs = deadlineOf(facts);
   if (facts.startedAtMs !== undefined) return { phase: "Running", nextDeadlineMs };
   if (facts.behind === undefined) return { phase: "Pending", nextDeadlineMs };
@@ -83,7 +86,7 @@ function finished(facts: SnapshotFacts, outcome: SnapshotOutcome, nowMs: number)
 function endOf(facts: SnapshotFacts, nowMs: number): SnapshotOutcome | undefined {
   if (facts.isWritten === true) return { phase: "Succeeded", atMs: nowMs };
   if (facts.failure !== undefined) return { phase: "Failed", ...facts.failure, atMs: nowMs };
-  if (nowMs < deadlineOf(facts)) return undefined;
+  if (facts.isPublishing === true || nowMs < deadlineOf(facts)) return undefined;
   const waited = facts.startedAtMs === undefined && facts.behind !== undefined;
   const why = waited ? `: it waited for the snapshot "${facts.behind}", which writes the same name` : "";
   const message = `The snapshot was not complete ${facts.spec.timeoutSeconds} s after its creation${why}.`;

@@ -95,8 +95,8 @@ async function install(
   await runStepTool(packErofsCommand(root, file), { signal, failure: "The base image cannot be packed" });
   const digest = await digestFile(file);
   await installImage(dir, file, { digest, config: BASE_CONFIG });
-  for (const tag of ["latest", ...tags]) await installReference(dir, `${BASE_IMAGE}:${tag}`, digest);
-  await installReference(dir, RECIPE_REFERENCE, digest);
+  for (const tag of ["latest", ...tags]) await installReference(dir, `${BASE_IMAGE}:${tag}`, { digest });
+  await installReference(dir, RECIPE_REFERENCE, { digest });
 }
 
 async function readAptSources(): Promise<readonly AptSource[]> {

@@ -34,6 +34,7 @@ function codeOf(error: unknown): MounterFault["code"] {
   if (error instanceof ArchiveFault) return "damaged";
   if (error instanceof StoreError) {
     const { kind } = error;
+    if (kind === "changed") return "gone";
     return kind === "absent" || kind === "denied" || kind === "unavailable" ? kind : "other";
   }
   return error instanceof Error && "code" in error && error.code === "ENOSPC" ? "full" : "other";

@@ -1,11 +1,17 @@
 import type { Clock } from "#core/clock.ts";
+import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox, type SandboxPhase } from "#core/sandbox.ts";
 import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
 import type { Machine } from "./machine.ts";
+import type { Mounter } from "./mounter.ts";
 import { RECORD_VERSION, type SandboxRecord } from "./record.ts";
 import { SandboxUnit, type UnitDeps } from "./sandbox-unit.ts";
+import { LocalSnapshots, type SnapshotRecordStore } from "./snapshot/local-snapshots.ts";
+import { createRestores } from "./snapshot/restores.ts";
+import { collectPeriodically } from "./snapshot/collect-periodically.ts";
+import { TakeFault, type SnapshotSource } from "./snapshot/take-snapshot.ts";
 import { createSlots } from "#runtime/slots.ts";
 
 /** Durable records, one a sandbox; each write replaces the whole record at once. */
@@ -23,6 +29,14 @@ export interface LocalBackendDeps {
   readonly maxSandboxes: number;
   readonly startConcurrency: number;
   readonly retentionMs: number;
+  readonly ids: Ids;
+  readonly random: () => number;
+  readonly mounter: Mounter;
+  readonly snapshotRecords: SnapshotRecordStore;
+  /** Whose all snapshots are in the store. */
+  readonly namespace: string;
+  /** Most bytes of a snapshot, unpacked. */
+  readonly mostTarBytes: number;
 }
 
 /** The port on one machine. Takes up what an earlier process left before it answers. */
@@ -33,12 +47,20 @@ export async function createBackend(deps: LocalBackendDeps): Promise<SandboxBack
 }
 
 class LocalBackend implements SandboxBackend {
+  readonly snapshots: LocalSnapshots;
   private readonly units = new Map<string, SandboxUnit>();
   private readonly deps: LocalBackendDeps;
   private readonly unitDeps: UnitDeps;
+  private readonly life = new AbortController();
 
   constructor(deps: LocalBackendDeps) {
     this.deps = deps;
+    this.snapshots = new LocalSnapshots({
+      ...deps,
+      records: deps.snapshotRecords,
+      sourceOf: (id, container) => this.sourceOf(id, container),
+      isHeld: (name) => this.isHeld(name),
+    });
     this.unitDeps = {
       machine: deps.machine,
       clock: deps.clock,
@@ -50,6 +72,8 @@ class LocalBackend implements SandboxBackend {
         this.units.delete(id);
       },
       startSlot: createSlots(deps.startConcurrency),
+      restores: createRestores({ ...deps, change: this.snapshots.change }),
+      takeLast: (request, call) => this.snapshots.takeLast(request, call),
     };
   }
 
@@ -69,7 +93,9 @@ class LocalBackend implements SandboxBackend {
       if (record.provisional) void unit.remove();
       else unit.resume(record.bootId === undefined ? undefined : boots.get(record.bootId));
     }
+    await this.snapshots.recover();
     this.deps.machine.refillPool();
+    collectPeriodically({ ...this.deps, signal: this.life.signal, inUse: () => this.layersInUse() });
   }
 
   async create(request: CreateSandbox, call: Call): Promise<Sandbox> {
@@ -161,8 +187,32 @@ class LocalBackend implements SandboxBackend {
   async ready(): Promise<void> {}
 
   async close(): Promise<void> {
+    this.life.abort(new Error("the gateway stops"));
     await Promise.all([...this.units.values()].map((unit) => unit.release()));
+    await this.snapshots.close();
+    await this.deps.mounter.close();
     await this.deps.machine.close({ forGood: this.units.size === 0 });
+  }
+
+  private sourceOf(id: string, containerName: string | undefined): SnapshotSource {
+    const unit = this.units.get(id);
+    if (unit === undefined) throw new TakeFault("SandboxNotFound", `There is no sandbox "${id}".`);
+    return unit.source(containerName);
+  }
+
+  /** Whether a sandbox that is to start from this snapshot is Pending. */
+  private isHeld(snapshotName: string): boolean {
+    return [...this.units.values()].some(
+      ({ sandbox }) =>
+        sandbox?.phase === "Pending" &&
+        sandbox.spec.containers.some((container) => container.rootfsSnapshotName === snapshotName),
+    );
+  }
+
+  /** Keys of the layers that containers stand on: their next snapshots will name them. */
+  private layersInUse(): readonly string[] {
+    const keys = [...this.units.values()].flatMap((unit) => unit.layersInUse());
+    return [...new Set(keys)];
   }
 
   private present(id: string): Sandbox {

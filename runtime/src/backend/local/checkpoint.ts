@@ -36,8 +36,9 @@ export interface Checkpoint {
   readonly name: string;
   /** Length of all files; their disk is accounted until `remove`. */
   readonly bytes: number;
-  /** Digest of the image at the bottom, and of the layers between it and what was saved. */
-  readonly base: string;
+  /** What the reference of the image at the bottom means in its registry; absent when that is not known. */
+  readonly base?: string;
+  /** Of the layers between the image and what was saved. */
   readonly tarDigests: readonly string[];
   /** How long the sandbox stood still, at most. */
   readonly durationMs: number;

@@ -1,6 +1,19 @@
 import type { ImageStoreConfig } from "./image-store.ts";
 import type { NetConfig } from "./network.ts";
 
+export interface SnapshotConfig {
+  /** URL of the store, without credentials. */
+  readonly store: string;
+  /** Under which all snapshots of this machine lie there. */
+  readonly namespace: string;
+  /** Most bytes of packed layers that are kept at hand. */
+  readonly cacheBytes: number;
+  /** Most bytes of a snapshot, unpacked. */
+  readonly mostTarBytes: number;
+  /** Environment of the program that speaks to the store: credentials, proxies, certificates. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** Settings of the local backend; sizes in bytes, times in milliseconds. Parsed once from the environment by an entry. */
 export interface LocalConfig {
   /** Everything durable lies here: programs, images, records. */
@@ -28,6 +41,7 @@ export interface LocalConfig {
   readonly pidsLimit: number;
   readonly net: NetConfig;
   readonly images: Omit<ImageStoreConfig, "dir">;
+  readonly snapshots: SnapshotConfig;
   /** How long the record of an ended sandbox stays readable. */
   readonly retentionMs: number;
   /** Image references that stand for others: `python:3.12-slim` -> `atoll/debian`. */

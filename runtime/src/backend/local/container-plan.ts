@@ -20,12 +20,13 @@ export function planContainer(container: ContainerSpec, image: Image, defaultSto
   const command = container.command ?? [];
   const env = new Map(Object.entries({ PATH: DEFAULT_PATH, ...image.config.env, ...container.env }));
   env.set(CONTAINER_MARK, container.name);
-  const { digest, erofsPath, emptyRootDir, config, upperTar, layered } = image;
+  const { digest, pulledDigest, erofsPath, emptyRootDir, config, upperTar, layered } = image;
   const { uid, gid, additionalGids } = config.user;
   return {
     name: container.name,
     held: {
       digest,
+      ...(pulledDigest === undefined ? {} : { pulledDigest }),
       image: { erofsPath, emptyRootDir, ...(upperTar === undefined ? {} : { upperTarPath: upperTar.path }) },
       ...(layered === undefined ? {} : { layered }),
       user: { uid, gid, additionalGids },

@@ -7,6 +7,8 @@ import type { RootImage } from "./oci.ts";
  */
 export interface HeldContainer {
   readonly digest: string;
+  /** What the image's reference means in its registry; absent when that is not known. */
+  readonly pulledDigest?: string;
   readonly image: RootImage;
   /** What its root was made of; absent when it is an image alone. */
   readonly layered?: LayeredOrigin;
@@ -17,5 +19,7 @@ export interface HeldContainer {
 
 /** Equal for containers that stand in for each other; the digest stands for user and directory, which the image names. */
 export function heldKey(containers: readonly HeldContainer[]): string {
-  return containers.map(({ digest, storageBytes }) => `${digest}/${storageBytes}`).join(" ");
+  return containers
+    .map(({ digest, pulledDigest, storageBytes }) => `${digest}/${pulledDigest}/${storageBytes}`)
+    .join(" ");
 }

@@ -24,7 +24,7 @@ const image = (
 });
 const shelf = (images: readonly ShelfImage[], references: readonly [string, string][] = []): Shelf => ({
   images: new Map(images.map((entry) => [entry.digest, entry])),
-  references: new Map(references),
+  references: new Map(references.map(([reference, digest]) => [reference, { digest }])),
 });
 
 describe("planEviction()", () => {

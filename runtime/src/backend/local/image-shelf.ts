@@ -15,11 +15,19 @@ export interface ShelfImage {
   readonly holders: Set<string>;
 }
 
+/** What a reference means on this machine. */
+export interface ReferenceMeaning {
+  /** Of the image. */
+  readonly digest: string;
+  /** What the registry said: an index's own digest where the reference names one. Absent for an image built here. */
+  readonly pulledDigest?: string | undefined;
+}
+
 /** What is on this machine, in memory; the pure half of the image store. */
 export interface Shelf {
   readonly images: Map<string, ShelfImage>;
-  /** Full reference to digest. */
-  readonly references: Map<string, string>;
+  /** By full reference. */
+  readonly references: Map<string, ReferenceMeaning>;
 }
 
 /**
@@ -27,7 +35,7 @@ export interface Shelf {
  * together. Held images and those of `kept` references stay, so the rest may exceed `maxBytes`.
  */
 export function planEviction(shelf: Shelf, maxBytes: number, kept: ReadonlySet<string>): readonly ShelfImage[] {
-  const keptDigests = new Set([...kept].map((reference) => shelf.references.get(reference)));
+  const keptDigests = new Set([...kept].map((reference) => shelf.references.get(reference)?.digest));
   const removable = [...shelf.images.values()]
     .filter((image) => image.holders.size === 0 && !keptDigests.has(image.digest))
     .sort((a, b) => a.lastUsedAtMs - b.lastUsedAtMs || (a.digest < b.digest ? -1 : 1));
@@ -49,5 +57,5 @@ export function totalBytes(shelf: Shelf): number {
 
 /** References that mean this digest. */
 export function referencesOf(shelf: Shelf, digest: string): readonly string[] {
-  return [...shelf.references].filter(([, meant]) => meant === digest).map(([reference]) => reference);
+  return [...shelf.references].filter(([, meant]) => meant.digest === digest).map(([reference]) => reference);
 }

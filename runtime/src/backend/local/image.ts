@@ -26,6 +26,8 @@ export interface Image {
   /** An empty directory, for the runtime's `root.path`. */
   readonly emptyRootDir: string;
   readonly config: ImageConfig;
+  /** What its reference means in the registry, as a cluster knows it; of the image itself when it was built here. Absent when no reference led to it. */
+  readonly pulledDigest?: string;
   /** Bytes of the EROFS file. */
   readonly sizeBytes: number;
   /** What is above it at a container's start, for what EROFS cannot show. */

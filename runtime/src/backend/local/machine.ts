@@ -2,6 +2,7 @@ import type { SandboxReason, SandboxSpec } from "#core/sandbox.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
 import type { Checkpoint, CheckpointCall } from "./checkpoint.ts";
 import type { HeldContainer } from "./held.ts";
+import type { RootRestore } from "./root-restore.ts";
 import type { Shape } from "./shape.ts";
 
 /**
@@ -33,13 +34,21 @@ export class StartError extends Error {
   }
 }
 
+export interface StartRequest {
+  readonly spec: SandboxSpec;
+  /** What containers start from besides their images, by their names. */
+  readonly restores: ReadonlyMap<string, RootRestore>;
+  /** Takes the boot as this sandbox's own before anything of the sandbox goes into it. */
+  own(boot: Boot): Promise<void>;
+}
+
 /** What the backend does to the machine. Each effect is safe to repeat; the caller may be killed at any line. */
 export interface Machine {
   /**
    * Brings the images, takes a booted sandbox that reaches nothing yet from the pool or makes one,
    * hands it to `own`, then applies network policy and starts every container. Throws StartError.
    */
-  start(spec: SandboxSpec, own: (boot: Boot) => Promise<void>, call: Call): Promise<Boot>;
+  start(request: StartRequest, call: Call): Promise<Boot>;
   /** Resolves when the agent answers. */
   agentReady(boot: Boot, call: Call): Promise<void>;
   /** Waits for the end of a container's main process. */

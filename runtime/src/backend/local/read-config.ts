@@ -13,6 +13,9 @@ const TOOL_VARIABLES = [
   "no_proxy",
   "SSL_CERT_FILE",
 ];
+/** What clients of stores read by themselves: credentials, identities, proxies, certificates. */
+const STORE_VARIABLES =
+  /^(AWS_|AZURE_|GOOGLE_|ATOLL_SNAPSHOT_(CREDENTIALS_DIR|ANONYMOUS)$|ATOLL_LOG_LEVEL$|(https?|no)_proxy$|SSL_CERT_|NODE_EXTRA_CA_CERTS$|HOME$|PATH$)/i;
 /** Where system programs lie; a service's own PATH often lacks some. */
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -45,6 +48,15 @@ export function readLocalConfig(
       ...(env.ATOLL_IMAGE_AUTH_FILE === undefined ? {} : { authFile: env.ATOLL_IMAGE_AUTH_FILE }),
       insecureRegistries: env.ATOLL_INSECURE_REGISTRIES,
       env: { ...toolEnv, PATH: `${toolEnv["PATH"] ?? ""}:${SYSTEM_PATH}`.replace(/^:/, "") },
+    },
+    snapshots: {
+      store: env.ATOLL_SNAPSHOT_STORE ?? `file://${encodeURI(`${env.ATOLL_HOME}/snapshots`)}`,
+      namespace: env.ATOLL_SANDBOX_NAMESPACE,
+      cacheBytes: env.ATOLL_SNAPSHOT_CACHE_BYTES,
+      mostTarBytes: env.ATOLL_IMAGE_MAX_UNPACKED_BYTES,
+      env: Object.fromEntries(
+        Object.entries(source).flatMap(([name, value]) => (value && STORE_VARIABLES.test(name) ? [[name, value]] : [])),
+      ),
     },
     net: {
       ...DEFAULT_NET,

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import type { Outcome } from "#core/lifecycle.ts";
 import type { Sandbox, SandboxSpec } from "#core/sandbox.ts";
+import type { Restored } from "./snapshot/restores.ts";
 
 /** Version of the record's form; a record of another version is refused, never guessed at. */
 export const RECORD_VERSION = 1;
@@ -19,6 +20,10 @@ export interface SandboxRecord {
   readonly bootId?: string;
   /** Exit codes of containers that ended. */
   readonly exits: Readonly<Record<string, number>>;
+  /** What containers were restored from, by their names. */
+  readonly restored?: Readonly<Record<string, Restored>>;
+  /** Until when a snapshot at its end may hold it; kept from the first moment of its end. */
+  readonly snapshotDeadlineAtMs?: number;
   /** True until the creator has its answer: an unanswered sandbox is removed at the next start. */
   readonly provisional: boolean;
 }
@@ -41,12 +46,14 @@ export function parseRecord(text: string): SandboxRecord {
 
 /** The sandbox as the port shows it. */
 export function sandboxOf(record: SandboxRecord, state: Pick<Sandbox, "phase" | "reason" | "message">): Sandbox {
+  const warnings = Object.values(record.restored ?? {}).flatMap(({ warning }) => warning ?? []);
+  const message = state.message ?? (warnings.length > 0 ? warnings.join(" ") : undefined);
   return {
     id: record.id,
     spec: record.spec,
     phase: state.phase,
     ...(state.reason === undefined ? {} : { reason: state.reason }),
-    ...(state.message === undefined ? {} : { message: state.message }),
+    ...(message === undefined ? {} : { message }),
     createdAtMs: record.createdAtMs,
     ...(record.startedAtMs === undefined ? {} : { startedAtMs: record.startedAtMs }),
     ...(record.ended === undefined ? {} : { endedAtMs: record.ended.atMs }),

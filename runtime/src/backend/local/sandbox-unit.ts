@@ -2,9 +2,15 @@ import { MAX_TIMER_MS, type Clock } from "#core/clock.ts";
 import { decide, outcomeOf, type Decision, type Observed } from "#core/lifecycle.ts";
 import type { Log } from "#core/log.ts";
 import type { Sandbox } from "#core/sandbox.ts";
-import type { Call } from "#runtime/backend/port.ts";
+import { terminationRequest } from "#core/snapshot/decide-termination.ts";
+import type { Snapshot } from "#core/snapshot/snapshot.ts";
+import type { Call, CreateSnapshot } from "#runtime/backend/port.ts";
 import { StartError, type Boot, type Machine } from "./machine.ts";
 import { sandboxOf, type SandboxRecord } from "./record.ts";
+import type { RootRestore } from "./root-restore.ts";
+import type { Restores } from "./snapshot/restores.ts";
+import { sourceOf } from "./snapshot/source-of.ts";
+import type { SnapshotSource } from "./snapshot/take-snapshot.ts";
 
 export interface UnitDeps {
   readonly machine: Machine;
@@ -15,6 +21,9 @@ export interface UnitDeps {
   readonly save: (record: SandboxRecord) => Promise<void>;
   /** Called when record and machine hold nothing of the sandbox any more. */
   readonly gone: (id: string) => Promise<void>;
+  readonly restores: Restores;
+  /** Takes the snapshot at a sandbox's end, and resolves with its own end. */
+  readonly takeLast: (request: CreateSnapshot, call: Call) => Promise<Snapshot>;
   /** Lets few sandboxes start at once. */
   readonly startSlot: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 }
@@ -29,10 +38,14 @@ export class SandboxUnit {
   private boot: Boot | undefined;
   private agentReady = false;
   private failure: Observed["failure"];
+  private waitsFor: string | undefined;
+  private lastSnapshot: Pick<Snapshot, "phase" | "message"> | undefined;
   private decision: Decision;
   private readonly deps: UnitDeps;
   /** Aborted when the work of starting and watching is void. */
   private readonly work = new AbortController();
+  /** Aborted when this process gives it up. */
+  private readonly life = new AbortController();
   private queue: Promise<unknown> = Promise.resolve();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private listeners = new Set<() => void>();
@@ -55,6 +68,18 @@ export class SandboxUnit {
     return this.decision.phase === "Running" ? this.boot : undefined;
   }
 
+  /** The container that a snapshot is to be taken of; throws TakeFault. */
+  source(containerName: string | undefined): SnapshotSource {
+    return sourceOf(this.record, { boot: this.boot, phase: this.decision.phase }, containerName);
+  }
+
+  /** Keys of the layers that its containers stand on, as long as they live. */
+  layersInUse(): readonly string[] {
+    if (this.record.ended !== undefined) return [];
+    const grounds = Object.values(this.record.restored ?? {}).map(({ ground }) => ground);
+    return grounds.flatMap((ground) => (ground.kind === "layers" ? ground.layers.map(({ key }) => key) : []));
+  }
+
   /** Starts a recorded sandbox that has no boot yet. */
   begin(): void {
     void this.start();
@@ -63,12 +88,14 @@ export class SandboxUnit {
 
   /** Takes up a sandbox found after a restart of this process. */
   resume(boot: Boot | undefined): void {
-    if (this.record.ended !== undefined || this.record.removeRequestedAtMs !== undefined) {
+    if (this.record.ended !== undefined) {
       void this.update({});
     } else if (boot !== undefined && this.record.startedAtMs !== undefined) {
       this.boot = boot;
       this.agentReady = true;
       this.watchContainers(boot);
+      void this.update({});
+    } else if (this.record.removeRequestedAtMs !== undefined) {
       void this.update({});
     } else if (this.record.startedAtMs === undefined) {
       void this.restart();
@@ -84,7 +111,6 @@ export class SandboxUnit {
 
   /** Resolves when the wish is recorded; the removal goes on by itself. */
   async remove(): Promise<void> {
-    this.work.abort(new Error("the sandbox is being removed"));
     await this.update({ removeRequestedAtMs: this.record.removeRequestedAtMs ?? this.deps.clock.now() });
   }
 
@@ -99,6 +125,7 @@ export class SandboxUnit {
     this.released = true;
     clearTimeout(this.timer);
     this.work.abort(new Error("the gateway stops"));
+    this.life.abort(new Error("the gateway stops"));
     await this.queue.catch(() => {});
   }
 
@@ -119,6 +146,27 @@ export class SandboxUnit {
       ...(removeRequestedAtMs === undefined ? {} : { removeRequestedAtMs }),
       ...(ended === undefined ? {} : { ended }),
       ...(this.failure === undefined ? {} : { failure: this.failure }),
+      ...(this.waitsFor === undefined ? {} : { waitsFor: this.waitsFor }),
+      ...this.observedLast(),
+    };
+  }
+
+  /** The snapshot at its end; nobody ever learnt of an unanswered sandbox, so nobody wants what it held. */
+  private get last(): ReturnType<typeof terminationRequest> {
+    const { id, spec, provisional } = this.record;
+    return provisional ? undefined : terminationRequest(id, spec.terminationPolicy);
+  }
+
+  private observedLast(): Pick<Observed, "snapshotAtEnd"> {
+    const { last } = this;
+    if (last === undefined) return {};
+    const deadlineAtMs = this.record.snapshotDeadlineAtMs;
+    return {
+      snapshotAtEnd: {
+        timeoutSeconds: last.spec.timeoutSeconds,
+        ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
+        ...(this.lastSnapshot === undefined ? {} : { snapshot: this.lastSnapshot }),
+      },
     };
   }
 
@@ -140,12 +188,41 @@ export class SandboxUnit {
     if (decision.phase === "Running" && this.record.startedAtMs === undefined) {
       this.record = { ...this.record, startedAtMs: nowMs };
     }
+    const snapshotDeadlineAtMs = decision.snapshotAtEnd?.deadlineAtMs;
+    if (snapshotDeadlineAtMs !== undefined) this.record = { ...this.record, snapshotDeadlineAtMs };
     if (!sameRecord(before, this.record)) await this.deps.save(this.record);
     this.logChange(decision);
     this.decision = decide(this.observed(), nowMs, this.deps.retentionMs);
     this.arm(nowMs);
-    if (this.decision.phase !== "Pending" && this.decision.phase !== "Running") this.windUp();
+    if (this.decision.snapshotAtEnd !== undefined) this.takeLast(this.decision.snapshotAtEnd);
+    else if (this.decision.phase !== "Pending" && this.decision.phase !== "Running") this.windUp();
     for (const listener of this.listeners) listener();
+  }
+
+  /** Begins the snapshot at the end, or goes on to wait for the one that an earlier process began. */
+  private takeLast({ kind }: NonNullable<Decision["snapshotAtEnd"]>): void {
+    const { last } = this;
+    if (kind !== "take" || last === undefined) return;
+    const { id, createdAtMs } = this.record;
+    this.lastSnapshot = { phase: "Pending" };
+    // Ids of sandboxes may come again, and their records last.
+    const request = { ...last, requestDigest: `${id} ${createdAtMs}` };
+    const end = (lastSnapshot: Pick<Snapshot, "phase" | "message">): Promise<void> => {
+      this.lastSnapshot = lastSnapshot;
+      return this.update({});
+    };
+    this.deps
+      .takeLast(request, { signal: this.life.signal, log: this.deps.log })
+      .then(
+        ({ phase, message }) =>
+          end(phase === "Succeeded" ? { phase } : { phase: "Failed", ...(message === undefined ? {} : { message }) }),
+        (error: unknown) => {
+          if (this.released) return undefined;
+          this.deps.log.error("Snapshot at the end not taken", { error });
+          return end({ phase: "Failed" });
+        },
+      )
+      .catch(() => undefined);
   }
 
   private logChange(next: Decision): void {
@@ -199,8 +276,9 @@ export class SandboxUnit {
     const call: Call = { signal: this.work.signal, log: this.deps.log };
     const { machine } = this.deps;
     try {
-      const own = (boot: Boot): Promise<void> => this.own(boot);
-      const boot = await this.deps.startSlot(() => machine.start(this.record.spec, own, call), call.signal);
+      const restores = await this.findRestores(call);
+      const request = { spec: this.record.spec, restores, own: (boot: Boot): Promise<void> => this.own(boot) };
+      const boot = await this.deps.startSlot(() => machine.start(request, call), call.signal);
       this.boot = boot;
       this.watchContainers(boot);
       await machine.agentReady(boot, call);
@@ -214,6 +292,19 @@ export class SandboxUnit {
     } finally {
       machine.refillPool();
     }
+  }
+
+  /** Waits for the snapshots that it starts from; the record says which they are, as the next ones stand on them. */
+  private async findRestores(call: Call): Promise<ReadonlyMap<string, RootRestore>> {
+    const onWait = (what: string | undefined): void => {
+      if (what === this.waitsFor) return;
+      this.waitsFor = what;
+      void this.update({}).catch(() => undefined);
+    };
+    const found = [...(await this.deps.restores.find(this.record.spec, { ...call, onWait }))];
+    if (found.length > 0)
+      await this.update({ restored: Object.fromEntries(found.map(([name, { restored }]) => [name, restored])) });
+    return new Map(found.map(([name, { root }]) => [name, root]));
   }
 
   /** The record names the boot before it gets anything of this sandbox, so that no crash separates them. */

@@ -1,11 +1,11 @@
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox } from "#core/sandbox.ts";
+import { watchState } from "#core/watch-state.ts";
 import type { CreateSandbox, ListSandboxes, Page, SandboxBackend } from "../port.ts";
 import { startSandbox, type MemorySandbox } from "./memory-sandbox.ts";
 import { createMemoryWorld, type MemoryWorld } from "./memory-world.ts";
 import { createMemorySnapshots } from "./snapshot/memory-snapshots.ts";
 import { createSnapshotShelf } from "./snapshot/snapshot-shelf.ts";
-import { watchState } from "./watch-state.ts";
 
 /** The port in memory, with simulated containers: its executable meaning, and a gateway to try clients against. */
 export interface MemoryBackend extends SandboxBackend {

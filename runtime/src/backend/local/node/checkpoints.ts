@@ -48,8 +48,8 @@ export function createCheckpoints(deps: CheckpointsDeps) {
     const over = work.catch(() => undefined).finally(() => saves.delete(boot.id));
     saves.set(boot.id, over);
     const saved = await inTime(work, container, call);
-    const { base, tarDigests } = held.layered ?? { base: held.digest, tarDigests: [] };
-    return { ...saved, base, tarDigests };
+    const base = held.pulledDigest;
+    return { ...saved, ...(base === undefined ? {} : { base }), tarDigests: held.layered?.tarDigests ?? [] };
   }
 
   async function inTime(work: Promise<Saved>, container: string, call: CheckpointCall): Promise<Saved> {

@@ -10,7 +10,6 @@ import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agen
 import { createTokenSource } from "#runtime/agent/token-source.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
 import type { LocalConfig } from "../config.ts";
-import type { RootRestores } from "../root-restores.ts";
 import { StartError } from "../machine.ts";
 import { loadAgentKeys, type AgentKeys } from "./agent-keys.ts";
 import { createBootControl } from "./boot-control.ts";
@@ -34,8 +33,6 @@ export interface LocalDeps {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
-  /** Where the layers of snapshots come from; absent = no snapshot can be restored. */
-  readonly restores?: RootRestores;
 }
 
 /** Memory that the sandboxes together leave to the host. */
@@ -121,7 +118,7 @@ export async function createLocalMachine(config: LocalConfig, deps: LocalDeps): 
       evict: (user, usedBytes) => evictFor(control, files, { log, user, usedBytes }),
     }),
     clusterResolvers: await hostResolvers(),
-    acquireRoot: createRoots({ images, aliases: config.imageAliases, restores: deps.restores }),
+    acquireRoot: createRoots({ images, aliases: config.imageAliases }),
     checkpoints: createCheckpoints({
       runsc,
       files,

@@ -3,6 +3,7 @@ import { open, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promis
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import type { ImageConfig, LayeredOrigin } from "#runtime/backend/local/image.ts";
+import type { ReferenceMeaning } from "#runtime/backend/local/image-shelf.ts";
 
 /** Raised when the way trees are prepared changes: older images are pulled or built anew. */
 const FORMAT = 2;
@@ -22,7 +23,7 @@ const ImageRecord = z.object({
   layered: z.object({ base: Digest, tarDigests: z.array(Digest) }).optional(),
   upperBytes: z.int().min(1).optional(),
 });
-const ReferenceRecord = z.object({ reference: z.string(), digest: Digest });
+const ReferenceRecord = z.object({ reference: z.string(), digest: Digest, pulledDigest: Digest.optional() });
 
 /** What lies on disk beside an EROFS file; the file counts only when this record exists. */
 export type ImageRecord = z.infer<typeof ImageRecord>;
@@ -35,7 +36,7 @@ export interface StoredRecord extends ImageRecord {
 /** What the directory holds after the litter of interrupted work is gone. */
 export interface ImageDirectory {
   readonly images: readonly StoredRecord[];
-  readonly references: ReadonlyMap<string, string>;
+  readonly references: ReadonlyMap<string, ReferenceMeaning>;
 }
 
 /** The places in an image directory. */
@@ -79,10 +80,11 @@ export async function installImage(dir: string, file: string, image: FinishedIma
   return record;
 }
 
-/** Makes a full reference mean a digest. */
-export async function installReference(dir: string, reference: string, digest: string): Promise<void> {
+/** Makes a full reference mean an image. */
+export async function installReference(dir: string, reference: string, meaning: ReferenceMeaning): Promise<void> {
+  const { digest, pulledDigest } = meaning;
   await mkdir(imagePaths(dir).references, { recursive: true });
-  await writeDurably(referencePath(dir, reference), JSON.stringify({ reference, digest }));
+  await writeDurably(referencePath(dir, reference), JSON.stringify({ reference, digest, pulledDigest }));
 }
 
 /** The image a reference means on disk now; undefined when it has none. */
@@ -153,8 +155,8 @@ export async function writeDurably(path: string, text: string): Promise<void> {
   await syncPath(dirname(path));
 }
 
-async function recoverReferences(dir: string, digests: ReadonlySet<string>): Promise<Map<string, string>> {
-  const references = new Map<string, string>();
+async function recoverReferences(dir: string, digests: ReadonlySet<string>): Promise<Map<string, ReferenceMeaning>> {
+  const references = new Map<string, ReferenceMeaning>();
   const folder = imagePaths(dir).references;
   for (const name of await readdir(folder)) {
     const parsed = ReferenceRecord.safeParse(await readJson(join(folder, name)));
@@ -162,7 +164,7 @@ async function recoverReferences(dir: string, digests: ReadonlySet<string>): Pro
       parsed.success &&
       digests.has(parsed.data.digest) &&
       referencePath(dir, parsed.data.reference) === join(folder, name);
-    if (usable) references.set(parsed.data.reference, parsed.data.digest);
+    if (usable) references.set(parsed.data.reference, parsed.data);
     else await rm(join(folder, name), { force: true });
   }
   return references;

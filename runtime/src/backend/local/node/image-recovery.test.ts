@@ -35,7 +35,7 @@ describe("createImageStore()", () => {
     await truncate(broken.erofsPath, 4096);
     await writeFile(join(h.dir, `${"0".repeat(64)}.erofs`), "half");
     await writeFile(join(h.dir, `${"1".repeat(64)}.json`), "{}");
-    await installReference(h.dir, "docker.io/library/x:latest", `sha256:${"2".repeat(64)}`);
+    await installReference(h.dir, "docker.io/library/x:latest", { digest: `sha256:${"2".repeat(64)}` });
     await h.store.close();
     h.store = await h.createStore();
     expect(h.store.list().map(({ digest, references }) => [digest, references])).toEqual([

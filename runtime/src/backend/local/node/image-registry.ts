@@ -22,6 +22,8 @@ export interface RegistryConfig {
 /** One platform's image, named by digest. */
 export interface ResolvedImage extends PlatformManifest {
   readonly digest: string;
+  /** What the reference itself means in the registry: the index's digest where it names one. Clusters know an image by it. */
+  readonly pulledDigest: string;
   readonly reference: ImageReference;
 }
 
@@ -35,12 +37,12 @@ export async function resolveImage(
 ): Promise<ResolvedImage> {
   const first = await inspect(reference, config, signal);
   const parsed = parseManifest(first.json);
-  if (parsed.kind !== "index") return resolved(reference, first);
+  if (parsed.kind !== "index") return resolved(reference, first, first.digest);
   const wanted = `linux/${config.architecture}`;
   const digest = parsed.platforms.find(({ platform }) => platform === wanted)?.digest;
   if (digest === undefined) throw unusable(reference, `it has no ${wanted} variant`);
   const chosen = { ...reference, digest };
-  return resolved(chosen, await inspect(chosen, config, signal));
+  return resolved(chosen, await inspect(chosen, config, signal), first.digest);
 }
 
 /** Copies an image to the tag `image` of a new OCI layout; the tool verifies every blob's digest. */
@@ -98,11 +100,11 @@ async function inspect(reference: ImageReference, config: RegistryConfig, signal
   }
 }
 
-function resolved(reference: ImageReference, raw: RawManifest): ResolvedImage {
+function resolved(reference: ImageReference, raw: RawManifest, pulledDigest: string): ResolvedImage {
   const parsed = parseManifest(raw.json);
   if (parsed.kind === "index") throw unusable(reference, "its index lists another index");
   if (parsed.kind === "unusable") throw unusable(reference, parsed.why);
-  return { ...parsed.manifest, digest: raw.digest, reference: { ...reference, digest: raw.digest } };
+  return { ...parsed.manifest, digest: raw.digest, pulledDigest, reference: { ...reference, digest: raw.digest } };
 }
 
 async function skopeo(

@@ -55,8 +55,12 @@ describe("ImageStore.acquire()", () => {
       { ...own, architecture: mine },
     ];
     const index = await pushIndex(h.open.host, "multi", "latest", members);
-    expect((await h.store.acquire(`${h.open.host}/multi`, call)).digest).toBe(own.digest);
-    expect((await h.store.acquire(`${h.open.host}/multi@${index.digest}`, call)).digest).toBe(own.digest);
+    for (const reference of [`${h.open.host}/multi`, `${h.open.host}/multi@${index.digest}`]) {
+      const { digest, pulledDigest } = await h.store.acquire(reference, call);
+      expect([digest, pulledDigest]).toEqual([own.digest, index.digest]);
+    }
+    const { digest, pulledDigest } = await h.store.acquire(`${h.open.host}/multi@${own.digest}`, call);
+    expect([digest, pulledDigest]).toEqual([own.digest, own.digest]);
     await pushIndex(h.open.host, "multi", "elsewhere", members.slice(0, 1));
     await expect(h.store.acquire(`${h.open.host}/multi:elsewhere`, call)).rejects.toMatchObject({
       reason: "ImagePullFailed",
@@ -116,7 +120,7 @@ describe("ImageStore.acquire() of atoll/debian", () => {
       digest,
       config: { entrypoint: [], cmd: ["bash"], env: {}, workingDir: "/", user },
     });
-    await installReference(h.dir, "docker.io/atoll/debian:latest", digest);
+    await installReference(h.dir, "docker.io/atoll/debian:latest", { digest });
     for (const reference of [
       "atoll/debian",
       "atoll/debian:latest",

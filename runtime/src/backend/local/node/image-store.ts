@@ -84,13 +84,12 @@ class Store implements ImageStore {
   async acquire(text: string, call: AcquireCall): Promise<Image> {
     const reference = parseImageReference(text);
     const key = formatImageReference(reference);
-    const known =
-      this.#config.pullPolicy === "Always" && !isBaseImage(reference) ? undefined : this.#shelf.references.get(key);
-    const ready = known === undefined ? undefined : this.hold(known, call.holder);
+    const ready = this.#isToBeAsked(key, reference) ? undefined : this.#holdMeant(key, call.holder);
     if (ready !== undefined) return ready;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-      const digest = isBaseImage(reference) ? await this.#findLocal(key) : await this.#fetch(key, reference, call);
-      const image = this.hold(digest, call.holder);
+      if (isBaseImage(reference)) await this.#findLocal(key);
+      else await this.#fetch(key, reference, call);
+      const image = this.#holdMeant(key, call.holder);
       if (image !== undefined) {
         this.#inBackground(this.evict());
         return image;
@@ -190,6 +189,18 @@ class Store implements ImageStore {
     return record.digest;
   }
 
+  #isToBeAsked(key: string, reference: ImageReference): boolean {
+    if (isBaseImage(reference)) return false;
+    // A reference of an earlier release does not say what it means in the registry.
+    return this.#config.pullPolicy === "Always" || this.#shelf.references.get(key)?.pulledDigest === undefined;
+  }
+
+  #holdMeant(key: string, holder: string): Image | undefined {
+    const meaning = this.#shelf.references.get(key);
+    const image = meaning === undefined ? undefined : this.hold(meaning.digest, holder);
+    return image === undefined ? undefined : { ...image, pulledDigest: meaning?.pulledDigest ?? image.digest };
+  }
+
   #fetch(key: string, reference: ImageReference, call: AcquireCall): Promise<string> {
     const allowed = this.#config.allowedRegistries;
     if (allowed !== undefined && !allowed.includes(reference.registry)) {
@@ -207,8 +218,9 @@ class Store implements ImageStore {
     if (!this.#shelf.images.has(image.digest)) {
       await this.#join(this.#byDigest, image.digest, call, (flight) => this.#pullOnce(key, image, flight));
     }
-    await files.installReference(this.#config.dir, key, image.digest);
-    if (this.#shelf.images.has(image.digest)) this.#shelf.references.set(key, image.digest);
+    const { digest, pulledDigest } = image;
+    await files.installReference(this.#config.dir, key, { digest, pulledDigest });
+    if (this.#shelf.images.has(digest)) this.#shelf.references.set(key, { digest, pulledDigest });
     return image.digest;
   }
 
@@ -318,7 +330,7 @@ class Store implements ImageStore {
         holders: new Set(),
       });
     }
-    if (reference !== undefined) this.#shelf.references.set(reference, digest);
+    if (reference !== undefined) this.#shelf.references.set(reference, { digest });
   }
 
   /** Notes the use on disk at most once a minute, beside the caller's way. */

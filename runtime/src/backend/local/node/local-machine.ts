@@ -1,12 +1,13 @@
 import type { Ids } from "#core/ids.ts";
-import type { ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
+import type { ContainerSpec } from "#core/sandbox.ts";
 import { planNetwork } from "#core/network.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
 import type { Checkpoint, CheckpointCall } from "../checkpoint.ts";
-import type { Boot, ContainerEnd, Machine } from "../machine.ts";
+import type { Boot, ContainerEnd, Machine, StartRequest } from "../machine.ts";
 import { planContainer, type ContainerPlan } from "../container-plan.ts";
 import type { Image } from "../image.ts";
 import { checkUpperMemory } from "../restore-memory.ts";
+import type { RootRestore } from "../root-restore.ts";
 import { shapeOf } from "../shape.ts";
 import type { BootControl } from "./boot-control.ts";
 import { bootOf, type BootFiles } from "./boot-files.ts";
@@ -31,7 +32,11 @@ export interface LocalMachineDeps {
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
   readonly checkpoints: Checkpoints;
   /** The root of a container, its snapshot's layers included, held for `holder` until released; throws StartError. */
-  readonly acquireRoot: (container: ContainerSpec, holder: string, call: Call) => Promise<Image>;
+  readonly acquireRoot: (
+    container: ContainerSpec,
+    restore: RootRestore | undefined,
+    call: Call & { readonly holder: string },
+  ) => Promise<Image>;
   readonly ids: Ids;
   readonly defaultStorageBytes: number;
   readonly clusterResolvers: readonly string[];
@@ -54,13 +59,13 @@ export class LocalMachine implements Machine {
     this.deps = deps;
   }
 
-  async start(spec: SandboxSpec, own: (boot: Boot) => Promise<void>, call: Call): Promise<Boot> {
+  async start({ spec, restores, own }: StartRequest, call: Call): Promise<Boot> {
     // A boot that waits for the program keeps its image itself; until there is one, the start does.
     const holder = `start-${this.deps.ids.sandboxId()}`;
     try {
       const shape = shapeOf(spec);
       const planned = spec.containers.map(async (container): Promise<ContainerPlan> => {
-        const root = await this.deps.acquireRoot(container, holder, call);
+        const root = await this.deps.acquireRoot(container, restores.get(container.name), { ...call, holder });
         checkUpperMemory(container.name, root, shape);
         return planContainer(container, root, this.deps.defaultStorageBytes);
       });

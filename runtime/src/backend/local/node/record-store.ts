@@ -1,14 +1,23 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "#core/log.ts";
-import type { RecordStore } from "../backend.ts";
-import { parseRecord, type SandboxRecord } from "../record.ts";
+
+/** Durable records; each write replaces the whole record at once. */
+export interface RecordStore<Record> {
+  load(): Promise<Record[]>;
+  save(record: Record): Promise<void>;
+  remove(id: string): Promise<void>;
+}
 
 /**
  * Records as files `<dir>/<id>.json`, each replaced by rename: a killed process leaves the old
  * or the new one. Not synced to the disk: a machine that loses power loses its sandboxes too.
  */
-export async function createRecordStore(dir: string, log: Log): Promise<RecordStore> {
+export async function createRecordStore<Record extends { readonly id: string }>(
+  dir: string,
+  log: Log,
+  parse: (text: string) => Record,
+): Promise<RecordStore<Record>> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const writes = new Map<string, Promise<void>>();
 
@@ -21,17 +30,17 @@ export async function createRecordStore(dir: string, log: Log): Promise<RecordSt
     });
   }
 
-  async function load(): Promise<SandboxRecord[]> {
-    const records: SandboxRecord[] = [];
+  async function load(): Promise<Record[]> {
+    const records: Record[] = [];
     for (const name of await readdir(dir)) {
       const path = join(dir, name);
       if (name.endsWith(".tmp")) await rm(path, { force: true });
       if (!name.endsWith(".json")) continue;
       try {
-        records.push(parseRecord(await readFile(path, "utf8")));
+        records.push(parse(await readFile(path, "utf8")));
       } catch (error) {
         // Kept for a look, out of the way: one broken file must not keep the others from starting.
-        log.error("Sandbox record not readable, set aside", { file: name, error });
+        log.error("Record not readable, set aside", { file: name, error });
         await rename(path, `${path}.broken`);
       }
     }

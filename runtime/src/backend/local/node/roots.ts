@@ -1,51 +1,59 @@
 import { ProblemError } from "#core/problem-error.ts";
 import type { ContainerSpec } from "#core/sandbox.ts";
+import { compareBase, otherBaseMessage } from "#core/snapshot/compare-base.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import type { Image } from "../image.ts";
+import { ImageError } from "../image-error.ts";
 import type { ImageStore } from "../image-store.ts";
 import { StartError } from "../machine.ts";
-import type { RootRestores } from "../root-restores.ts";
+import type { RootRestore } from "../root-restore.ts";
 
 export interface RootsDeps {
   readonly images: Pick<ImageStore, "acquire" | "acquireLayered">;
   /** Image references that stand for others. */
   readonly aliases: Readonly<Record<string, string>>;
-  readonly restores: RootRestores | undefined;
+}
+
+/** A root is held for `holder` until that releases it. */
+export interface RootCall extends Call {
+  readonly holder: string;
 }
 
 /** Finds or makes the root of a container: its image, and what its snapshot has on top. Throws StartError. */
-export function createRoots({ images, aliases, restores }: RootsDeps) {
-  async function acquireImage(reference: string, holder: string, call: Call): Promise<Image> {
+export function createRoots({ images, aliases }: RootsDeps) {
+  async function acquireImage(reference: string, call: RootCall): Promise<Image> {
     try {
-      return await images.acquire(aliases[reference] ?? reference, { signal: call.signal, log: call.log, holder });
+      return await images.acquire(aliases[reference] ?? reference, call);
     } catch (error) {
       // A malformed reference names no image; the sandbox says so as it does for an unknown one.
       throw error instanceof ProblemError ? new StartError("ImageNotFound", error.message, { cause: error }) : error;
     }
   }
 
-  return async (container: ContainerSpec, holder: string, call: Call): Promise<Image> => {
-    const { name, image, rootfsSnapshotName } = container;
-    if (rootfsSnapshotName === undefined) return acquireImage(image, holder, call);
-    if (restores === undefined)
-      throw cannot(`This installation restores no snapshots, and container "${name}" asks for one.`);
-    const restore = await restores.find(container, call);
-    const base = await acquireImage(image, holder, call);
-    if (restore.base !== undefined && restore.base !== base.digest) {
-      throw cannot(
-        `The snapshot "${rootfsSnapshotName}" was taken over the image ${restore.base}, but "${image}" of container "${name}" is ${base.digest}.`,
-      );
-    }
+  return async (
+    { name, image }: Pick<ContainerSpec, "name" | "image">,
+    restore: RootRestore | undefined,
+    call: RootCall,
+  ): Promise<Image> => {
+    const below = await acquireImage(image, call);
+    if (restore === undefined) return below;
+    const { snapshotName, base, layers } = restore;
+    const { pulledDigest } = below;
+    const found = { image, ...(pulledDigest === undefined ? {} : { digest: pulledDigest }) };
+    if (base !== undefined && compareBase(base, found) === "different")
+      throw new StartError("RootfsRestoreConfigurationError", otherBaseMessage(snapshotName, base, found));
     try {
-      return await images.acquireLayered(base, restore.layers, { signal: call.signal, log: call.log, holder });
+      const root = await images.acquireLayered(below, layers, call);
+      return pulledDigest === undefined ? root : { ...root, pulledDigest };
     } catch (error) {
       // The layers' faults are told in the words of images; here they mean the snapshot.
       if (!(error instanceof StartError)) throw error;
-      throw cannot(`${error.message} It is "${rootfsSnapshotName}" of container "${name}".`, error);
+      if (error.reason === "SnapshotDamaged") throw error;
+      const isDamaged = error instanceof ImageError && error.fault === "corrupt";
+      const reason = isDamaged ? "SnapshotDamaged" : "RootfsRestoreConfigurationError";
+      throw new StartError(reason, `${error.message} It is "${snapshotName}" of container "${name}".`, {
+        cause: error,
+      });
     }
   };
-}
-
-function cannot(message: string, cause?: unknown): StartError {
-  return new StartError("RootfsRestoreConfigurationError", message, { cause });
 }

@@ -3,9 +3,9 @@ import { ProblemError } from "#core/problem-error.ts";
 import { pageOf } from "#core/snapshot/page-of.ts";
 import type { Snapshot } from "#core/snapshot/snapshot.ts";
 import { turnOf } from "#core/snapshot/turn-of.ts";
+import { watchState } from "#core/watch-state.ts";
 import type { CreateSnapshot, ListSnapshots, SnapshotBackend } from "../../port.ts";
 import type { MemoryWorld } from "../memory-world.ts";
-import { watchState } from "../watch-state.ts";
 import { takeSnapshot, type MemoryRecord, type RecordDeps } from "./memory-record.ts";
 import type { SnapshotShelf } from "./snapshot-shelf.ts";
 

@@ -219,7 +219,7 @@ describe("buildRoot()", () => {
   test("refuses an archive that is cut anywhere, that goes on behind its end, or that is not what its digest says", () => {
     const whole = tar([{ name: "./" }, { name: "./a", data: "x".repeat(600) }, { name: "./b", data: "y" }]);
     for (let end = 0; end < whole.length - TAR_END.length; end += 256)
-      expect(() => build([whole.subarray(0, end)])).toThrow(expect.objectContaining({ fault: "unusable" }) as Error);
+      expect(() => build([whole.subarray(0, end)])).toThrow(expect.objectContaining({ fault: "corrupt" }) as Error);
     expect(() => build([Buffer.concat([whole, Buffer.from("more")])])).toThrow(/behind its end/);
     const flipped = Buffer.from(whole);
     flipped[10] = 0x41;

@@ -91,7 +91,7 @@ describe("ImageStore.acquireLayered()", () => {
     const layer = await layerOf("damaged", [{ name: "./x", data: "x".repeat(5000) }]);
     await truncate(layer.path, 1536);
     await expect(h.store.acquireLayered(base, [layer], call)).rejects.toMatchObject({
-      fault: "unusable",
+      fault: "corrupt",
       message: "The snapshot cannot be restored: a layer of it has been cut.",
     });
     expect([layer.use, await litter()]).toEqual([{ fetched: 1, released: 1 }, []]);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readSync } from "node:fs";
+import { RootFault } from "./root-fault.ts";
 import { malformed, parseEntry, parsePax, parseRawHeader, TAR_BLOCK_BYTES, type TarEntry } from "./tar-header.ts";
 
 const CHUNK_BYTES = 2 ** 20;
@@ -21,7 +22,7 @@ export function readTar(fd: number, onEntry: (located: LocatedEntry) => void): s
   let records = new Map<string, string>();
   for (;;) {
     const block = source.take(TAR_BLOCK_BYTES);
-    if (block === undefined) throw malformed("no end");
+    if (block === undefined) throw cut();
     if (isZero(block)) break;
     const header = parseRawHeader(Buffer.from(block));
     if (header.typeFlag === "x" || header.typeFlag === "L" || header.typeFlag === "K") {
@@ -68,7 +69,7 @@ function createSource(fd: number) {
     const bytes = Buffer.alloc(length);
     let have = 0;
     while (have < length) {
-      if (!fill()) throw malformed("been cut");
+      if (!fill()) throw cut();
       const count = Math.min(length - have, end - at);
       chunk.copy(bytes, have, at, at + count);
       have += count;
@@ -79,7 +80,7 @@ function createSource(fd: number) {
 
   function skip(length: number): void {
     for (let left = length; left > 0;) {
-      if (!fill()) throw malformed("been cut");
+      if (!fill()) throw cut();
       const count = Math.min(left, end - at);
       at += count;
       left -= count;
@@ -92,7 +93,7 @@ function createSource(fd: number) {
     takePadded: (length: number): Buffer => {
       if (length > MAX_EXTENSION_BYTES) throw malformed("a header of more than 4 MiB");
       const padded = length === 0 ? Buffer.alloc(0) : take(pad(length));
-      if (padded === undefined) throw malformed("been cut");
+      if (padded === undefined) throw cut();
       return Buffer.from(padded.subarray(0, length));
     },
     skipPadded: (length: number): void => skip(pad(length)),
@@ -104,6 +105,10 @@ function createSource(fd: number) {
     },
     digest: (): string => `sha256:${hash.digest("hex")}`,
   };
+}
+
+function cut(): RootFault {
+  return new RootFault("corrupt", "a layer of it has been cut");
 }
 
 export function pad(length: number): number {

@@ -1,4 +1,4 @@
-import type { Change } from "#core/change.ts";
+import type { Change } from "./change.ts";
 
 /** Something whose state can be looked at, until it is gone. */
 export interface Watched<T> {

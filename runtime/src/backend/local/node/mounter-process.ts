@@ -1,0 +1,221 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import { backoffMs } from "#core/backoff.ts";
+import type { Log } from "#core/log.ts";
+import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
+import type { AgentFetch } from "#runtime/backend/port.ts";
+import { askOnce, type MounterProgram } from "./mounter-client.ts";
+
+export interface MounterProcessConfig {
+  readonly socketPath: string;
+  /** All of its environment. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface MounterProcessDeps {
+  readonly log: Log;
+  readonly random: () => number;
+}
+
+const START_TIMEOUT_MS = 30_000;
+const POLL_MS = 10;
+const END_TIMEOUT_MS = 5_000;
+/** It ends again and again: then it is left alone for longer and longer. */
+const PAUSE = { firstMs: 100, mostMs: 10_000 };
+/** So long a life counts as a good start. */
+const STABLE_MS = 10_000;
+const MOST_WORDS = 2_000;
+
+/** Starts the mounter and resolves when it answers; throws its own sentence when it cannot start. From then on it is started again whenever it ends. */
+export async function startMounter(config: MounterProcessConfig, deps: MounterProcessDeps): Promise<MounterProgram> {
+  const supervisor = new Supervisor(config, deps);
+  await supervisor.start();
+  return supervisor;
+}
+
+interface Life {
+  readonly child: ChildProcess;
+  readonly connection: AgentConnection;
+  readonly ended: Promise<string>;
+}
+
+class Supervisor implements MounterProgram {
+  readonly #config: MounterProcessConfig;
+  readonly #log: Log;
+  readonly #random: () => number;
+  readonly #closed = new AbortController();
+  #life: Life | undefined;
+  #ready = Promise.withResolvers<AgentFetch>();
+  #isReady = false;
+  #supervision: Promise<void> = Promise.resolve();
+
+  constructor(config: MounterProcessConfig, { log, random }: MounterProcessDeps) {
+    this.#config = config;
+    this.#log = log.child({ program: "mounter" });
+    this.#random = random;
+  }
+
+  async start(): Promise<void> {
+    const life = await this.#begin();
+    this.#supervision = this.#supervise(life);
+  }
+
+  async ready(signal: AbortSignal): Promise<AgentFetch> {
+    signal.throwIfAborted();
+    const left = Promise.withResolvers<never>();
+    const onAbort = (): void => left.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([this.#ready.promise, left.promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort(new Error("the gateway stops"));
+    this.#ready.promise.catch(() => undefined);
+    this.#ready.reject(this.#closed.signal.reason);
+    const life = this.#life;
+    if (life !== undefined) {
+      life.child.kill("SIGTERM");
+      const timer = setTimeout(() => life.child.kill("SIGKILL"), END_TIMEOUT_MS);
+      await life.ended;
+      clearTimeout(timer);
+    }
+    await this.#supervision;
+  }
+
+  async #supervise(first: Life): Promise<void> {
+    let life = first;
+    for (let fails = 0; ; fails += 1) {
+      const sinceMs = performance.now();
+      const words = await life.ended;
+      if (this.#closed.signal.aborted) return;
+      this.#log.error("The mounter has ended and is started again", { detail: words });
+      if (performance.now() - sinceMs > STABLE_MS) fails = 0;
+      for (;;) {
+        const pause = sleep(backoffMs(fails, PAUSE, this.#random), undefined, { signal: this.#closed.signal });
+        if (!(await pause.then(succeeded, failed))) return;
+        try {
+          life = await this.#begin();
+          break;
+        } catch (error) {
+          if (this.#closed.signal.aborted) return;
+          this.#log.error("The mounter does not start", { error });
+          fails += 1;
+        }
+      }
+    }
+  }
+
+  /** Resolves with a process that answers. */
+  async #begin(): Promise<Life> {
+    const { socketPath, env } = this.#config;
+    const words = [...WRAPPER, nodePath(), PROGRAM];
+    const child = spawn(words[0] ?? "", words.slice(1), { env: { ...env }, stdio: ["ignore", "ignore", "pipe"] });
+    const connection = createAgentFetch({ address: { socketPath }, token: async () => "" });
+    const ended = this.#endOf(child, connection);
+    const life = { child, connection, ended };
+    this.#life = life;
+    const over = new AbortController();
+    const late = AbortSignal.timeout(START_TIMEOUT_MS);
+    const signal = AbortSignal.any([over.signal, late, this.#closed.signal]);
+    const answered = untilAnswers(connection.fetch, signal);
+    try {
+      const died = ended.then((said) => {
+        throw new Error(`The mounter of snapshots cannot start: ${said}`);
+      });
+      await Promise.race([answered, died]);
+    } catch (error) {
+      child.kill("SIGKILL");
+      await ended;
+      throw late.aborted ? new Error("The mounter of snapshots did not answer in time", { cause: error }) : error;
+    } finally {
+      over.abort(new Error("the start is over"));
+      answered.catch(() => undefined);
+    }
+    this.#isReady = true;
+    this.#ready.resolve(connection.fetch);
+    return life;
+  }
+
+  /** Resolves with its last words when the process is gone and nothing leads to it any more. */
+  async #endOf(child: ChildProcess, connection: AgentConnection): Promise<string> {
+    const ended = Promise.withResolvers<string>();
+    let last = "";
+    if (child.stderr !== null) {
+      createInterface(child.stderr).on("line", (line) => {
+        last = line.slice(0, MOST_WORDS);
+        this.#forward(line);
+      });
+    }
+    child.once("error", (error) => ended.resolve(error.message));
+    child.once("exit", () => {
+      // Who waits for the next one already goes on waiting.
+      if (this.#isReady) this.#ready = Promise.withResolvers<AgentFetch>();
+      this.#isReady = false;
+      this.#ready.promise.catch(() => undefined);
+      if (this.#closed.signal.aborted) this.#ready.reject(this.#closed.signal.reason);
+      connection.close(new Error("The mounter has ended"));
+    });
+    // Only now its last words have come.
+    child.once("close", (code, signal) =>
+      ended.resolve(wordsOf(last) || `it ended with ${signal ?? `exit code ${code}`}`),
+    );
+    return ended.promise;
+  }
+
+  /** Its lines are of the gateway's own form; others are a runtime's cry. */
+  #forward(line: string): void {
+    const said = parseLine(line);
+    if (said === undefined) return this.#log.warn("The mounter says", { detail: line.slice(0, MOST_WORDS) });
+    const { level, message, time: _, ...fields } = said;
+    this.#log[level](message, fields);
+  }
+}
+
+const PROGRAM = fileURLToPath(new URL("../../../../../mounter/src/entry/local.ts", import.meta.url));
+const MODULES = fileURLToPath(new URL("../../../../../node_modules", import.meta.url));
+/** The kernel ends it when this process ends, however that comes. */
+const WRAPPER = ["setpriv", "--pdeathsig", "KILL", "--"];
+const succeeded = (): boolean => true;
+const failed = (): boolean => false;
+
+/** It runs on Node, whatever this process runs on: the clients of the stores are made for it. */
+function nodePath(): string {
+  if (basename(process.execPath) === "node") return process.execPath;
+  const own = `${MODULES}/node-linux-${process.arch}/bin/node`;
+  return existsSync(own) ? own : "node";
+}
+
+async function untilAnswers(fetch: AgentFetch, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await askOnce({ fetch, signal }, "health", {});
+      return;
+    } catch {
+      await sleep(POLL_MS, undefined, { signal });
+    }
+  }
+}
+
+type Level = "debug" | "info" | "warn" | "error";
+
+function parseLine(line: string): { level: Level; message: string; [name: string]: unknown } | undefined {
+  try {
+    const said = JSON.parse(line) as { level?: unknown; message?: unknown };
+    const isLine = /^(debug|info|warn|error)$/.test(String(said.level)) && typeof said.message === "string";
+    return isLine ? (said as { level: Level; message: string }) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function wordsOf(line: string): string {
+  return line.replace(/^atoll-mounter: /, "");
+}

@@ -1,0 +1,274 @@
+import { describe, expect, test } from "vitest";
+import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
+import { silentLog } from "#core/log.ts";
+import { isFinished } from "#core/snapshot/snapshot.ts";
+import { createManualClock, type ManualClock } from "../../../../../test/harness/manual-clock.ts";
+import { MounterError, type Mounter } from "../mounter.ts";
+import { LocalSnapshots, type LocalSnapshotsDeps } from "./local-snapshots.ts";
+import type { SnapshotRecord } from "./snapshot-record.ts";
+
+const call = { signal: new AbortController().signal, log: silentLog };
+const digest = `sha256:${"0".repeat(64)}`;
+const spec = { sandboxId: "box", snapshotName: "work", timeoutSeconds: 100, ttlSecondsAfterFinished: 60 };
+const request = { id: "r1", spec, requestDigest: "d" };
+const unavailable = new MounterError({ code: "unavailable", reason: "StoreFailed", message: "No answer." });
+const unsure = new MounterError({ code: "unsure", reason: "StoreFailed", message: "It is not known." });
+
+/** What outlives the gateway: disk, store, time. */
+interface World {
+  readonly clock: ManualClock;
+  readonly records: Map<string, string>;
+  readonly store: Map<string, SnapshotManifest>;
+  writes: number;
+  /** Passed before each thing that the gateway does outside of itself; one that never ends is the gateway's end. */
+  step: (what: string) => Promise<void>;
+}
+
+function createWorld(): World {
+  const step = async (): Promise<void> => undefined;
+  return { clock: createManualClock(), records: new Map(), store: new Map(), writes: 0, step };
+}
+
+/** The gateway's part, on what an earlier one left. */
+async function start(world: World): Promise<LocalSnapshots> {
+  const { clock, records, store } = world;
+  const mounter: Pick<Mounter, "write" | "find" | "remove"> = {
+    async find({ name }, { signal }) {
+      await world.step("find");
+      signal.throwIfAborted();
+      const manifest = store.get(name);
+      return manifest === undefined ? { kind: "absent" } : { kind: "manifest", manifest };
+    },
+    async write({ facts }, { signal, beforePublish, onProgress }) {
+      onProgress({ phase: "Uploading", bytesDone: 1 });
+      await world.step("upload");
+      signal.throwIfAborted();
+      await beforePublish();
+      await world.step("send");
+      const layer = { key: `${facts.name}.x`, digest, bytes: 7, tarDigest: digest, tarBytes: 9, entries: 1 };
+      const runtime = { name: "runsc" as const, version: "v" };
+      const manifest: SnapshotManifest = { ...facts, formatVersion: 1, runtime, layers: [layer], warnings: [] };
+      store.set(facts.name, manifest);
+      world.writes += 1;
+      await world.step("answer");
+      return { kind: "published", key: `${facts.name}.json`, manifest };
+    },
+    async remove({ name, writeId }) {
+      await world.step("remove");
+      if (store.get(name)?.writeId === writeId) store.delete(name);
+    },
+  };
+  let ids = records.size;
+  const deps: LocalSnapshotsDeps = {
+    machine: {
+      async checkpoint() {
+        await world.step("save");
+        return {
+          dir: "/c",
+          name: "000",
+          bytes: 1,
+          base: digest,
+          tarDigests: [],
+          durationMs: 1,
+          remove: async () => {},
+        };
+      },
+    },
+    mounter,
+    clock,
+    log: silentLog,
+    random: () => 0,
+    namespace: "team",
+    mostTarBytes: 1000,
+    ids: { sandboxId: () => `w${(ids += 1)}-${clock.now()}`, commandId: () => "", bytes: () => new Uint8Array() },
+    isHeld: () => false,
+    sourceOf: () => {
+      const boot = { id: "b", shape: {}, held: [], containers: ["main"] };
+      return { boot, containerName: "main", image: "debian", ground: { kind: "layers", layers: [] } };
+    },
+    records: {
+      load: async () => [...records.values()].map((text) => JSON.parse(text) as SnapshotRecord),
+      async save(record) {
+        await world.step("record");
+        records.set(record.id, JSON.stringify(record));
+      },
+      async remove(id) {
+        await world.step("forget");
+        records.delete(id);
+      },
+    },
+  };
+  const snapshots = new LocalSnapshots(deps);
+  await snapshots.recover();
+  return snapshots;
+}
+
+const stateOf = async (snapshots: LocalSnapshots) => {
+  const { phase, reason } = await snapshots.get("r1");
+  return reason === undefined ? phase : `${phase} ${reason}`;
+};
+
+/** Ends the gateway at the step of this number, and answers whether it came so far. */
+async function runUntilKilled(world: World, last: number): Promise<boolean> {
+  let steps = 0;
+  let isDead = false;
+  world.step = () => {
+    if ((steps += 1) < last && !isDead) return Promise.resolve();
+    isDead = true;
+    return new Promise(() => undefined);
+  };
+  void start(world).then(async (snapshots) => {
+    if (world.records.size === 0) await snapshots.create(request, call);
+  });
+  await world.clock.settle();
+  await world.clock.advance(20_000);
+  world.step = async () => undefined;
+  return isDead;
+}
+
+describe("LocalSnapshots", () => {
+  test("a gateway killed at any step, and once more at any, leaves a record that ends as the store says", async () => {
+    let kills = 0;
+    for (let first = 2; ; first += 1) {
+      let wasKilled = false;
+      for (let second = 1; second < 12; second += 1) {
+        const world = createWorld();
+        wasKilled = await runUntilKilled(world, first);
+        if (!wasKilled) break;
+        kills += (await runUntilKilled(world, second)) ? 1 : 0;
+        const snapshots = await start(world);
+        await world.clock.settle();
+        expect([first, second, await stateOf(snapshots)]).toEqual([first, second, "Succeeded"]);
+        const { result } = await snapshots.get("r1");
+        expect(world.store.get("work")?.writeId).toBe(result?.writeId);
+        expect(result).toMatchObject({ bytes: 7, containerName: "main" });
+        await snapshots.remove("r1", call);
+        expect([world.store.size, world.records.size]).toEqual([0, 0]);
+      }
+      if (!wasKilled) break;
+    }
+    // The test is worth nothing when nothing was killed twice.
+    expect(kills).toBeGreaterThan(20);
+  });
+
+  test("what stands is a success although its time was over while nobody looked", async () => {
+    const world = createWorld();
+    world.step = (what) => (what === "answer" ? new Promise(() => undefined) : Promise.resolve());
+    await (await start(world)).create(request, call);
+    await world.clock.settle();
+    await world.clock.advance(200_000);
+    world.step = async (what) => {
+      if (what === "find" && world.clock.now() < 1_700_000_230_000) throw unavailable;
+    };
+    const snapshots = await start(world);
+    await world.clock.advance(10_000);
+    expect(await stateOf(snapshots)).toBe("Running");
+    await world.clock.advance(60_000);
+    expect([await stateOf(snapshots), world.writes]).toEqual(["Succeeded", 1]);
+  });
+
+  test("what may still arrive is waited for before it is said that time is over", async () => {
+    const world = createWorld();
+    world.step = (what) => (what === "send" ? new Promise(() => undefined) : Promise.resolve());
+    await (await start(world)).create({ ...request, spec: { ...spec, timeoutSeconds: 1 } }, call);
+    await world.clock.settle();
+    await world.clock.advance(2_000);
+    world.step = async () => undefined;
+    const snapshots = await start(world);
+    await world.clock.advance(50_000);
+    expect(await stateOf(snapshots)).toBe("Running");
+    await world.clock.advance(30_000);
+    expect([await stateOf(snapshots), world.writes]).toEqual(["Failed DeadlineExceeded", 0]);
+  });
+
+  test.each([
+    ["stands", true, "Succeeded"],
+    ["does not stand", false, "Failed StoreFailed"],
+  ])("a store that did not answer is asked again: the snapshot %s", async (_, arrives, expected) => {
+    const world = createWorld();
+    const lost = arrives ? "answer" : "send";
+    world.step = async (what) => {
+      if (what === lost) throw unsure;
+    };
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    if (!arrives) {
+      expect(await stateOf(snapshots)).toBe("Running");
+      await world.clock.advance(80_000);
+    }
+    expect(await stateOf(snapshots)).toBe(expected);
+  });
+
+  test("no clock ends one whose manifest is being sent", async () => {
+    const world = createWorld();
+    let answer = (): void => undefined;
+    world.step = (what) => (what === "send" ? new Promise((resolve) => (answer = resolve)) : Promise.resolve());
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    await world.clock.advance(150_000);
+    expect(await stateOf(snapshots)).toBe("Running");
+    answer();
+    await world.clock.settle();
+    expect(await stateOf(snapshots)).toBe("Succeeded");
+  });
+
+  test("one that is removed while it is being sent takes what it wrote along", async () => {
+    const world = createWorld();
+    let answer = (): void => undefined;
+    world.step = (what) => (what === "send" ? new Promise((resolve) => (answer = resolve)) : Promise.resolve());
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    const removal = snapshots.remove("r1", call);
+    await world.clock.settle();
+    expect(await stateOf(snapshots)).toBe("Running");
+    answer();
+    await removal;
+    expect([world.writes, world.store.size, world.records.size]).toEqual([1, 0, 0]);
+  });
+
+  test("a removal goes on while the store is away, over a restart too", async () => {
+    const world = createWorld();
+    const first = await start(world);
+    await first.create(request, call);
+    await world.clock.settle();
+    world.step = async (what) => {
+      if (what === "remove") throw unavailable;
+    };
+    const refused = first.remove("r1", call).catch((error: unknown) => error);
+    await world.clock.advance(11_000);
+    expect(await refused).toMatchObject({ slug: "unavailable" });
+    await first.close();
+    const second = await start(world);
+    await world.clock.advance(11_000);
+    expect([world.store.size, world.records.size]).toEqual([1, 1]);
+    world.step = async () => undefined;
+    await world.clock.advance(11_000);
+    expect([world.store.size, world.records.size]).toEqual([0, 0]);
+    await expect(second.get("r1")).rejects.toMatchObject({ slug: "snapshot-not-found" });
+  });
+
+  test("a record goes when its time to live is over, and what it wrote stays", async () => {
+    const world = createWorld();
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    expect(isFinished((await snapshots.get("r1")).phase)).toBe(true);
+    await world.clock.advance(60_000);
+    expect([world.store.size, world.records.size]).toEqual([1, 0]);
+  });
+
+  test("the snapshot at an end replaces the record of another sandbox of that id", async () => {
+    const world = createWorld();
+    const snapshots = await start(world);
+    await snapshots.takeLast(request, call);
+    const before = world.store.get("work")?.writeId;
+    await world.clock.advance(1000);
+    const { phase, result } = await snapshots.takeLast({ ...request, requestDigest: "another" }, call);
+    expect(phase).toBe("Succeeded");
+    expect(world.store.get("work")?.writeId).toBe(result?.writeId);
+    expect(before).not.toBe(result?.writeId);
+  });
+});

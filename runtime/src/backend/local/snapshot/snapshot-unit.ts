@@ -1,0 +1,294 @@
+import type { SnapshotProgress } from "#api/snapshot.ts";
+import { backoffMs } from "#core/backoff.ts";
+import { createChange, type Change } from "#core/change.ts";
+import type { Log } from "#core/log.ts";
+import {
+  decideSnapshot,
+  snapshotOutcomeOf,
+  type SnapshotDecision,
+  type SnapshotFacts,
+} from "#core/snapshot/decide-snapshot.ts";
+import type { Snapshot, SnapshotResult } from "#core/snapshot/snapshot.ts";
+import { manifestKey } from "#core/snapshot/snapshot-keys.ts";
+import type { Call } from "#runtime/backend/port.ts";
+import { MounterError, type Mounter } from "../mounter.ts";
+import { snapshotOf, type SnapshotRecord } from "./snapshot-record.ts";
+import { resultOf, takeSnapshot, TakeFault, type SnapshotSource, type TakeDeps } from "./take-snapshot.ts";
+
+export interface SnapshotUnitDeps extends TakeDeps {
+  readonly mounter: Pick<Mounter, "write" | "find" | "remove">;
+  readonly log: Log;
+  readonly random: () => number;
+  /** The container that is to be taken; throws TakeFault. */
+  readonly sourceOf: (sandboxId: string, containerName: string | undefined) => SnapshotSource;
+  /** Id of the record that goes first. */
+  readonly turnOf: (record: Snapshot) => string | undefined;
+  /** Lets few snapshots be taken at once. */
+  readonly slot: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
+  /** Writes the record; resolved once it survives a kill of this process. */
+  readonly save: (record: SnapshotRecord) => Promise<void>;
+  /** Called when nothing is left of the record. */
+  readonly gone: (id: string) => Promise<void>;
+  /** Notified when anything of any record changes. */
+  readonly change: Change;
+}
+
+/** Longest time from the word that a manifest may be sent to the sending. */
+const PUBLISH_WINDOW_MS = 60_000;
+/** What was sent within the window has arrived, or never will, so long after its end. */
+const ARRIVAL_MS = 5_000;
+const PAUSE = { firstMs: 200, mostMs: 10_000 };
+
+/**
+ * One snapshot: keeps its record, waits for its turn, takes it, and removes it. All changes go through
+ * `update`, one after the other; what follows from the facts is decided by `core/snapshot`.
+ */
+export class SnapshotUnit {
+  readonly change = createChange();
+  private record: SnapshotRecord;
+  private decision: SnapshotDecision;
+  private progress: SnapshotProgress | undefined;
+  private failure: SnapshotFacts["failure"];
+  private behind: string | undefined;
+  private isGone = false;
+  private isReleased = false;
+  private queue: Promise<unknown> = Promise.resolve();
+  private deadline = new AbortController();
+  private running: Promise<void> = Promise.resolve();
+  private removal: Promise<void> | undefined;
+  private readonly deps: SnapshotUnitDeps;
+  /** Aborted when taking it is void. */
+  private readonly work = new AbortController();
+  /** Aborted when this process gives it up. */
+  private readonly life = new AbortController();
+
+  constructor(record: SnapshotRecord, deps: SnapshotUnitDeps) {
+    this.record = record;
+    this.deps = { ...deps, log: deps.log.child({ snapshot_id: record.id }) };
+    this.decision = decideSnapshot(this.facts(), deps.clock.now());
+  }
+
+  get gone(): boolean {
+    return this.isGone;
+  }
+
+  view(): Snapshot {
+    return snapshotOf(this.record, this.decision, this.progress);
+  }
+
+  /** Takes up a record, a new one or one that an earlier process left. */
+  begin(): void {
+    if (this.record.removeRequestedAtMs !== undefined) return void this.remove().catch(() => undefined);
+    if (this.record.outcome === undefined) this.running = this.run();
+    void this.update({});
+  }
+
+  /** Gives up what is not finished and removes the record with what it wrote; resolves when that is done. */
+  async remove(): Promise<void> {
+    this.removal ??= this.removeAll();
+    await this.removal;
+  }
+
+  /** Stops timers and work; the record is taken up by the next process. */
+  async release(): Promise<void> {
+    this.isReleased = true;
+    this.deadline.abort();
+    const reason = new Error("the gateway stops");
+    this.work.abort(reason);
+    this.life.abort(reason);
+    await this.running.catch(() => undefined);
+    await this.queue;
+  }
+
+  private facts(): SnapshotFacts {
+    const { spec, createdAtMs, startedAtMs, outcome, result, publishUntilMs } = this.record;
+    return {
+      spec,
+      createdAtMs,
+      ...(startedAtMs === undefined ? {} : { startedAtMs }),
+      ...(outcome === undefined ? {} : { outcome }),
+      ...(this.failure === undefined ? {} : { failure: this.failure }),
+      ...(this.behind === undefined ? {} : { behind: this.behind }),
+      isWritten: result !== undefined,
+      isPublishing: publishUntilMs !== undefined,
+    };
+  }
+
+  /** Takes in new facts, decides, saves what must last, and acts on the decision. */
+  private update(change: Partial<SnapshotRecord>, without: readonly (keyof SnapshotRecord)[] = []): Promise<void> {
+    const next = this.queue.then(() => this.step(change, without));
+    this.queue = next.catch((error: unknown) => this.deps.log.error("Snapshot record not saved", { error }));
+    return next;
+  }
+
+  private async step(change: Partial<SnapshotRecord>, without: readonly (keyof SnapshotRecord)[]): Promise<void> {
+    if (this.isGone || this.isReleased) return;
+    const nowMs = this.deps.clock.now();
+    const before = this.record;
+    const changed = Object.entries({ ...before, ...change }).filter(([name]) => !without.includes(name as never));
+    this.record = Object.fromEntries(changed) as unknown as SnapshotRecord;
+    const outcome = this.record.outcome ?? snapshotOutcomeOf(decideSnapshot(this.facts(), nowMs), nowMs);
+    if (outcome !== undefined && this.record.outcome === undefined) this.record = { ...this.record, outcome };
+    if (JSON.stringify(before) !== JSON.stringify(this.record)) await this.deps.save(this.record);
+    const { phase } = this.decision;
+    this.decision = decideSnapshot(this.facts(), nowMs);
+    const { reason, message } = this.decision;
+    if (phase !== this.decision.phase)
+      this.deps.log.info("Snapshot changed", { phase: this.decision.phase, reason, detail: message });
+    if (outcome !== undefined) {
+      this.progress = undefined;
+      this.work.abort(new Error("the snapshot has ended"));
+    }
+    this.arm(nowMs);
+    if (this.decision.remove === true && this.removal === undefined) await this.vanish();
+    this.tell();
+  }
+
+  private arm(nowMs: number): void {
+    this.deadline.abort();
+    this.deadline = new AbortController();
+    const { nextDeadlineMs } = this.decision;
+    if (nextDeadlineMs === undefined || this.isReleased) return;
+    this.deps.clock
+      .sleep(Math.max(nextDeadlineMs - nowMs, 0), this.deadline.signal)
+      .then(() => this.update({}))
+      .catch(() => undefined);
+  }
+
+  private tell(): void {
+    this.change.notify();
+    this.deps.change.notify();
+  }
+
+  private async vanish(): Promise<void> {
+    await this.deps.gone(this.record.id);
+    this.isGone = true;
+    this.deadline.abort();
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.work;
+    try {
+      // An earlier process may have published it without hearing so.
+      if (this.record.publishUntilMs !== undefined && (await this.isSettled())) return;
+      await this.untilTurn(signal);
+      const result = await this.deps.slot(() => this.take(signal), signal);
+      await this.update({ result }, ["publishUntilMs"]);
+    } catch (error) {
+      if (signal.aborted) return;
+      await this.fail(error).catch((fault: unknown) =>
+        this.deps.log.error("Snapshot record not saved", { error: fault }),
+      );
+    }
+  }
+
+  private async take(signal: AbortSignal): Promise<SnapshotResult> {
+    const { record, deps } = this;
+    const source = deps.sourceOf(record.spec.sandboxId, record.spec.containerName);
+    await this.update({ startedAtMs: record.startedAtMs ?? deps.clock.now() });
+    return takeSnapshot(
+      deps,
+      { record, source },
+      {
+        signal,
+        log: deps.log,
+        onProgress: (progress) => this.show(progress),
+        beforePublish: () => this.allowPublish(),
+      },
+    );
+  }
+
+  /** From here on nothing but the store says how it ends, whatever becomes of this process. */
+  private async allowPublish(): Promise<number> {
+    const publishUntilMs = this.deps.clock.now() + PUBLISH_WINDOW_MS;
+    await this.update({ publishUntilMs });
+    this.work.signal.throwIfAborted();
+    return publishUntilMs;
+  }
+
+  private async fail(error: unknown): Promise<void> {
+    if (error instanceof MounterError && error.code === "unsure" && (await this.isSettled({ isOver: true }))) return;
+    if (error instanceof TakeFault) {
+      this.failure = { reason: error.reason, message: error.message };
+    } else {
+      this.deps.log.error("Snapshot not taken", { error });
+      const message =
+        error instanceof MounterError
+          ? error.message
+          : "The snapshot failed inside the gateway; its log has the reason.";
+      this.failure = { reason: error instanceof MounterError ? error.reason : "DumpFailed", message };
+    }
+    await this.update({}, ["publishUntilMs"]);
+  }
+
+  /**
+   * Looks whether this write stands; true when it does, and then it has ended. False = it does not: it
+   * may be begun anew, or, when that `isOver`, nothing that was sent can still arrive.
+   */
+  private async isSettled({ isOver = false } = {}): Promise<boolean> {
+    const { namespace, mounter, clock, random, log } = this.deps;
+    const { writeId, spec, createdAtMs, publishUntilMs = 0 } = this.record;
+    const { signal } = this.work;
+    const mayRepeat = !isOver && clock.now() < createdAtMs + spec.timeoutSeconds * 1000;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const found = await mounter.find({ namespace, name: spec.snapshotName }, { signal, log });
+        if (found.kind === "manifest" && found.manifest.writeId === writeId) {
+          const { manifest } = found;
+          const key = manifestKey(namespace, spec.snapshotName);
+          await this.update({ result: resultOf({ key, manifest }) }, ["publishUntilMs"]);
+          return true;
+        }
+        if (mayRepeat || clock.now() > publishUntilMs + ARRIVAL_MS) break;
+      } catch (error) {
+        signal.throwIfAborted();
+        log.warn("It is not known yet whether the snapshot stands", { error });
+      }
+      await clock.sleep(backoffMs(attempt, PAUSE, random), signal);
+    }
+    await this.update({}, ["publishUntilMs"]);
+    return false;
+  }
+
+  private async untilTurn(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const behind = this.deps.turnOf(this.view());
+      if (behind === this.behind && behind === undefined) return;
+      if (behind !== this.behind) {
+        this.behind = behind;
+        await this.update({});
+      } else {
+        await this.deps.change.wait(signal);
+      }
+      signal.throwIfAborted();
+    }
+  }
+
+  private show(progress: SnapshotProgress): void {
+    if (this.record.outcome !== undefined) return;
+    this.progress = progress;
+    this.tell();
+  }
+
+  private async removeAll(): Promise<void> {
+    const { log, clock, random, namespace, mounter } = this.deps;
+    await this.update({ removeRequestedAtMs: this.record.removeRequestedAtMs ?? clock.now() });
+    // What may be on its way is waited for: removed before it arrives, it would stay for good.
+    if (this.record.publishUntilMs === undefined) this.work.abort(new Error("the snapshot is removed"));
+    await this.running;
+    const { result, publishUntilMs, writeId, spec } = this.record;
+    const call: Call = { signal: this.life.signal, log };
+    for (let attempt = 0; result !== undefined || publishUntilMs !== undefined; attempt += 1) {
+      try {
+        await mounter.remove({ namespace, name: spec.snapshotName, writeId }, call);
+        if (publishUntilMs === undefined || clock.now() > publishUntilMs + ARRIVAL_MS) break;
+      } catch (error) {
+        this.life.signal.throwIfAborted();
+        log.warn("What a snapshot wrote is not removed yet", { error });
+      }
+      await clock.sleep(backoffMs(attempt, PAUSE, random), this.life.signal);
+    }
+    await this.vanish();
+    this.tell();
+  }
+}
