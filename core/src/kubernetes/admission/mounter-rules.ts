@@ -25,7 +25,7 @@ const FILLED_MEMBERS = new Set(["containerName", "base"]);
 
 const isRecord = `request.resource.resource == "rootfssnapshots"`;
 const isSandbox = `request.resource.resource == "sandboxes"`;
-const isStatus = `request.subResource == "status"`;
+const isStatus = `request.?subResource.orValue("") == "status"`;
 const old = "oldObject.?status";
 const isGoing = "oldObject.metadata.?deletionTimestamp.hasValue()";
 
