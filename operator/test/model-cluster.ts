@@ -1,17 +1,21 @@
-import type { KubeClient, ObjectRef, Removal, Resource, WatchEvent } from "#core/kubernetes/client.ts";
+import type { KubeClient, ObjectRef, Removal, RemoveOptions, Resource, WatchEvent } from "#core/kubernetes/client.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
 import { objectKey } from "#core/kubernetes/object-key.ts";
 import type { KubeObject, ObjectMeta } from "#core/kubernetes/object.ts";
-import { NETWORK_POLICIES, PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import type { Pod } from "#core/kubernetes/pod.ts";
+import { NETWORK_POLICIES, NODES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
+import { createFieldManagers } from "./model-fields.ts";
 
 /** What becomes of a write: done, done though nobody hears of it, or never arrived. */
 export type Fate = "done" | "lost" | "unsent";
 
-type Stored = KubeObject & { readonly status?: unknown };
+type Stored = KubeObject & { status?: unknown };
 type Of<T extends KubeObject> = Pick<Resource<T>, "object" | "plural">;
 
-export const KINDS = [SANDBOXES.plural, PODS.plural, NETWORK_POLICIES.plural] as const;
+/** What an operator keeps copies of. */
+export const KINDS = [SANDBOXES.plural, PODS.plural, NETWORK_POLICIES.plural, ROOTFS_SNAPSHOTS.plural] as const;
 export type Kind = (typeof KINDS)[number];
+const OWNED = [PODS.plural, NETWORK_POLICIES.plural, ROOTFS_SNAPSHOTS.plural];
 
 /** The API server as far as the operator's rules lean on it: versions, preconditions, finalizers, graceful removal. */
 export class ModelCluster {
@@ -21,13 +25,14 @@ export class ModelCluster {
   writes = 0;
   readonly history: Record<string, WatchEvent<Stored>[]> = {};
   readonly #objects: Record<string, Map<string, Stored>> = {};
+  readonly #managers = createFieldManagers();
   #version = 1;
   #uids = 0;
   /** Called after each change. */
   onEvent: (kind: string, event: WatchEvent<Stored>) => void = () => {};
 
   constructor() {
-    for (const kind of KINDS) {
+    for (const kind of [...KINDS, NODES.plural]) {
       this.history[kind] = [];
       this.#objects[kind] = new Map();
     }
@@ -53,7 +58,7 @@ export class ModelCluster {
     const uid = `00000000-0000-4000-8000-${String((this.#uids += 1)).padStart(12, "0")}`;
     return this.#put(kind, "added", {
       ...object,
-      metadata: { ...object.metadata, uid, creationTimestamp: this.#time() },
+      metadata: { ...object.metadata, uid, creationTimestamp: this.time() },
     });
   }
 
@@ -64,7 +69,7 @@ export class ModelCluster {
   }
 
   /** As the API server removes: what has finalizers or runs stays for a while. */
-  remove(kind: string, ref: ObjectRef, options: { force?: boolean } = {}): Removal<Stored> {
+  remove(kind: string, ref: ObjectRef, options: RemoveOptions & { force?: boolean } = {}): Removal<Stored> {
     const found = this.find<Stored>({ plural: kind }, ref);
     if (found === undefined) return { kind: "absent" };
     const isHeld = (found.metadata.finalizers ?? []).length > 0;
@@ -73,9 +78,13 @@ export class ModelCluster {
       this.#drop(kind, found);
       return { kind: "removed", uid: found.metadata.uid ?? "" };
     }
-    if (found.metadata.deletionTimestamp !== undefined) return { kind: "going", object: found };
-    const grace = isRunning ? { deletionGracePeriodSeconds: 1 } : {};
-    const metadata = { ...found.metadata, ...grace, deletionTimestamp: this.#time() };
+    const before = found.metadata.deletionGracePeriodSeconds ?? (isRunning ? Infinity : 0);
+    const { deletionTimestamp } = found.metadata;
+    const seconds = isRunning ? (options.gracePeriodSeconds ?? graceOf(found)) : 0;
+    // Of a removal that goes on only its time can be shortened.
+    if (deletionTimestamp !== undefined && seconds >= before) return { kind: "going", object: found };
+    const grace = isRunning ? { deletionGracePeriodSeconds: seconds } : {};
+    const metadata = { ...found.metadata, ...grace, deletionTimestamp: this.time(seconds * 1000) };
     return { kind: "going", object: this.#put(kind, "modified", { ...found, metadata }) };
   }
 
@@ -88,7 +97,7 @@ export class ModelCluster {
   /** What belongs to an object that is gone goes too. */
   collectGarbage(): void {
     const alive = new Set(this.all(SANDBOXES).map(({ metadata }) => metadata.uid));
-    for (const kind of [PODS.plural, NETWORK_POLICIES.plural]) {
+    for (const kind of OWNED) {
       for (const object of this.all<Stored>({ plural: kind })) {
         const owners = object.metadata.ownerReferences ?? [];
         if (owners.length > 0 && owners.every(({ uid }) => !alive.has(uid))) this.remove(kind, object.metadata);
@@ -119,7 +128,7 @@ export class ModelCluster {
       list: async (resource) => ({ items: this.all(resource), resourceVersion: this.version }),
       create: async (resource, object) => write(() => this.insert(resource.plural, object) as typeof object),
       replace: unsupported,
-      apply: async (resource, object, _call, { subresource }) =>
+      apply: async (resource, object, _call, { subresource, fieldManager }) =>
         write(() => {
           const present = this.find(resource, object.metadata);
           if (present === undefined && subresource === undefined) {
@@ -127,7 +136,8 @@ export class ModelCluster {
           }
           const before = found(resource, object.metadata);
           check(before.metadata, object.metadata);
-          const { metadata: _, ...members } = object;
+          const { metadata: _, ...members } = object as unknown as Stored;
+          if (subresource === "status") members.status = this.#managers.merge(fieldManager, before, members.status);
           return this.#settle(resource.plural, { ...before, ...members }) as typeof object;
         }),
       patch: async (resource, ref, patch) =>
@@ -143,7 +153,7 @@ export class ModelCluster {
           const present = this.find(resource, ref);
           if (present === undefined) return { kind: "absent" };
           check(present.metadata, options);
-          return this.remove(resource.plural, ref) as unknown as Removal<T>;
+          return this.remove(resource.plural, ref, options) as unknown as Removal<T>;
         }),
       watch: unsupported,
       text: unsupported,
@@ -178,9 +188,13 @@ export class ModelCluster {
     this.onEvent(kind, event);
   }
 
-  #time(): string {
-    return new Date(this.nowMs).toISOString().replace(/\.\d+Z$/, "Z");
+  time(afterMs = 0): string {
+    return new Date(this.nowMs + afterMs).toISOString().replace(/\.\d+Z$/, "Z");
   }
+}
+
+function graceOf(pod: Stored): number {
+  return (pod as Partial<Pod>).spec?.terminationGracePeriodSeconds ?? 1;
 }
 
 function check(present: ObjectMeta, wanted: { readonly uid?: string; readonly resourceVersion?: string }): void {
