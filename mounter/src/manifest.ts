@@ -6,8 +6,8 @@ export { MOUNTER_SANDBOX_NAMESPACE_RULES, MOUNTER_SYSTEM_NAMESPACE_RULES } from 
 export { CREDENTIAL_NAMES, type CredentialName } from "./storage/store-credentials.ts";
 export { parseStoreUrl, type StoreLocation } from "./storage/store-url.ts";
 
-/** What kubelet asks the mounter of a node, beside restores and stops; on the loopback address. */
-export const MOUNTER_PATHS = { live: "/healthz", ready: "/readyz" } as const;
+/** What the mounter of a node answers beside restores and stops; on the loopback address. */
+export const MOUNTER_PATHS = { live: "/healthz", ready: "/readyz", metrics: "/metrics" } as const;
 
 const Path = z.string().regex(/^\//, "Expected an absolute path");
 const Secret = z.string().min(1).optional();
@@ -76,11 +76,11 @@ export const NodeMounterEnvironment = MounterEnvironment.extend({
   ATOLL_RESTORE_PORT: countVariable(RESTORE_PORT, 1, 65_535),
   /** Folder of the archives that sandboxes start from; the operator's own setting, and the same path for both. */
   ATOLL_RESTORE_FOLDER: HostFolder.default(RESTORE_FOLDER),
-  /** Where its cache and what is on its way lie, on the file system of the archives. */
+  /** Where its cache of the store and what is dumped lie. */
   ATOLL_MOUNTER_DIR: HostFolder.default("/var/lib/atoll/mounter"),
-  /** Most bytes of the cache. */
+  /** Most bytes of the cache, and of archives that are kept though nobody starts from them now. */
   ATOLL_MOUNTER_CACHE_BYTES: countVariable(10 * 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
-  /** Most bytes that are on their way at once. */
+  /** Most bytes of one snapshot unpacked, of all dumps at once, and of all archives in use. */
   ATOLL_MOUNTER_STAGING_BYTES: countVariable(50 * 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
   /** Free disk that it leaves in any case. */
   ATOLL_DISK_RESERVE_BYTES: countVariable(2 ** 30, 0, Number.MAX_SAFE_INTEGER),

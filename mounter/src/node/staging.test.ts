@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -34,4 +34,20 @@ test("createStaging() refuses what can never fit, and leaves the disk its reserv
   const careful = await createStaging({ dir, maxBytes: 100, reserveBytes: Number.MAX_SAFE_INTEGER / 2 });
   await expect(careful.take(1, call)).rejects.toMatchObject({ code: "full" });
   expect(careful.promisedBytes).toBe(0);
+});
+
+test("roomBytes() is what the disk still has beside reserve and promises, up to the bound", async () => {
+  const staging = await createStaging({ dir, maxBytes: 100, reserveBytes: 0 });
+  expect(await staging.roomBytes()).toBe(100);
+  const { bavail, bsize } = await statfs(dir);
+  const freeBytes = bavail * bsize;
+  const careful = await createStaging({ dir, maxBytes: freeBytes * 2, reserveBytes: Math.floor(freeBytes / 2) });
+  const before = await careful.roomBytes();
+  await careful.take(Math.floor(freeBytes / 4), call);
+  const after = await careful.roomBytes();
+  // Others write to this disk, too: a sixteenth of it is no small change.
+  expect(Math.abs(before - freeBytes / 2)).toBeLessThan(freeBytes / 16);
+  expect(Math.abs(before - after - freeBytes / 4)).toBeLessThan(freeBytes / 16);
+  const full = await createStaging({ dir, maxBytes: 100, reserveBytes: Number.MAX_SAFE_INTEGER / 2 });
+  expect(await full.roomBytes()).toBe(0);
 });

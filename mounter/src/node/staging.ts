@@ -20,6 +20,8 @@ export interface StagingPlace {
 
 export interface Staging {
   readonly promisedBytes: number;
+  /** How much a place could have on the disk as it is now, beside what is promised to others. */
+  roomBytes(): Promise<number>;
   /**
    * A place, when it is this one's turn and there is room beside what is promised to others. What could
    * never fit, and what does not fit on the disk, is refused at once: `full`.
@@ -33,20 +35,23 @@ export async function createStaging({ dir, maxBytes, reserveBytes }: StagingConf
   for (const name of await readdir(dir))
     if (name.startsWith(PLACE)) await rm(join(dir, name), { recursive: true, force: true });
   const quota = createQuota(maxBytes);
+  const freeBytes = async (): Promise<number> => {
+    const { bavail, bsize } = await statfs(dir);
+    return bavail * bsize - reserveBytes;
+  };
 
   return {
     get promisedBytes() {
       return quota.taken;
     },
+    roomBytes: async () => Math.max(0, Math.min(maxBytes, (await freeBytes()) - quota.taken)),
     async take(bytes, { signal }) {
       if (bytes > maxBytes) throw full(`${bytes} bytes are more than the ${maxBytes} that may lie on their way here`);
       const giveBack = await quota.take(bytes, signal);
       try {
-        const { bavail, bsize } = await statfs(dir);
-        const freeBytes = bavail * bsize - reserveBytes;
+        const free = await freeBytes();
         // What others were promised may not have been written yet.
-        if (freeBytes < quota.taken)
-          throw full(`${quota.taken} bytes are promised, and ${Math.max(0, freeBytes)} are free`);
+        if (free < quota.taken) throw full(`${quota.taken} bytes are promised, and ${Math.max(0, free)} are free`);
         const place = await mkdtemp(join(dir, PLACE));
         return {
           dir: place,

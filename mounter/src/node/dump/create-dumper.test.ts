@@ -30,7 +30,10 @@ async function prepare(maxBytes = 1024 * MIB) {
     calls.push(call);
     await call.done.promise;
   };
-  const dump = createDumper({ checkpoint, staging, clock, log: silentLog }, { mostBytes: 64 * MIB });
+  const dump = createDumper(
+    { checkpoint, staging, clock, log: silentLog },
+    { mostBytes: 512 * MIB, unlimitedBytes: 64 * MIB },
+  );
   const places = async (): Promise<number> => (await readdir(dir)).length;
   return { calls, clock, staging, dump, places };
 }
@@ -56,14 +59,31 @@ describe("createDumper()", () => {
     expect([await places(), staging.promisedBytes]).toEqual([0, 0]);
   });
 
-  test("gives a container no more room than its own limit of disk, and one that cannot fit none", async () => {
-    const { calls, staging, dump } = await prepare(100 * MIB);
-    await expect(dump(TARGET, { signal: never })).rejects.toMatchObject({ name: "SnapshotFault", code: "full" });
-    const small = dump({ ...TARGET, diskBytes: MIB }, { signal: never });
+  test.each([
+    ["its own limit of disk", MIB, 1024, 65],
+    ["the most of one dump", 4096 * MIB, 1024, 512],
+    ["what a container without a limit gets", undefined, 1024, 128],
+    ["what there is at present", 4096 * MIB, 100, 100],
+  ])("gives a container no more room than %s", async (_, diskBytes, maxMebibytes, roomMebibytes) => {
+    const { calls, staging, dump } = await prepare(maxMebibytes * MIB);
+    const dumping = dump(diskBytes === undefined ? TARGET : { ...TARGET, diskBytes }, { signal: never });
     await until(() => calls.length === 1);
-    expect(staging.promisedBytes).toBe(65 * MIB);
+    expect(staging.promisedBytes).toBe(roomMebibytes * MIB);
     calls[0]?.done.resolve();
-    await (await small).remove();
+    await (await dumping).remove();
+    expect(staging.promisedBytes).toBe(0);
+  });
+
+  test("says that the disk is full when it gave less than a container may have", async () => {
+    const { calls, clock, dump } = await prepare(64 * MIB);
+    const failing = dump(TARGET, { signal: never }).catch((error: unknown) => error);
+    await until(() => calls.length === 1);
+    const file = join(calls[0]?.folder ?? "", "pages.img");
+    await writeFile(file, new Uint8Array(65 * MIB));
+    await clock.advance(250);
+    await until(async () => (await stat(file)).size === 0);
+    calls[0]?.done.resolve();
+    expect(await failing).toMatchObject({ reason: "DiskFull" });
   });
 
   test("a dump larger than its room is cut off again and again, and is none", async () => {

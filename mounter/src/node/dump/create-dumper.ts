@@ -13,14 +13,16 @@ import { RunscFault, type CheckpointCommand } from "./run-checkpoint.ts";
 
 export interface DumperPorts {
   readonly checkpoint: (command: CheckpointCommand) => Promise<void>;
-  readonly staging: Pick<Staging, "take">;
+  readonly staging: Pick<Staging, "take" | "roomBytes">;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export interface DumperConfig {
-  /** Most bytes of one dump; a container with a smaller limit of disk gets less room. */
+  /** Most bytes of one dump. */
   readonly mostBytes: number;
+  /** Room for a container without a limit of disk: nobody knows beforehand how much it takes. */
+  readonly unlimitedBytes: number;
 }
 
 /** Folders, names and lists of pages, beside the pages themselves. */
@@ -30,28 +32,32 @@ const LOOK_MS = 250;
 const HUNG_MS = 600_000;
 
 /** Saves containers of this node into staging, one at a time of each sandbox. */
-export function createDumper(ports: DumperPorts, { mostBytes }: DumperConfig): SnapshotWork["dump"] {
+export function createDumper(ports: DumperPorts, { mostBytes, unlimitedBytes }: DumperConfig): SnapshotWork["dump"] {
   const { staging, log } = ports;
   const turns = createKeyedTurns();
 
   return async (target, { signal, onProgress }) => {
     const giveTurn = await turns.take(target.podUid, signal);
-    const bytes = Math.min(target.diskBytes ?? mostBytes, mostBytes) + METADATA_BYTES;
     let place: StagingPlace;
+    let room: DumpRoom;
     try {
+      const wantedBytes = Math.min((target.diskBytes ?? unlimitedBytes) + METADATA_BYTES, mostBytes);
+      // It may well take less: a node whose disk is nearly full still saves what is small.
+      const bytes = Math.max(METADATA_BYTES, Math.min(wantedBytes, await staging.roomBytes()));
       place = await staging.take(bytes, { signal });
+      room = { folder: join(place.dir, "image"), bytes, isNarrow: bytes < wantedBytes };
     } catch (error) {
       giveTurn();
       throw error;
     }
     const remove = (): Promise<void> =>
       place.remove().catch((error: unknown) => log.error("A dump could not be removed", { folder: place.dir, error }));
-    const save = new Save(ports, target, { folder: join(place.dir, "image"), mostBytes: bytes });
+    const save = new Save(ports, target, room);
     const tell = (bytesDone: number): void => onProgress?.({ phase: "Dumping", bytesDone });
     const saved = save.run(join(place.dir, "runsc.log"), tell).finally(giveTurn);
     try {
       await untilAborted(saved, signal);
-      return { folder: save.folder, remove } satisfies Dump;
+      return { folder: room.folder, remove } satisfies Dump;
     } catch (error) {
       // The kernel saves on: its files can go only when it has done with them.
       save.abandon();
@@ -62,23 +68,24 @@ export function createDumper(ports: DumperPorts, { mostBytes }: DumperConfig): S
   };
 }
 
-class Save {
+interface DumpRoom {
   readonly folder: string;
+  readonly bytes: number;
+  /** It is less than the container may have: the disk has no more. */
+  readonly isNarrow: boolean;
+}
+
+class Save {
   readonly #ports: DumperPorts;
   readonly #target: RecordTarget;
-  readonly #mostBytes: number;
+  readonly #room: DumpRoom;
   /** Nobody wants it any more, or it is larger than its room: what is written is thrown away at once. */
   #isVain = false;
 
-  constructor(
-    ports: DumperPorts,
-    target: RecordTarget,
-    options: { readonly folder: string; readonly mostBytes: number },
-  ) {
+  constructor(ports: DumperPorts, target: RecordTarget, room: DumpRoom) {
     this.#ports = ports;
     this.#target = target;
-    this.folder = options.folder;
-    this.#mostBytes = options.mostBytes;
+    this.#room = room;
   }
 
   abandon(): void {
@@ -91,15 +98,17 @@ class Save {
     const over = new AbortController();
     const watching = this.#watch(over.signal, tell);
     try {
-      await checkpoint({ containerId, containerName, folder: this.folder, logPath, timeoutMs: HUNG_MS });
+      await checkpoint({ containerId, containerName, folder: this.#room.folder, logPath, timeoutMs: HUNG_MS });
     } catch (error) {
       if (!this.#isVain) throw error instanceof RunscFault ? dumpFault(error.said, containerName, error) : error;
     } finally {
       over.abort(IS_OVER);
       await watching;
     }
-    if (!this.#isVain && (await bytesIn(this.folder)) <= this.#mostBytes) return;
-    const most = `more than the ${this.#mostBytes} bytes that a dump of it may take here`;
+    if (!this.#isVain && (await bytesIn(this.#room.folder)) <= this.#room.bytes) return;
+    if (this.#room.isNarrow)
+      throw new RecordFault("DiskFull", "The node's disk has too little room to save the container.");
+    const most = `more than the ${this.#room.bytes} bytes that a dump of it may take here`;
     throw new RecordFault("TooLarge", `The changes of the container "${containerName}" are ${most}.`);
   }
 
@@ -111,12 +120,12 @@ class Save {
       await clock.sleep(LOOK_MS, signal).catch(() => undefined);
       if (signal.aborted) return;
       try {
-        const bytes = await bytesIn(this.folder);
+        const bytes = await bytesIn(this.#room.folder);
         if (!this.#isVain) tell(bytes);
-        if (bytes > this.#mostBytes) this.#isVain = true;
-        if (this.#isVain) await cutFiles(this.folder);
+        if (bytes > this.#room.bytes) this.#isVain = true;
+        if (this.#isVain) await cutFiles(this.#room.folder);
       } catch (error) {
-        log.warn("A dump cannot be looked at", { folder: this.folder, error });
+        log.warn("A dump cannot be looked at", { folder: this.#room.folder, error });
       }
     }
   }

@@ -44,7 +44,7 @@ async function prepare(mostTarBytes = 2 ** 20) {
       archive: createArchive(),
       cache: await createLayerCache({ dir: join(dir, "cache"), ...room }, { store, clock }),
       staging: await createStaging({ dir: join(folder, ".work"), ...room }),
-      tars: await createMergedTars({ dir: join(folder, ".tars"), ...room }, clock),
+      tars: await createMergedTars({ dir: join(folder, ".tars"), keptBytes: 2 ** 24, ...room }, clock),
       files: await createRestoreFiles(folder),
       slots: createQuota(2),
     },

@@ -13,9 +13,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-async function prepare(maxBytes: number) {
+async function prepare(maxBytes: number, keptBytes = maxBytes) {
   const clock = createManualClock();
-  const tars = await createMergedTars({ dir: join(dir, "tars"), maxBytes, reserveBytes: 0 }, clock);
+  const tars = await createMergedTars({ dir: join(dir, "tars"), maxBytes, keptBytes, reserveBytes: 0 }, clock);
   let made = 0;
   const request = (name: string, bytes: number, gate: Promise<unknown> = Promise.resolve()): TarRequest => ({
     namespace: "team",
@@ -67,6 +67,19 @@ describe("createMergedTars()", () => {
     await tars.hold(request("d", 10), never);
     expect(await files()).toEqual(["a", "c", "d"]);
     await expect(tars.hold(request("e", 31), never)).rejects.toMatchObject({ code: "full" });
+  });
+
+  test("keeps of what nobody holds no more than it may", async () => {
+    const { clock, tars, request, files, made } = await prepare(100, 15);
+    const held = [];
+    for (const name of ["a", "b", "c"]) {
+      held.push(await tars.hold(request(name, 10), never));
+      await clock.advance(1);
+    }
+    for (const { release } of held) release();
+    expect(tars.bytes).toBe(10);
+    await tars.hold(request("a", 10), never);
+    expect([made(), await files()]).toEqual([4, ["a", "c"]]);
   });
 
   test("sets room aside for what is being made", async () => {

@@ -10,6 +10,8 @@ export interface MergedTarsConfig {
   readonly dir: string;
   /** Most bytes of all archives together. */
   readonly maxBytes: number;
+  /** Most bytes of those that nobody holds at present. */
+  readonly keptBytes: number;
   /** Free disk that they leave in any case. */
   readonly reserveBytes: number;
 }
@@ -71,6 +73,8 @@ class Tars implements MergedTars {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #flights = new Map<string, Flight<Entry, TarProgress>>();
+  /** Files on their way out: one of the same name is made only after them. */
+  readonly #removals = new Map<string, Promise<void>>();
 
   constructor(config: MergedTarsConfig, clock: Clock) {
     this.#config = config;
@@ -115,6 +119,7 @@ class Tars implements MergedTars {
     const entry: Entry = { path, bytes, lastUsedAtMs: this.#clock.now(), pins: 1, isPartial: false, isWhole: false };
     this.#entries.set(name, entry);
     try {
+      await this.#removals.get(path);
       await mkdir(folder, { recursive: true, mode: 0o700 });
       entry.bytes = await make(path, call);
       entry.isWhole = true;
@@ -136,8 +141,25 @@ class Tars implements MergedTars {
     const plan = planEviction(this.#entries.values(), missing);
     if (plan === undefined)
       throw new SnapshotFault("full", `There is no room on this node for ${bytes} more bytes to restore from.`);
-    for (const [name, entry] of this.#entries) if (plan.includes(entry)) this.#entries.delete(name);
-    for (const { path } of plan) await rm(path, { force: true });
+    await Promise.all(plan.map((entry) => this.#remove(entry)));
+  }
+
+  /** What nobody holds stays only up to its own bound. */
+  #shrink(): void {
+    const unused = [...this.#entries.values()].filter(({ pins }) => pins === 0);
+    const bytes = unused.reduce((sum, entry) => sum + entry.bytes, 0);
+    for (const entry of planEviction(unused, bytes - this.#config.keptBytes) ?? []) void this.#remove(entry);
+  }
+
+  async #remove(entry: Entry): Promise<void> {
+    for (const [name, known] of this.#entries) if (known === entry) this.#entries.delete(name);
+    const removal = rm(entry.path, { force: true });
+    this.#removals.set(entry.path, removal);
+    try {
+      await removal;
+    } finally {
+      if (this.#removals.get(entry.path) === removal) this.#removals.delete(entry.path);
+    }
   }
 
   #held(entry: Entry): HeldTar {
@@ -149,6 +171,7 @@ class Tars implements MergedTars {
       isHeld = false;
       entry.pins -= 1;
       entry.lastUsedAtMs = this.#clock.now();
+      this.#shrink();
     };
     return { path: entry.path, tarBytes: entry.bytes, release };
   }
