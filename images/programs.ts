@@ -1,6 +1,6 @@
 import { AGENT_COMMAND, AGENT_FILES } from "#sidecar/manifest.ts";
 
-export const PROGRAM_NAMES = ["gateway", "operator", "sidecar", "installer"] as const;
+export const PROGRAM_NAMES = ["gateway", "operator", "sidecar", "installer", "mounter"] as const;
 export type ProgramName = (typeof PROGRAM_NAMES)[number];
 
 /** What an image holds and how it starts. Its Dockerfile says the same of `user`, `entrypoint` and `workingDir`; a test compares them. */
@@ -60,6 +60,16 @@ export const PROGRAMS: Readonly<Record<ProgramName, Program>> = {
     // It writes to the node's file system and enters its namespaces.
     user: "0:0",
     entrypoint: [NODE.path, "/opt/atoll/installer.js"],
+    folders: [],
+  },
+  mounter: {
+    title: "Atoll's mounter: snapshots of sandboxes, taken and restored on each node",
+    runtime: NODE,
+    entry: "mounter/src/entry/main.ts",
+    bundle: "/opt/atoll/mounter.js",
+    // The state of gVisor's containers is root's, and so are the archives that their kernels read. It needs no capability.
+    user: "0:0",
+    entrypoint: [NODE.path, "/opt/atoll/mounter.js"],
     folders: [],
   },
 };
