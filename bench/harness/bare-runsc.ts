@@ -40,7 +40,19 @@ export class BareRunsc {
 
   /** `runsc exec` of a program; answers the bytes of its standard output. */
   async exec(id: string, args: readonly string[]): Promise<number> {
-    return this.call(["exec", id, ...args], true);
+    return this.call(["exec", id, ...args], () => undefined);
+  }
+
+  /** `runsc exec` of a program; answers its standard output. */
+  async execText(id: string, args: readonly string[]): Promise<string> {
+    const chunks: Buffer[] = [];
+    await this.call(["exec", id, ...args], (chunk) => chunks.push(chunk));
+    return Buffer.concat(chunks).toString();
+  }
+
+  /** `runsc tar` of what a container has changed of its root. */
+  async tar(id: string, file: string): Promise<void> {
+    await this.call(["tar", "rootfs-upper", "--file", file, id]);
   }
 
   async remove(id: string): Promise<void> {
@@ -88,7 +100,7 @@ export class BareRunsc {
     };
   }
 
-  private async call(args: readonly string[], read = false): Promise<number> {
+  private async call(args: readonly string[], read?: (chunk: Buffer) => unknown): Promise<number> {
     const flags = [
       `--root=${join(this.dir, "root")}`,
       `--overlay2=root:dir=${join(this.dir, "upper")}`,
@@ -96,10 +108,13 @@ export class BareRunsc {
       "--ignore-cgroups",
     ];
     const child = spawn(this.runscPath, [...flags, ...args], {
-      stdio: ["ignore", read ? "pipe" : "ignore", "ignore"],
+      stdio: ["ignore", read === undefined ? "ignore" : "pipe", "ignore"],
     });
     let bytes = 0;
-    child.stdout?.on("data", (chunk: Buffer) => (bytes += chunk.length));
+    child.stdout?.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      read?.(chunk);
+    });
     const code = await new Promise<number | null>((done, fail) => child.once("close", done).once("error", fail));
     if (code !== 0) throw new Error(`runsc ${args.join(" ")} ended with ${code}`);
     return bytes;

@@ -1,0 +1,60 @@
+import { createReadStream, createWriteStream } from "node:fs";
+import type { Readable } from "node:stream";
+import { json } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
+import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { SnapshotManifest } from "#api/snapshot-manifest.ts";
+import { startServer, type StoreServer } from "../../test/stores/servers.ts";
+
+const BUCKET = "snapshots";
+
+/** A real S3 server on this machine, and its vendor's own client: the baseline of what goes to a store and comes from it. */
+export interface OwnClient {
+  /** Environment of a gateway whose snapshots lie in this store. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly upload: (path: string, sizeBytes: number) => Promise<void>;
+  readonly download: (key: string, path: string) => Promise<void>;
+  /** Key of what a snapshot added, by the key of its manifest. */
+  readonly layerKey: (manifestKey: string) => Promise<string>;
+  end(): Promise<void>;
+}
+
+export async function startOwnClient(): Promise<OwnClient> {
+  const server = await startServer("s3");
+  const keys = keysOf(server);
+  const client = new S3Client({
+    endpoint: server.origin,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials: { accessKeyId: keys["AWS_ACCESS_KEY_ID"] ?? "", secretAccessKey: keys["AWS_SECRET_ACCESS_KEY"] ?? "" },
+  });
+  const get = async (key: string): Promise<Readable> => {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+    return Body as Readable;
+  };
+  return {
+    env: { ATOLL_SNAPSHOT_STORE: server.url(server.origin, ""), ...keys },
+    async upload(path, sizeBytes) {
+      const Body = createReadStream(path, { highWaterMark: 1 << 20 });
+      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: "upload", Body, ContentLength: sizeBytes }));
+    },
+    async download(key, path) {
+      await pipeline(await get(key), createWriteStream(path, { flush: true }));
+    },
+    async layerKey(manifestKey) {
+      const { layers } = SnapshotManifest.parse(await json(await get(manifestKey)));
+      return layers.at(-1)?.key ?? "";
+    },
+    async end() {
+      client.destroy();
+      await server.end();
+    },
+  };
+}
+
+function keysOf({ credentials }: StoreServer): Readonly<Record<string, string>> {
+  if (credentials.kind !== "inline") throw new Error("The server has no keys");
+  return Object.fromEntries(
+    Object.entries(credentials.values).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}
