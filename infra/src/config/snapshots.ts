@@ -48,9 +48,11 @@ const Mounter = z
     folder: pathOf(variables.ATOLL_MOUNTER_DIR).describe(
       "Folder on the nodes for its cache and for what is on its way",
     ),
-    cacheSize: sizeOf(variables.ATOLL_MOUNTER_CACHE_BYTES, "10Gi").describe("Most that the cache of a node takes"),
+    cacheSize: sizeOf(variables.ATOLL_MOUNTER_CACHE_BYTES, "10Gi").describe(
+      "Most that the cache of a node takes, and once more that archives take which no sandbox starts from now",
+    ),
     stagingSize: sizeOf(variables.ATOLL_MOUNTER_STAGING_BYTES, "50Gi").describe(
-      "Most that snapshots on their way take on a node; one that needs more fails",
+      "Most that one snapshot may have unpacked, and that all dumps, and all archives in use, take on a node; one that needs more fails",
     ),
     diskReserve: sizeOf(variables.ATOLL_DISK_RESERVE_BYTES, "1Gi").describe("Free disk that it leaves to the node"),
     concurrency: countOf(variables.ATOLL_CONCURRENCY).describe("Snapshots that a node takes at once"),
