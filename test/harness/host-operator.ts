@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sandboxCrd } from "#api/crd/sandbox-crd.ts";
+import { rootfsSnapshotCrd } from "#api/crd/rootfs-snapshot-crd.ts";
+import type { FenceConfig, RestoreConfig } from "#core/kubernetes/admission/fence-config.ts";
 import { fences } from "#core/kubernetes/admission/fence.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { AGENT_KEYS_SECRET, RUNTIME_CLASS } from "#core/kubernetes/names.ts";
@@ -36,21 +38,35 @@ export interface HostOperator {
 
 const GONE_TIMEOUT_MS = 60_000;
 
-export async function startHostOperator(env: Readonly<Record<string, string>> = {}): Promise<HostOperator> {
+export interface HostOperatorOptions {
+  /** It takes and restores snapshots, and nodes are asked here; absent = it does not. */
+  readonly restores?: RestoreConfig;
+  /** The agent's; absent = that of the present sources, which is brought to the cluster. */
+  readonly image?: string;
+}
+
+export async function startHostOperator(
+  env: Readonly<Record<string, string>> = {},
+  { restores, image }: HostOperatorOptions = {},
+): Promise<HostOperator> {
   const cluster = await findCluster();
   const client = cluster.client();
-  const image = await pushAgentImage();
+  const agentImage = image ?? (await pushAgentImage());
   const directory = mkdtempSync(join(tmpdir(), "atoll-operator-"));
   const logPath = join(directory, "operator.log");
   const cleanUps: (() => Promise<unknown>)[] = [async () => rmSync(directory, { recursive: true })];
   const prefix = `test-${randomBytes(4).toString("hex")}`;
 
-  await client.apply(CRDS, sandboxCrd(), call(), { fieldManager: "atoll-test" });
+  for (const crd of [sandboxCrd(), rootfsSnapshotCrd()]) {
+    await client.apply(CRDS, crd, call(), { fieldManager: "atoll-test" });
+  }
   const [systemNamespace, removeSystem] = await createNamespace(client, "system");
   const [sandboxNamespace, removeSandboxes] = await createNamespace(client, "boxes");
   cleanUps.push(removeSystem, removeSandboxes);
   await client.create(SECRETS, { metadata: { name: AGENT_KEYS_SECRET, namespace: systemNamespace } }, call());
-  cleanUps.push(await raiseFence(client, sandboxNamespace, prefix));
+  cleanUps.push(
+    await raiseFence(client, sandboxNamespace, { prefix, ...(restores === undefined ? {} : { restores }) }),
+  );
 
   const program = await createOperatorProcess(
     {
@@ -58,9 +74,16 @@ export async function startHostOperator(env: Readonly<Record<string, string>> = 
       ATOLL_SYSTEM_NAMESPACE: systemNamespace,
       ATOLL_SANDBOX_NAMESPACES: sandboxNamespace,
       ATOLL_FENCE_PREFIX: prefix,
-      ATOLL_SIDECAR_IMAGE: image,
+      ATOLL_SIDECAR_IMAGE: agentImage,
       ATOLL_LEADER_ELECTION: "false",
       ATOLL_NETWORK_CHECK: "false",
+      ...(restores === undefined
+        ? {}
+        : {
+            ATOLL_SNAPSHOTS: "true",
+            ATOLL_RESTORE_PORT: String(restores.port),
+            ATOLL_RESTORE_FOLDER: restores.folder,
+          }),
       ...env,
     },
     logPath,
@@ -85,13 +108,17 @@ export async function startHostOperator(env: Readonly<Record<string, string>> = 
 }
 
 /** The operator speaks with the administrator's name here, so the fence must know that one. */
-async function raiseFence(client: KubeClient, namespace: string, prefix: string): Promise<() => Promise<void>> {
+async function raiseFence(
+  client: KubeClient,
+  namespace: string,
+  own: Pick<FenceConfig, "prefix" | "restores">,
+): Promise<() => Promise<void>> {
   const fence = fences({
     sandboxNamespaces: [namespace],
     operatorUser: await userName(client),
     runtimeClass: RUNTIME_CLASS,
     capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
-    prefix,
+    ...own,
   });
   for (const { policy, binding } of fence) {
     await client.create(VALIDATING_ADMISSION_POLICIES, policy, call());
