@@ -60,6 +60,8 @@ export async function createAzureDriver(options: AzureOptions): Promise<StoreDri
       if (isPart && answer.contentRange?.startsWith(`bytes ${offset}-`) !== true)
         throw new StoreError("invalid", `${what}: the store does not answer ranges as it should.`);
       const wholeBytes = isPart ? Number(answer.contentRange?.split("/")[1]) : answer.contentLength;
+      // One that is given up before anybody reads it would end the process with its fault.
+      answer.readableStreamBody?.on("error", () => undefined);
       const body = answer.readableStreamBody as AsyncIterable<Uint8Array> | undefined;
       return {
         object: {
