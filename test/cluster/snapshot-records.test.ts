@@ -51,7 +51,8 @@ async function find<T>(reading: Promise<T>): Promise<T | undefined> {
 const findSandbox = (name: string) => find(operator.client.get(SANDBOXES, ref(name), call()));
 const findPod = (name: string) => find(operator.client.get(PODS, ref(podName(name)), call()));
 const findRecord = (name: string) => find(operator.client.get(ROOTFS_SNAPSHOTS, ref(name), call()));
-const until = <T>(read: () => Promise<T>) => vi.waitUntil(read, WAIT);
+/** What is read as soon as it is something. */
+const until = <T>(read: () => Promise<T>) => vi.waitUntil(read, WAIT) as Promise<NonNullable<T>>;
 
 async function createSandbox(name: string, spec: Partial<SandboxSpecResource> = {}): Promise<Pod> {
   const podTemplate = { spec: { containers: [{ name: "main", image: "img:1" }] } };
@@ -60,7 +61,7 @@ async function createSandbox(name: string, spec: Partial<SandboxSpecResource> = 
     { metadata: ref(name), spec: { podTemplate, ...spec } } as SandboxResource,
     call(),
   );
-  return until(() => findPod(name)) as Promise<Pod>;
+  return until(() => findPod(name));
 }
 
 async function bind(name: string): Promise<void> {
@@ -72,13 +73,12 @@ async function bind(name: string): Promise<void> {
 /** Says of a pod what a kubelet says when all of its containers run. */
 async function reportRunning(name: string, { spec }: Pod): Promise<void> {
   const startedAt = new Date().toISOString().replace(/\.\d+/, "");
-  const running = (container: string, id: Partial<ContainerStatus>): ContainerStatus & object => ({
+  const running = (container: string, id: Partial<ContainerStatus>): ContainerStatus => ({
     name: container,
     ready: true,
     restartCount: 0,
     image: "img:1",
     imageID: "",
-    ...{ started: true },
     state: { running: { startedAt } },
     ...id,
   });
@@ -133,7 +133,7 @@ const assigned = (name: string) =>
   until(async () => {
     const record = await findRecord(name);
     return record?.status?.nodeName === undefined ? undefined : record;
-  }) as Promise<RootfsSnapshotResource>;
+  });
 
 const endOf = (name: string) =>
   until(async () => {
@@ -324,7 +324,7 @@ describe("sandboxes that start from snapshots, on an API server", () => {
       });
       expect(found?.status?.rootfsRestores).toMatchObject([{ containerName: "main", phase: "Ready" }]);
       if (phase !== "Failed") return;
-      expect(sandboxState(found as SandboxResource)).toMatchObject({
+      expect(sandboxState(found)).toMatchObject({
         reason: "RootfsRestoreConfigurationError",
         message: expect.stringContaining(digest),
       });
