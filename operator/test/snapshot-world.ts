@@ -15,7 +15,6 @@ import { ModelOperator } from "./model-operator.ts";
 import { running, runningStatus, sampleSandbox, WITH_SNAPSHOTS } from "./samples.ts";
 import { sampleRecord } from "./snapshot-samples.ts";
 
-export const KEY = "ns/a";
 export const REF = { namespace: "ns", name: "a" };
 export const POD = { namespace: "ns", name: "a-pod" };
 export const RECORDS = ["r1", "r2", "a-termination"] as const;
