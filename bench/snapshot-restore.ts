@@ -47,11 +47,11 @@ try {
   await sandbox.commands.run(dirtyCommand(BYTES));
   const { snapshotKey = "" } = await client.snapshots.create({ sandboxId: sandbox.id, snapshotName: NAME });
   await sandbox.delete();
-  const layerKey = await store.layerKey(snapshotKey);
+  const { key } = await store.topLayer(snapshotKey);
   const [plain = [], cached = [], download = [], cold = []] = await inTurn(ROUNDS, [
     () => firstCommand(gateway.url, {}),
     () => firstCommand(gateway.url, { rootfsSnapshotName: NAME }),
-    () => timeMs(() => store.download(layerKey, join(folder, "layer"))),
+    () => timeMs(() => store.download(key, join(folder, "layer"))),
     fromStore,
   ]);
   report({

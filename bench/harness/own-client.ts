@@ -14,8 +14,8 @@ export interface OwnClient {
   readonly env: Readonly<Record<string, string>>;
   readonly upload: (path: string, sizeBytes: number) => Promise<void>;
   readonly download: (key: string, path: string) => Promise<void>;
-  /** Key of what a snapshot added, by the key of its manifest. */
-  readonly layerKey: (manifestKey: string) => Promise<string>;
+  /** What a snapshot added, by the key of its manifest. */
+  readonly topLayer: (manifestKey: string) => Promise<{ readonly key: string; readonly bytes: number }>;
   end(): Promise<void>;
 }
 
@@ -41,9 +41,11 @@ export async function startOwnClient(): Promise<OwnClient> {
     async download(key, path) {
       await pipeline(await get(key), createWriteStream(path, { flush: true }));
     },
-    async layerKey(manifestKey) {
+    async topLayer(manifestKey) {
       const { layers } = SnapshotManifest.parse(await json(await get(manifestKey)));
-      return layers.at(-1)?.key ?? "";
+      const top = layers.at(-1);
+      if (top === undefined) throw new Error(`${manifestKey} names no layer`);
+      return top;
     },
     async end() {
       client.destroy();
