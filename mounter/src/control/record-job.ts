@@ -139,7 +139,8 @@ class Taking {
   /** The last word of the record before its manifest: from here on nobody else ends it. */
   async #allow(signal: AbortSignal): Promise<{ readonly untilMs: number }> {
     const { writes, clock, nodeName } = this.#ports;
-    const untilMs = clock.now() + PUBLISH_MS;
+    // The record says it in whole seconds, and nothing is sent after what it says.
+    const untilMs = Math.floor((clock.now() + PUBLISH_MS) / 1000) * 1000;
     const written = await writes.allowPublish(
       this.#job,
       untilMs,

@@ -23,7 +23,12 @@ export function endPatch({ status }: RootfsSnapshotResource, end: RecordEnd, now
   const same = { conditions: [...others, said], completionTime: now, progress: null, settle: null };
   if (end.kind === "failed") return { status: same };
   const { containerName, writeId, snapshotKey, bytes, base, warnings } = end.result;
-  return { status: { ...same, containerName, writeId, snapshotKey, bytes, base, warnings } };
+  // What the operator has said already stays as it said it.
+  const filled = {
+    ...(status?.containerName === undefined ? { containerName } : {}),
+    ...(status?.base === undefined ? { base } : {}),
+  };
+  return { status: { ...same, ...filled, writeId, snapshotKey, bytes, warnings } };
 }
 
 /** The merge patch by which a record's manifest may be sent for a while. */
