@@ -18,6 +18,8 @@ export type Fault =
   | { readonly kind: "silence" }
   /** Changes a byte of the request's body. */
   | { readonly kind: "corrupt" }
+  /** Changes a byte of the answer's body. */
+  | { readonly kind: "corrupt-answer" }
   /** The answer's body in pieces with pauses. */
   | { readonly kind: "slow"; readonly pauseMs: number };
 
@@ -28,19 +30,39 @@ interface Rule {
   readonly onHit: () => Promise<void> | void;
 }
 
+/** A request that the server answered. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly answerBytes: number;
+}
+
 export interface FaultProxy {
   readonly origin: string;
   /** Requests so far. */
   requests(): number;
+  /** Those that reached the server and were answered by it. */
+  seen(): readonly SeenRequest[];
   /** Does this to the next requests that match, `times` of them; answers how many were hit so far. */
   add(fault: Fault, options?: Partial<Pick<Rule, "matches" | "onHit">> & { readonly times?: number }): () => number;
   clear(): void;
   close(): Promise<void>;
 }
 
+/** Where the proxy itself listens. @default a free port of the loopback address */
+export interface ProxyAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** An HTTP proxy in front of a server that does to chosen requests what networks and servers do. */
-export async function startFaultProxy(target: string): Promise<FaultProxy> {
+export async function startFaultProxy(
+  target: string,
+  { host, port }: ProxyAddress = { host: "127.0.0.1", port: 0 },
+): Promise<FaultProxy> {
   const agent = new Agent({ keepAlive: true });
+  const seen: SeenRequest[] = [];
   let rules: Rule[] = [];
   let requests = 0;
   const server = createServer((asked, answer) => void handle(asked, answer).catch(() => void asked.socket.destroy()));
@@ -60,8 +82,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     if (fault?.kind === "corrupt") body.writeUInt8(body.readUInt8(body.length >> 1) ^ 1, body.length >> 1);
     const got = await forward(asked, body);
     const content = await readAll(got);
+    const { statusCode: status = 502 } = got;
+    seen.push({ method: facts.method, path: facts.path, status, answerBytes: content.length });
+    if (fault?.kind === "corrupt-answer" && content.length > 0)
+      content.writeUInt8(content.readUInt8(content.length >> 1) ^ 1, content.length >> 1);
     if (fault?.kind === "lost-answer") return void asked.socket.resetAndDestroy();
-    answer.writeHead(got.statusCode ?? 502, got.headers);
+    answer.writeHead(status, got.headers);
     const half = content.subarray(0, content.length >> 1);
     if (fault?.kind === "truncate") return void answer.write(half, () => asked.socket.destroy());
     if (fault?.kind === "stall") return void answer.write(half);
@@ -83,13 +109,14 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       outgoing.end(body);
     });
 
-  server.listen(0, "127.0.0.1");
+  server.listen(port, host);
   await once(server, "listening");
   const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const bound = typeof address === "object" && address !== null ? address.port : 0;
   return {
-    origin: `http://127.0.0.1:${port}`,
+    origin: `http://${host}:${bound}`,
     requests: () => requests,
+    seen: () => seen,
     add(fault, { matches = () => true, onHit = () => undefined, times = 1 } = {}) {
       const rule: Rule = { fault, matches, onHit, left: times };
       rules.push(rule);

@@ -10,7 +10,7 @@ import type { ObjectStore } from "#mounter/storage/port.ts";
 import type { UploadRules } from "#mounter/storage/driver.ts";
 import { freePort } from "../harness/free-ports.ts";
 import { startGcsSessions } from "./gcs-sessions.ts";
-import { startLogged } from "../harness/logged-process.ts";
+import { startLogged, type LoggedProcess } from "../harness/logged-process.ts";
 
 export type ServerKind = "s3" | "gcs" | "azure";
 
@@ -21,6 +21,12 @@ export interface StoreServer {
   readonly credentials: StoreCredentials;
   /** URL of the bucket below a prefix, as reached at an origin. */
   url(origin: string, prefix: string): string;
+  /** Where the server keeps what it keeps on disk. */
+  readonly dataFolder: string;
+  /** Ends the process as a crash does; what it has on disk stays. */
+  kill(): Promise<void>;
+  /** Starts it again at the same address. */
+  start(): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -38,7 +44,8 @@ const ACCOUNT = {
   name: "devstoreaccount1",
   key: Buffer.from("a key of sixty-four bytes for a server that lives for one test..").toString("base64"),
 };
-const S3_KEYS = { AWS_ACCESS_KEY_ID: "tester", AWS_SECRET_ACCESS_KEY: "a-secret-of-one-test" };
+/** Of the S3 server. */
+export const S3_KEYS = { AWS_ACCESS_KEY_ID: "tester", AWS_SECRET_ACCESS_KEY: "a-secret-of-one-test" };
 const READY_WITHIN_MS = 20_000;
 const PROGRAMS = join(process.env["ATOLL_TESTBED_HOME"] ?? "/var/lib/atoll/testbed", "bin");
 
@@ -50,35 +57,45 @@ export async function startServer(kind: ServerKind): Promise<StoreServer> {
   const origin = `http://127.0.0.1:${port}`;
   const server = describeServer(kind, { data, port });
   const log = { logPath: join(folder, "log"), env: { ...process.env, ...server.env }, cwd: folder };
-  const running = startLogged(server.command, log);
+  let running: LoggedProcess | undefined;
+  const kill = async (): Promise<void> => running?.end("SIGKILL");
   const end = async (): Promise<void> => {
-    await running.end("SIGKILL");
+    await kill();
     await rm(folder, { recursive: true, force: true });
   };
-  const lastMs = Date.now() + READY_WITHIN_MS;
-  while ((await statusOf(origin)) === undefined) {
-    const ending = running.ending();
-    if (ending !== undefined || Date.now() > lastMs) {
-      const said = running.log();
-      await end();
-      throw new Error(`${server.command[0]} did not start (${ending ?? "no answer"}): ${said.slice(-2000)}`);
-    }
-    await systemClock.sleep(20);
+  const start = async (): Promise<void> => {
+    running = startLogged(server.command, log);
+    await untilAnswers(server.command[0] ?? "", origin, running);
+  };
+  try {
+    await start();
+  } catch (error) {
+    await end();
+    throw error;
   }
   await server.makeBucket(origin);
   const { credentials, url } = server;
-  if (kind !== "gcs") return { kind, origin, credentials, url, end };
+  const common = { kind, credentials, url, dataFolder: data, kill, start };
+  if (kind !== "gcs") return { ...common, origin, end };
   const sessions = await startGcsSessions(origin);
   return {
-    kind,
+    ...common,
     origin: sessions.origin,
-    credentials,
-    url,
     async end() {
       await sessions.close();
       await end();
     },
   };
+}
+
+async function untilAnswers(name: string, origin: string, running: LoggedProcess): Promise<void> {
+  const lastMs = Date.now() + READY_WITHIN_MS;
+  while ((await statusOf(origin)) === undefined) {
+    const ending = running.ending();
+    if (ending !== undefined || Date.now() > lastMs)
+      throw new Error(`${name} did not start (${ending ?? "no answer"}): ${running.log().slice(-2000)}`);
+    await systemClock.sleep(20);
+  }
 }
 
 interface Description extends Pick<StoreServer, "credentials" | "url"> {
@@ -94,7 +111,7 @@ function describeServer(kind: ServerKind, { data, port }: { data: string; port: 
         command: [join(PROGRAMS, "versitygw"), "--port", `127.0.0.1:${port}`, "--quiet", "--keep-alive", "posix", data],
         env: { ROOT_ACCESS_KEY_ID: S3_KEYS.AWS_ACCESS_KEY_ID, ROOT_SECRET_ACCESS_KEY: S3_KEYS.AWS_SECRET_ACCESS_KEY },
         credentials: { kind: "inline", values: S3_KEYS },
-        url: (origin, prefix) => `s3://${BUCKET}/${prefix}?region=us-east-1&path_style=true&endpoint=${origin}`,
+        url: s3Url,
         makeBucket: () => mkdir(join(data, BUCKET)),
       };
     case "gcs":
@@ -144,6 +161,11 @@ function describeServer(kind: ServerKind, { data, port }: { data: string; port: 
       };
     }
   }
+}
+
+/** URL of the S3 server's bucket below a prefix, as reached at an origin. */
+export function s3Url(origin: string, prefix: string): string {
+  return `s3://${BUCKET}/${prefix}?region=us-east-1&path_style=true&endpoint=${origin}`;
 }
 
 let marks = 0;

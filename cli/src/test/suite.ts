@@ -8,8 +8,11 @@ export interface Suite {
   readonly title: string;
   /** The suite is killed and failed after this time. */
   readonly budgetSeconds: number;
-  /** "setup" means root too, "stores" a set-up with servers of object stores, and "testbed" a set-up. */
-  readonly needs: "nothing" | "root" | "setup" | "stores" | "testbed";
+  /**
+   * "setup" means root too, "stores" a set-up with servers of object stores, "testbed" a set-up, and
+   * "platform" both of these.
+   */
+  readonly needs: "nothing" | "root" | "setup" | "stores" | "testbed" | "platform";
   /** Part of `--quick`. */
   readonly quick: boolean;
   /** Program and arguments, from the checkout's root; pinned tools come first in PATH. */

@@ -69,10 +69,10 @@ export const SUITES: readonly Suite[] = [
     "cluster",
     "The platform installed on Kubernetes: operator, gateway, fence, life of sandboxes",
     1200,
-    "testbed",
+    "platform",
     false,
   ),
-  vitest("chaos", "The platform under load while its parts are killed", 340, "testbed", false),
+  vitest("chaos", "The platform under load while its parts are killed", 340, "platform", false),
   pytest("e2e", "Official Isola Python client against the gateway", 290, "setup"),
   pytestOnPlatform("e2e", "Official Isola Python client against the platform on Kubernetes", 450),
   pytest("fuzz", "Requests made from the OpenAPI document", 100, "setup"),
@@ -80,7 +80,7 @@ export const SUITES: readonly Suite[] = [
 
 /** The same folder of Python tests, against the platform installed on the testbed. */
 function pytestOnPlatform(folder: string, title: string, budgetSeconds: number): Suite {
-  const { command, ...suite } = pytest(folder, title, budgetSeconds, "testbed");
+  const { command, ...suite } = pytest(folder, title, budgetSeconds, "platform");
   return { ...suite, name: `${folder}-cluster`, command: ["node", "test/run-on-platform.ts", ...command] };
 }
 
@@ -94,7 +94,7 @@ function pytest(name: string, title: string, budgetSeconds: number, needs: Suite
 function vitest(name: string, title: string, budgetSeconds: number, needs: Suite["needs"], quick: boolean): Suite {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORTS}/${name}.json`];
   // There is one testbed: its tests come one after the other, however many processors there are.
-  const order = needs === "testbed" ? ["--no-file-parallelism"] : [];
+  const order = needs === "testbed" || needs === "platform" ? ["--no-file-parallelism"] : [];
   const command = ["node", "node_modules/vitest/vitest.mjs", "run", `--project=${name}`, ...order, ...reporters];
   return { name, title, budgetSeconds, needs, quick, command, counting: "vitest" };
 }

@@ -74,6 +74,15 @@ describe("runTests()", () => {
     expect([seen.setUps, seen.stores, seen.testbeds]).toEqual([1, 1, 0]);
   });
 
+  test("has both before a suite that needs the platform", async () => {
+    const { seen, ports } = world();
+    expect(await runTests([suite("a", "platform")], ports)).toBe(0);
+    expect([seen.setUps, seen.stores, seen.testbeds]).toEqual([1, 1, 1]);
+    const without = world({ prepareStores: async () => Promise.reject(new Error("no Go")) });
+    expect(await runTests([suite("a", "platform")], without.ports)).toBe(1);
+    expect(without.seen.testbeds).toBe(0);
+  });
+
   test("fails a suite whose stores cannot be built", async () => {
     const { seen, ports } = world({ prepareStores: async () => Promise.reject(new Error("no Go")) });
     expect(await runTests([suite("a", "stores")], ports)).toBe(1);

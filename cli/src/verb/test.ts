@@ -60,12 +60,24 @@ async function findObstacle(
   if (suite.needs === "root") return undefined;
   const obstacle = await setUp();
   if (obstacle !== undefined || suite.needs === "setup") return obstacle;
-  const [what, prepare] =
-    suite.needs === "stores" ? ["building stores", ports.prepareStores] : ["the testbed", ports.bringUpTestbed];
-  return prepare().then(
-    () => undefined,
-    (error: unknown) => `${what} failed: ${sentenceOf(error)}`,
-  );
+  for (const [what, prepare] of preparations(suite.needs, ports)) {
+    const failure = await prepare().then(
+      () => undefined,
+      (error: unknown) => `${what} failed: ${sentenceOf(error)}`,
+    );
+    if (failure !== undefined) return failure;
+  }
+  return undefined;
+}
+
+/** What is done before a suite, and how it is called when it fails. */
+function preparations(
+  needs: "stores" | "testbed" | "platform",
+  { prepareStores, bringUpTestbed }: TestPorts,
+): readonly (readonly [string, () => Promise<void>])[] {
+  const stores = ["building stores", prepareStores] as const;
+  const testbed = ["the testbed", bringUpTestbed] as const;
+  return { stores: [stores], testbed: [testbed], platform: [stores, testbed] }[needs];
 }
 
 /** The set-up, at most once; answers why it failed. */
