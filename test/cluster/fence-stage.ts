@@ -1,12 +1,20 @@
 import { randomBytes } from "node:crypto";
 import { vi } from "vitest";
+import { rootfsSnapshotCrd } from "#api/crd/rootfs-snapshot-crd.ts";
 import { sandboxCrd } from "#api/crd/sandbox-crd.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import { fences } from "#core/kubernetes/admission/fence.ts";
 import { serviceAccountUser } from "#core/kubernetes/admission/fence-config.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
-import { ANNOTATION, GVISOR_ANNOTATION, LABEL, OPERATOR_NAME, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
+import {
+  ANNOTATION,
+  GVISOR_ANNOTATION,
+  LABEL,
+  MOUNTER_NAME,
+  OPERATOR_NAME,
+  SYSTEM_NAMESPACE,
+} from "#core/kubernetes/names.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import {
@@ -60,7 +68,8 @@ export async function setFenceStage(): Promise<FenceStage> {
   const clear = async (): Promise<void> => {
     for (const cleanUp of cleanUps.toReversed()) await cleanUp();
   };
-  await admin.apply(CRDS, sandboxCrd(), call(), { fieldManager: "atoll-test" });
+  for (const definition of [sandboxCrd(), rootfsSnapshotCrd()])
+    await admin.apply(CRDS, definition, call(), { fieldManager: "atoll-test" });
   const [namespace, removeNamespace] = await createNamespace(admin, "fence");
   const [outside, removeOutside] = await createNamespace(admin, "outside");
   const [system, removeSystem] = await createNamespace(admin, "system");
@@ -94,6 +103,7 @@ async function putUpFence(
     operatorUser: OPERATOR,
     runtimeClass: "gvisor",
     restores: RESTORES,
+    mounterUser: serviceAccountUser(system, MOUNTER_NAME),
     networkTrial: { namespace: system, imageRepository: AGENT_REPOSITORY, commands: TRIAL_COMMANDS },
     capabilities: { container: CONTAINER_CAPABILITIES, marks: SIBLING_MARKS, agent: AGENT_CAPABILITIES },
     prefix,

@@ -15,6 +15,7 @@ const SETTINGS = {
   operator: { name: `${RUN}-operator` },
   gateway: { name: `${RUN}-gateway` },
   installer: { name: `${RUN}-installer` },
+  snapshots: { enabled: true, store: { url: "s3://bucket" }, mounter: { name: `${RUN}-mounter` } },
 };
 /** What decides who may do what, and where. */
 const KINDS = [
@@ -90,6 +91,8 @@ const FORBIDDEN: readonly Act[] = [
   ["delete", "nodes"],
   ["create", "events.events.k8s.io"],
   ["list", "sandboxes.sandbox.isola.run", SYSTEM],
+  ["list", "rootfssnapshots.sandbox.isola.run", SYSTEM],
+  ["update", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
   ["*", "*"],
 ];
 
@@ -105,6 +108,11 @@ const ALLOWED: Readonly<Record<string, readonly Act[]>> = {
     ["patch", "networkpolicies.networking.k8s.io", SANDBOXES],
     ["patch", "configmaps/atoll-drain", SANDBOXES],
     ["create", "events.events.k8s.io", SANDBOXES],
+    ["watch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["create", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["delete", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["patch", "rootfssnapshots.sandbox.isola.run:status", SANDBOXES],
+    ["get", "nodes"],
     ["create", "leases.coordination.k8s.io", SYSTEM],
     ["update", "leases.coordination.k8s.io/3e5ad6c4.isola.run", SYSTEM],
     ["get", "secrets/atoll-agent-keys", SYSTEM],
@@ -124,8 +132,24 @@ const ALLOWED: Readonly<Record<string, readonly Act[]>> = {
     ["watch", "sandboxes.sandbox.isola.run", SANDBOXES],
     ["patch", "sandboxes.sandbox.isola.run", SANDBOXES],
     ["delete", "sandboxes.sandbox.isola.run", SANDBOXES],
+    ["create", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["watch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["patch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["delete", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
     ["watch", "pods", SANDBOXES],
     ["get", "secrets/atoll-agent-keys", SYSTEM],
+  ],
+  "atoll-mounter": [
+    ["watch", "pods", SANDBOXES],
+    ["watch", "sandboxes.sandbox.isola.run", SANDBOXES],
+    ["watch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    // Which of them, and what of them, says the fence.
+    ["patch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["patch", "rootfssnapshots.sandbox.isola.run:status", SANDBOXES],
+    ["patch", "sandboxes.sandbox.isola.run:status", SANDBOXES],
+    ["create", "events.events.k8s.io", SANDBOXES],
+    ["create", "leases.coordination.k8s.io", SYSTEM],
+    ["update", "leases.coordination.k8s.io/atoll-snapshot-collector", SYSTEM],
   ],
   "atoll-installer": [
     ["patch", "nodes"],
@@ -174,5 +198,26 @@ describe("the namespaces", () => {
       ["create", "sandboxes.sandbox.isola.run", SANDBOXES],
     ];
     expect(await Promise.all(acts.map((act) => can("default", act)))).toEqual([false, false]);
+  });
+});
+
+describe("atoll-mounter", () => {
+  test.each<Act>([
+    ["create", "pods", SANDBOXES],
+    ["delete", "pods", SANDBOXES],
+    ["patch", "pods", SANDBOXES],
+    ["patch", "pods:status", SANDBOXES],
+    ["create", "sandboxes.sandbox.isola.run", SANDBOXES],
+    ["patch", "sandboxes.sandbox.isola.run", SANDBOXES],
+    ["delete", "sandboxes.sandbox.isola.run", SANDBOXES],
+    ["create", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["delete", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["get", "secrets/atoll-agent-keys", SYSTEM],
+    ["get", "secrets/atoll-snapshot-credentials", SYSTEM],
+    ["update", "leases.coordination.k8s.io/3e5ad6c4.isola.run", SYSTEM],
+    ["get", "nodes"],
+    ["patch", "nodes"],
+  ])("may not %s %s in %s", async (verb, resource, namespace) => {
+    expect(await can("atoll-mounter", [verb, resource, namespace])).toBe(false);
   });
 });
