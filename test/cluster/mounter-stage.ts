@@ -44,6 +44,9 @@ export interface MounterStage {
   readonly namespace: string;
   readonly node: string;
   readonly port: number;
+  /** The administrator's. */
+  readonly kubeconfig: string;
+  readonly restoreFolder: string;
   /** Starts it; anew after it was killed. */
   start(): Promise<void>;
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -98,7 +101,7 @@ async function setUp(plane: ControlPlane, folder: string): Promise<MounterStage>
   for (const name of [SYSTEM, NAMESPACE]) await admin.create(NAMESPACES, { metadata: { name } }, call());
   for (const definition of [sandboxCrd(), rootfsSnapshotCrd()]) await admin.create(CRDS, definition, call());
   const list = (kind: typeof SANDBOXES | typeof ROOTFS_SNAPSHOTS) =>
-    admin.list<KubeObject>(kind as never, { namespace: NAMESPACE }, call());
+    admin.list<KubeObject>(kind, { namespace: NAMESPACE }, call());
   await until(
     () => told(Promise.all([list(SANDBOXES), list(ROOTFS_SNAPSHOTS)])),
     (answer) => answer === "allowed",
@@ -131,23 +134,25 @@ async function setUp(plane: ControlPlane, folder: string): Promise<MounterStage>
     ATOLL_CONCURRENCY: "4",
     ATOLL_LOG_LEVEL: "debug",
   };
-  let process_: LoggedProcess | undefined;
+  let mounter: LoggedProcess | undefined;
   const logPath = join(folder, "mounter.log");
   const stage: MounterStage = {
     admin,
     namespace: NAMESPACE,
     node: NODE,
     port,
+    kubeconfig: plane.kubeconfig,
+    restoreFolder: env.ATOLL_RESTORE_FOLDER,
     async start() {
-      process_ = startLogged(inAccount(account), { logPath, env, cwd: REPOSITORY });
+      mounter = startLogged(inAccount(account), { logPath, env, cwd: REPOSITORY });
       await untilReady(`http://127.0.0.1:${port}/readyz`, {
         who: "the mounter",
         timeoutMs: START_MS,
-        process: process_,
+        process: mounter,
       });
     },
-    kill: async (signal = "SIGKILL") => process_?.end(signal),
-    log: () => process_?.log() ?? "",
+    kill: async (signal = "SIGKILL") => mounter?.end(signal),
+    log: () => mounter?.log() ?? "",
     async sandbox(name, spec = {}) {
       const containers = [{ name: "main", image: "debian:13" }];
       const given = { startupTimeoutSeconds: 60, podTemplate: { spec: { containers } }, ...spec };
@@ -205,7 +210,7 @@ async function setUp(plane: ControlPlane, folder: string): Promise<MounterStage>
     stored: () => readdir(join(folder, "store/rootfssnapshots", NAMESPACE)).catch(() => []),
     restored: (uid) => readdir(join(folder, "restores", NAMESPACE, uid)).catch(() => []),
     async dispose() {
-      await process_?.end("SIGKILL");
+      await mounter?.end("SIGKILL");
       await plane.dispose();
       await rm(folder, { recursive: true, force: true });
     },
