@@ -51,7 +51,7 @@ describe("snapshots on one machine", { timeout: 120_000 }, () => {
     const sandbox = await client.sandboxes.create({ image });
     const writer = await sandbox.commands.spawn(["python3", "-c", steady]);
     for await (const text of writer.stdout) if (text.includes("writing")) break;
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       await sandbox.snapshot({ snapshotName: "steady" });
       const restored = await client.sandboxes.create({ image, rootfsSnapshotName: "steady" });
       expect((await restored.commands.run(["python3", "-c", CHECK])).stdout).toBe("ok\nTrue\n");
@@ -109,14 +109,14 @@ describe("snapshots on one machine", { timeout: 120_000 }, () => {
 
   it("that stand upon each other more than the store should keep become one", async () => {
     let sandbox = await client.sandboxes.create({ image });
-    for (let depth = 0; depth < 18; depth += 1) {
+    for (let depth = 0; depth < 10; depth += 1) {
       await sandbox.filesystem.write(`/srv/${depth}`, `${depth}`);
       await sandbox.snapshot({ snapshotName: "deep" });
       await sandbox.delete();
       sandbox = await client.sandboxes.create({ image, rootfsSnapshotName: "deep" });
     }
     const { stdout } = await sandbox.commands.run(["sh", "-c", "cat $(ls -v /srv/*)"]);
-    expect(stdout).toBe("01234567891011121314151617");
+    expect(stdout).toBe("0123456789");
     const { layers } = JSON.parse(readFileSync(join(store, "deep.json"), "utf8")) as { layers: unknown[] };
     expect(layers.length).toBeLessThanOrEqual(3);
     await sandbox.delete();

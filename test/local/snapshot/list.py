@@ -1,4 +1,4 @@
-"""Says all that is known of each file of the root, as JSON by path; times to the second, as snapshots keep them."""
+"""Says all that is known of each file of the root, or of the folders that are its arguments, as JSON by path; times to the second, as snapshots keep them."""
 import hashlib, json, os, stat, sys
 
 sys.setrecursionlimit(5000)
@@ -17,8 +17,8 @@ def facts(path, fd, name):
         one["target"] = os.fsencode(os.readlink(name, dir_fd=fd)).decode("latin1")
     if kind in (stat.S_IFCHR, stat.S_IFBLK):
         one["device"] = st.st_rdev
-    if path.startswith("/t") and st.st_nlink > 1 and kind != stat.S_IFDIR:
-        one["links"] = [st.st_nlink, links.setdefault(st.st_ino, path)]
+    if kind != stat.S_IFDIR:
+        links.setdefault((st.st_dev, st.st_ino), []).append((path, one))
     if len(path) < 4000:
         where = path.encode("latin1")
         keys = [*os.listxattr(where, follow_symlinks=False), "system.posix_acl_access", "system.posix_acl_default"]
@@ -43,7 +43,12 @@ def walk(path, fd):
             walk(below, folder)
             os.close(folder)
 
-root = os.open("/", os.O_RDONLY)
-found["/"] = facts("/", root, ".")[0]
-walk("", root)
-print(json.dumps(found))
+for start in sys.argv[1:] or ["/"]:
+    root = os.open(start, os.O_RDONLY)
+    found[start] = facts(start, root, ".")[0]
+    walk("" if start == "/" else start, root)
+# Which names are one file; a count of links tells of names that were removed, too, where a layer lies above.
+for names in links.values():
+    for _, one in names if len(names) > 1 else []:
+        one["links"] = sorted(path[-300:] for path, _ in names)
+print(json.dumps(found, sort_keys=True))

@@ -1,10 +1,9 @@
-"""Changes a root at random, by the seed and the number of changes that are its arguments: all that a snapshot has to keep."""
+"""Changes folders of a root at random in all ways that a snapshot has to keep. Arguments: seed, number of changes, folders."""
 import os, random, shutil, stat, struct, sys
 
 seed, steps = int(sys.argv[1]), int(sys.argv[2])
 pick = random.Random(seed)
-# What runs in the container is left alone; the rest of the image is fair game.
-FIELDS = [b"/t", b"/srv", b"/opt", b"/var/lib", b"/var/log", b"/usr/share", b"/etc/skel", b"/home"]
+FIELDS = [os.fsencode(folder) for folder in sys.argv[3:]]
 # Names in a listing are cut beyond this.
 DEEPEST = 3000
 NAMES = [b"a", b"b", b"file", b"x" * 255, b"new\nline", b" lead", b"tail ", b"eq=ual", b"\xff\xfe\x80", b".wh.x", b"back\\slash", "ü".encode(), b"PaxHeaders.0", b"..."]
@@ -16,7 +15,7 @@ def folders():
     """A folder, reached by a random walk."""
     at = pick.choice(FIELDS)
     if not os.path.isdir(at) or os.path.islink(at):
-        return b"/t"
+        return FIELDS[0]
     while pick.random() < 0.6 and len(at) < DEEPEST:
         below = [e.path for e in os.scandir(at) if e.is_dir(follow_symlinks=False)]
         if not below:
@@ -39,7 +38,7 @@ def fresh():
         at = os.path.join(folders(), pick.choice(NAMES) if pick.random() < 0.5 else b"n%d" % pick.randrange(10**6))
         if not os.path.lexists(at):
             return at
-    return b"/t/z%d" % pick.randrange(10**9)
+    return FIELDS[0] + b"/z%d" % pick.randrange(10**9)
 
 def write(path):
     size = pick.choice([0, 1, 511, 512, 4096, 4097, 70_000, 300_000])

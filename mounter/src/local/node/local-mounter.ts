@@ -13,7 +13,7 @@ import { holdTar } from "./hold-tar.ts";
 import { writeWhole, type GroundLayer, type WriteWholePorts } from "./write-whole.ts";
 
 /** Most layers that a new one is put upon: each costs a reader a request and an unpacked archive. */
-const MOST_BELOW = 15;
+const MOST_BELOW = 7;
 
 export interface LocalMounterPorts extends WriteWholePorts {
   readonly log: Log;
