@@ -43,11 +43,13 @@ export interface HostOperatorOptions {
   readonly restores?: RestoreConfig;
   /** The agent's; absent = that of the present sources, which is brought to the cluster. */
   readonly image?: string;
+  /** Where its sandboxes are; absent = in a namespace of its own. */
+  readonly sandboxNamespace?: string;
 }
 
 export async function startHostOperator(
   env: Readonly<Record<string, string>> = {},
-  { restores, image }: HostOperatorOptions = {},
+  { restores, image, sandboxNamespace: given }: HostOperatorOptions = {},
 ): Promise<HostOperator> {
   const cluster = await findCluster();
   const client = cluster.client();
@@ -61,8 +63,9 @@ export async function startHostOperator(
     await client.apply(CRDS, crd, call(), { fieldManager: "atoll-test" });
   }
   const [systemNamespace, removeSystem] = await createNamespace(client, "system");
-  const [sandboxNamespace, removeSandboxes] = await createNamespace(client, "boxes");
-  cleanUps.push(removeSystem, removeSandboxes);
+  cleanUps.push(removeSystem);
+  const [sandboxNamespace, removeSandboxes] = given === undefined ? await createNamespace(client, "boxes") : [given];
+  if (removeSandboxes !== undefined) cleanUps.push(removeSandboxes);
   await client.create(SECRETS, { metadata: { name: AGENT_KEYS_SECRET, namespace: systemNamespace } }, call());
   cleanUps.push(
     await raiseFence(client, sandboxNamespace, { prefix, ...(restores === undefined ? {} : { restores }) }),

@@ -45,7 +45,7 @@ export function lastSnapshotSaid(
   decision: Decision,
 ): Pick<Condition, "status" | "reason" | "message"> | undefined {
   if (!wantsLastSnapshot(observed)) return undefined;
-  const { phase, snapshotEnded } = decision;
+  const { phase, reason: end, snapshotEnded } = decision;
   if (decision.snapshotAtEnd !== undefined) {
     const message = "The snapshot at the sandbox's end is being taken.";
     return { status: "Unknown", reason: "RootfsSnapshottingInProgress", message };
@@ -55,7 +55,8 @@ export function lastSnapshotSaid(
     return { status: reason === "RootfsSnapshotComplete" ? "True" : "False", reason, message };
   }
   if (phase !== "Terminating" && !hasEnded(phase)) return undefined;
-  const why = snapshots === undefined ? "this installation takes none" : "the sandbox ended by itself";
+  const how = end === "SandboxLost" ? "was lost" : "ended by itself";
+  const why = snapshots === undefined ? "this installation takes none" : `the sandbox ${how}`;
   return { status: "False", reason: "NoRootfsSnapshot", message: `The snapshot was not taken: ${why}.` };
 }
 
