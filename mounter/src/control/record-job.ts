@@ -138,16 +138,14 @@ class Taking {
 
   /** The last word of the record before its manifest: from here on nobody else ends it. */
   async #allow(signal: AbortSignal): Promise<{ readonly untilMs: number }> {
-    const { writes, clock, nodeName } = this.#ports;
-    // The record says it in whole seconds, and nothing is sent after what it says.
-    const untilMs = Math.floor((clock.now() + PUBLISH_MS) / 1000) * 1000;
-    const written = await writes.allowPublish(
+    const { writes, nodeName } = this.#ports;
+    const untilMs = await writes.allowPublish(
       this.#job,
-      untilMs,
+      PUBLISH_MS,
       (record) => isOpenFor(record, nodeName) && record.metadata.deletionTimestamp === undefined,
       signal,
     );
-    if (written !== "written") throw TAKEN_AWAY;
+    if (untilMs === undefined) throw TAKEN_AWAY;
     signal.throwIfAborted();
     this.#publishByMs = untilMs;
     return { untilMs };

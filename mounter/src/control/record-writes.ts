@@ -24,13 +24,16 @@ export type Guarded = "written" | "refused" | "gone";
 
 /** Writes to records. Each is made over exactly the version that it was decided upon. */
 export interface RecordWrites {
-  /** Lets the manifest be sent until this moment, if `mayPublish` still says so of the record as it is. */
+  /**
+   * Lets the manifest be sent for so long from the write on, if `mayPublish` still says so of the record as
+   * it is; answers until when, undefined when it may not be.
+   */
   allowPublish(
     ref: RecordRef,
-    publishByMs: number,
+    windowMs: number,
     mayPublish: (record: RootfsSnapshotResource) => boolean,
     signal: AbortSignal,
-  ): Promise<Guarded>;
+  ): Promise<number | undefined>;
   /** Says how it ended, unless `mayEnd` says that somebody else has. Tries until the signal fires. */
   end(
     ref: RecordRef,
@@ -93,8 +96,16 @@ export function createRecordWrites({ client, clock, random, log, upsert }: Recor
   };
 
   return {
-    allowPublish: (ref, publishByMs, mayPublish, signal) =>
-      guarded(ref, (record) => (mayPublish(record) ? publishPatch(publishByMs) : undefined), signal),
+    async allowPublish(ref, windowMs, mayPublish, signal) {
+      let publishByMs = 0;
+      const decide = (record: RootfsSnapshotResource): RecordChange | undefined => {
+        if (!mayPublish(record)) return undefined;
+        // The record says it in whole seconds, and nothing is sent after what it says.
+        publishByMs = Math.floor((clock.now() + windowMs) / 1000) * 1000;
+        return publishPatch(publishByMs);
+      };
+      return (await guarded(ref, decide, signal)) === "written" ? publishByMs : undefined;
+    },
     end: (ref, end, mayEnd, signal) =>
       guarded(ref, (record) => (mayEnd(record) ? endPatch(record, end, clock.now()) : undefined), signal),
     release: (ref, mayGo, signal) =>
