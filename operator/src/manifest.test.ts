@@ -27,6 +27,16 @@ describe("readEnvironment()", () => {
     expect(environment.ATOLL_PRIORITY_CLASS).toBeUndefined();
   });
 
+  it("takes no snapshots unless it is told to, and then from where the mounters are told the same", () => {
+    expect(readEnvironment(LEAST)).toMatchObject({ ATOLL_SNAPSHOTS: false, ATOLL_RESTORE_PORT: 10_033 });
+    const folder = { ATOLL_RESTORE_FOLDER: "/srv/atoll-restores" };
+    expect(readEnvironment({ ...LEAST, ...folder, ATOLL_RESTORE_PORT: "1" })).toMatchObject(folder);
+    for (const path of ["restores", "/a/../b", "/a b", "/"]) {
+      expect(() => readEnvironment({ ...LEAST, ATOLL_RESTORE_FOLDER: path })).toThrow(/ATOLL_RESTORE_FOLDER/);
+    }
+    expect(() => readEnvironment({ ...LEAST, ATOLL_RESTORE_PORT: "0" })).toThrow(/ATOLL_RESTORE_PORT/);
+  });
+
   it("names all faults in one error", () => {
     const faulty = { ATOLL_CONCURRENCY: "many", ATOLL_METRICS_LISTEN: "host:70000", ATOLL_RUNTIME_CLASS: "No Class" };
     expect(() => readEnvironment(faulty)).toThrow(

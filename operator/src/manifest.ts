@@ -88,7 +88,7 @@ export const OperatorEnvironment = z.object({
   /** Host folder of the archives that sandboxes start from; the mounter's own setting. */
   ATOLL_RESTORE_FOLDER: z
     .string()
-    .regex(/^(\/[A-Za-z0-9._-]+)+$/, "Expected an absolute path")
+    .regex(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, "Expected an absolute path")
     .default(RESTORE_FOLDER),
   /** Try with two short-lived pods, in the operator's own namespace, whether the cluster enforces network policies. */
   ATOLL_NETWORK_CHECK: flagVariable(true),

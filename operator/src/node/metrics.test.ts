@@ -26,6 +26,16 @@ describe("createMetrics()", () => {
     expect(values.get('isola_sandbox_ready_duration_seconds_bucket{le="4"}')).toBe(1);
   });
 
+  it("counts snapshots under the contract's names", async () => {
+    const metrics = createMetrics(() => 0);
+    metrics.snapshots.created();
+    for (const result of ["succeeded", "failed", "failed"] as const) metrics.snapshots.completed(result);
+    const values = await valuesOf(metrics);
+    expect(values.get("isola_rootfssnapshot_created_total")).toBe(1);
+    expect(values.get('isola_rootfssnapshot_completed_total{result="succeeded"}')).toBe(1);
+    expect(values.get('isola_rootfssnapshot_completed_total{result="failed"}')).toBe(2);
+  });
+
   it("says whether network policies are enforced, as far as that is known", async () => {
     const metrics = createMetrics(() => 0);
     const read = async () => (await valuesOf(metrics)).get("atoll_operator_network_policy_enforced");
