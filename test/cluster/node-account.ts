@@ -1,7 +1,7 @@
 import { KubeConfig } from "@kubernetes/client-node";
 import type { AdmissionPolicy } from "#core/kubernetes/cluster-objects.ts";
 import type { Fence } from "#core/kubernetes/admission/fence.ts";
-import type { KubeClient } from "#core/kubernetes/client.ts";
+import type { KubeClient, KubeFetch } from "#core/kubernetes/client.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
 import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 import { VALIDATING_ADMISSION_POLICIES, VALIDATING_ADMISSION_POLICY_BINDINGS } from "#core/kubernetes/resources.ts";
@@ -26,11 +26,19 @@ export function adminOf({ kubeconfig }: ControlPlane): KubeClient {
   return createKubeClient(createKubeFetch(configOf(kubeconfig)));
 }
 
-/** A client with the token that kubelet gives to a pod of this account on this node; the account has these rights. */
-export async function accountOnNode(
-  plane: ControlPlane,
-  { name, node, rules }: { readonly name: string; readonly node: string; readonly rules: readonly PolicyRule[] },
-): Promise<KubeClient> {
+interface NodeAccount {
+  readonly name: string;
+  readonly node: string;
+  readonly rules: readonly PolicyRule[];
+}
+
+/** A client of an account, as `fetchOnNode` makes it. */
+export async function accountOnNode(plane: ControlPlane, account: NodeAccount): Promise<KubeClient> {
+  return createKubeClient(await fetchOnNode(plane, account));
+}
+
+/** Requests with the token that kubelet gives to a pod of this account on this node; the account has these rights. */
+export async function fetchOnNode(plane: ControlPlane, { name, node, rules }: NodeAccount): Promise<KubeFetch> {
   const accounts = `/api/v1/namespaces/${ACCOUNT_NAMESPACE}/serviceaccounts`;
   await post(plane, accounts, { metadata: { name } });
   const spec = { nodeName: node, serviceAccountName: name, containers: [{ name: "c", image: "none" }] };
@@ -44,7 +52,7 @@ export async function accountOnNode(
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name },
     subjects: [{ kind: "ServiceAccount", name, namespace: ACCOUNT_NAMESPACE }],
   });
-  return createKubeClient(createKubeFetch(configOf(plane.kubeconfig, (status as { token: string }).token)));
+  return createKubeFetch(configOf(plane.kubeconfig, (status as { token: string }).token));
 }
 
 /** Puts up those policies of a fence that `isWanted` says. */
