@@ -10,7 +10,7 @@ export interface RestoreFacts {
   /** Each container has been restored, onto the right image as far as that can be known. */
   readonly isComplete: boolean;
   readonly fault?: Fault;
-  /** What the start waits for, in words that stay the same meanwhile. */
+  /** What the start waits for that is not there, in words that stay the same meanwhile: what is on its way is worth no write. */
   readonly waiting?: string;
   /** The same with how far it is, as the end of "it waited for …". */
   readonly waitsFor?: string;
@@ -29,7 +29,9 @@ export function observeRestores({ spec, status }: SandboxResource, pod: Pod): Re
   const open = all.find(({ restore }) => restore?.phase !== "Ready");
   if (open === undefined) return { isComplete: true };
   const name = `the snapshot "${open.source.snapshotName}"`;
-  return { isComplete: false, waiting: `The sandbox waits for ${name}.`, waitsFor: `${name}, ${howFar(open.restore)}` };
+  const waitsFor = `${name}, ${howFar(open.restore)}`;
+  if (open.restore?.phase !== "Waiting") return { isComplete: false, waitsFor };
+  return { isComplete: false, waitsFor, waiting: `The sandbox waits for ${name}.` };
 }
 
 function ofSource(said: ReadonlyMap<string, SandboxRootfsRestore>, { containerName, snapshotName }: RestoreSource) {

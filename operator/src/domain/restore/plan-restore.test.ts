@@ -88,8 +88,10 @@ describe("a sandbox that starts from a snapshot", () => {
     expect(said(planOf(sandboxOf(), undefined, NOW, { handler: "runc" }))["Succeeded"]).toMatch(/"runc"/);
   });
 
-  it("is pending while it is held, and says what it waits for once", () => {
-    const first = planOf(sandboxOf(), held);
+  it("is pending while it is held, and says once what it waits for that is not there", () => {
+    for (const restore of [undefined, { phase: "Fetching" } as const])
+      expect(planOf(sandboxOf(restore), held)).toEqual({ actions: [], nextDeadlineMs: STARTUP_MS });
+    const first = planOf(sandboxOf({ phase: "Waiting" }), held);
     expect(said(first)["Ready"]).toBe('Unknown PodPending The sandbox waits for the snapshot "s".');
     const write = first.actions[0];
     const status = write?.kind === "patchStatus" ? ((write.object as SandboxResource).status ?? {}) : {};
@@ -129,7 +131,7 @@ describe("a sandbox that starts from a snapshot", () => {
       false,
       "False RootfsRestoreConfigurationError",
     ],
-    ["that its node has not called ready", { phase: "Fetching", base }, false, "Unknown PodPending"],
+    ["that its node has not called ready", { phase: "Waiting", base }, false, "Unknown PodPending"],
   ])("with a snapshot %s", (_, restore, allowOtherBase, ready) => {
     expect(said(planOf(sandboxOf(restore, { allowOtherBase }), up))["Ready"]).toMatch(new RegExp(`^${ready}`));
   });
