@@ -17,7 +17,11 @@ export function createModelObjects(): ModelObjects {
 export type Step = (when: "before" | "after", what: string) => Promise<void>;
 
 /** A client of the model. What happens between its steps happens at once. */
-export function createModelStore(model: ModelObjects, step: Step = () => Promise.resolve()): ObjectStore {
+export function createModelStore(
+  model: ModelObjects,
+  step: Step = () => Promise.resolve(),
+  { readsBack = false } = {},
+): ObjectStore {
   const { objects } = model;
   const doing = async <T>(what: string, effect: () => T): Promise<T> => {
     await step("before", what);
@@ -48,6 +52,7 @@ export function createModelStore(model: ModelObjects, step: Step = () => Promise
   };
   return {
     name: "model",
+    readsBack,
     async upload(key, source, { condition, onProgress }) {
       const chunks: Uint8Array[] = [];
       for await (const chunk of source) chunks.push(chunk);

@@ -14,6 +14,8 @@ export interface ObjectStoreOptions {
   /** Mark of a write: never the same twice. */
   readonly newMark: () => string;
   readonly patience: Patience;
+  /** @default false */
+  readonly readsBack?: boolean;
 }
 
 const MOST_LISTED = 1000;
@@ -24,6 +26,7 @@ export function createObjectStore(driver: StoreDriver, options: ObjectStoreOptio
   const limitOf = ({ limit }: ListOptions): number => Math.min(Math.max(limit ?? MOST_LISTED, 1), MOST_LISTED);
   const store: ObjectStore = {
     name,
+    readsBack: options.readsBack ?? false,
     async upload(key, source, { condition, onProgress }, { signal }) {
       checkKey(name, key);
       const write = { key, condition, mark: options.newMark() };

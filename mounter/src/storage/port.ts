@@ -66,6 +66,8 @@ export interface PendingUpload {
 export interface ObjectStore {
   /** How errors name it: its URL without settings. */
   readonly name: string;
+  /** Whether its owner wants what was uploaded to be read back before anything relies on it. */
+  readonly readsBack: boolean;
 
   /**
    * Stores a stream of unknown length, in parts of bounded size and with bounded memory. The object

@@ -33,6 +33,8 @@ describe("parseStoreUrl()", () => {
       "azblob://snaps?account=acct&endpoint=http://127.0.0.1:10000/acct",
       { ...azure, endpoint: "http://127.0.0.1:10000/acct" },
     ],
+    ["gs://snaps?read_back=true", { kind: "gcs", bucket: "snaps", prefix: "", readsBack: true }],
+    ["file:///a?read_back=false", { kind: "folder", path: "/a" }],
     ["file:///var/lib/a%20b/", { kind: "folder", path: "/var/lib/a b" }],
   ])("reads %s", (url, location) => {
     expect(parseStoreUrl(url)).toEqual(location);
@@ -63,7 +65,8 @@ describe("parseStoreUrl()", () => {
     ["azblob://snaps?account=A-B", "account has to be"],
     ["file://host/path", "right is file:///host/path"],
     ["file:///", "it names no folder"],
-    ["file:///a?create_dir=true", "knows no setting"],
+    ["file:///a?create_dir=true", 'knows no setting "create_dir"; it knows read_back'],
+    ["file:///a?read_back=1", "read_back has to be true or false"],
     ["file:///%ff", "no escape"],
     ["gs://snaps#x", "# part"],
   ])("refuses %j: %s", (url, why) => {

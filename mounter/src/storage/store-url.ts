@@ -1,8 +1,13 @@
 import { StoreError } from "./store-error.ts";
 import { checkKey } from "./store-key.ts";
 
-/** Where objects lie. Credentials are given apart. */
-export type StoreLocation =
+/** Where objects lie, and how far the store is trusted. Credentials are given apart. */
+export type StoreLocation = StorePlace & {
+  /** What was uploaded is read back and compared, though the store has checked every part of it. */
+  readonly readsBack?: true;
+};
+
+type StorePlace =
   | { readonly kind: "folder"; readonly path: string }
   | {
       readonly kind: "s3";
@@ -41,12 +46,13 @@ export function parseStoreUrl(text: string): StoreLocation {
   if (url.username !== "" || url.password !== "") throw wrong("credentials do not belong into it; give them apart");
   if (url.hash !== "") throw wrong("it has a # part; leave that out");
   const settings = new Settings(url.searchParams);
-  const location = readLocation(url, settings);
+  const place = readPlace(url, settings);
+  const readsBack = settings.flag("read_back");
   settings.refuseRest(url.protocol);
-  return location;
+  return readsBack ? { ...place, readsBack } : place;
 }
 
-function readLocation(url: URL, settings: Settings): StoreLocation {
+function readPlace(url: URL, settings: Settings): StorePlace {
   switch (url.protocol) {
     case "file:":
       return { kind: "folder", path: readPath(url) };
@@ -61,7 +67,7 @@ function readLocation(url: URL, settings: Settings): StoreLocation {
   }
 }
 
-function readS3(url: URL, settings: Settings): StoreLocation {
+function readS3(url: URL, settings: Settings): StorePlace {
   const region = settings.match("region", REGION, "the name of a region, such as eu-west-1");
   // Said by clients of the same URLs to choose among their own libraries.
   settings.match("awssdk", /^v[12]$/, "v2");
@@ -75,7 +81,7 @@ function readS3(url: URL, settings: Settings): StoreLocation {
   };
 }
 
-function readAzure(url: URL, settings: Settings): StoreLocation {
+function readAzure(url: URL, settings: Settings): StorePlace {
   const account = settings.match("account", ACCOUNT, "3 to 24 letters and digits", "storage_account");
   if (account === undefined) throw wrong("it names no storage account; add ?account=NAME");
   const protocol = settings.match("protocol", /^https?$/, "http or https") ?? "https";

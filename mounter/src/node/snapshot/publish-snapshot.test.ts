@@ -11,10 +11,10 @@ import { removeSnapshot } from "./remove-snapshot.ts";
 const call = { signal: new AbortController().signal };
 const place = { namespace: "team", name: "work" };
 
-function createEngine() {
+function createEngine(options: { readonly readsBack?: boolean } = {}) {
   const model = createModelObjects();
   const hook: { step: Step } = { step: async () => undefined };
-  const store = createModelStore(model, (when, what) => hook.step(when, what));
+  const store = createModelStore(model, (when, what) => hook.step(when, what), options);
   let attempts = 0;
   const clock = createManualClock();
   const ports = { store, clock, newAttempt: () => `t${(attempts += 1)}` };
@@ -64,10 +64,10 @@ describe("publishSnapshot()", () => {
     expect(keys().filter((key) => key.includes("mid"))).toEqual([]);
   });
 
-  test.each(["upload", "read", "beforePublish"])(
+  test.each(["upload", "stat", "read", "beforePublish"])(
     "ended during %s leaves the old snapshot and nothing else",
     async (what) => {
-      const { publish, keys, find, hook } = createEngine();
+      const { publish, keys, find, hook } = createEngine({ readsBack: what === "read" });
       await publish({ writeId: "w1", bytes: bytes("one") });
       const before = keys();
       const end = new AbortController();
@@ -121,16 +121,22 @@ describe("publishSnapshot()", () => {
     expect(await find()).toMatchObject({ writeId: "w1" });
   });
 
-  test("what the store did not keep as it was sent is not published", async () => {
-    const { publish, keys, model, hook } = createEngine();
+  test.each([
+    ["another size", { sizeBytes: 2 }, []],
+    // Somebody else's is not removed.
+    ["another version", { version: "another" }, ["work.w1-t1.tar.zst"]],
+    ["other bytes, read back", { bytes: bytes("oNe") }, []],
+  ])("what the store did not keep as it was sent is not published: %s", async (what, kept, left) => {
+    const readsBack = what.endsWith("read back");
+    const { publish, keys, model, hook } = createEngine({ readsBack });
     hook.step = async (when, what) => {
       const key = what.slice("upload ".length);
       const object = model.objects.get(key);
       if (when === "after" && what.startsWith("upload") && object !== undefined)
-        model.objects.set(key, { ...object, bytes: bytes("oNe") });
+        model.objects.set(key, { ...object, ...kept });
     };
     await expect(publish({ writeId: "w1", bytes: bytes("one") })).rejects.toMatchObject({ code: "damaged" });
-    expect(keys()).toEqual([]);
+    expect(keys()).toEqual(left);
   });
 
   test("stands on no layer that is noted as unused or gone", async () => {

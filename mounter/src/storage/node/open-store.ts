@@ -25,8 +25,9 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   const patience = { ...PATIENCE, ...options.patience };
   const location = parseStoreUrl(url);
   const driver = await createDriver(location, { ...options, patience });
+  const { readsBack = false } = location;
   const prefix = location.kind === "folder" ? "" : location.prefix;
-  return createObjectStore(withPrefix(driver, prefix), { ...options, patience });
+  return createObjectStore(withPrefix(driver, prefix), { ...options, patience, readsBack });
 }
 
 async function createDriver(
