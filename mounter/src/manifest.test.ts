@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { readEnvironment } from "./manifest.ts";
+import { readEnvironment, readNodeEnvironment } from "./manifest.ts";
 import { chooseCredentials } from "./storage/store-credentials.ts";
 
 const STORE = { ATOLL_SNAPSHOT_STORE: "gs://bucket" };
@@ -10,6 +10,36 @@ describe("readEnvironment()", () => {
     expect(() => readEnvironment({ ATOLL_SNAPSHOT_CREDENTIALS_DIR: "secrets" })).toThrow(
       /ATOLL_SNAPSHOT_STORE: .*ATOLL_SNAPSHOT_CREDENTIALS_DIR: Expected an absolute path/,
     );
+  });
+});
+
+describe("readNodeEnvironment()", () => {
+  const least = { ...STORE, ATOLL_NODE_NAME: "node-1", ATOLL_POD_NAME: "mounter-1" };
+
+  test("needs a store, and to know where it is", () => {
+    expect(() => readNodeEnvironment({})).toThrow(/ATOLL_SNAPSHOT_STORE.*ATOLL_NODE_NAME.*ATOLL_POD_NAME/);
+    expect(readNodeEnvironment(least)).toMatchObject({
+      ATOLL_SANDBOX_NAMESPACES: ["isola-sandboxes"],
+      ATOLL_RUNSC: "/opt/atoll/gvisor/current/runsc",
+      ATOLL_RUNSC_ROOT: "/run/containerd/runsc/k8s.io",
+      ATOLL_RESTORE_PORT: 10_033,
+      ATOLL_RESTORE_FOLDER: "/var/lib/atoll/restores",
+      ATOLL_CONCURRENCY: 4,
+    });
+  });
+
+  test.each(["restores", "/", "/a/../b", "/a/.", "/a b", "/a/"])("%s is no folder of the node", (path) => {
+    for (const name of ["ATOLL_RESTORE_FOLDER", "ATOLL_RUNSC_ROOT", "ATOLL_MOUNTER_DIR"])
+      expect(() => readNodeEnvironment({ ...least, [name]: path })).toThrow(name);
+  });
+
+  test.each([
+    ["ATOLL_SANDBOX_NAMESPACES", ","],
+    ["ATOLL_RESTORE_PORT", "0"],
+    ["ATOLL_CONCURRENCY", "0"],
+    ["ATOLL_MOUNTER_STAGING_BYTES", "1Gi"],
+  ])("%s is not %s", (name, value) => {
+    expect(() => readNodeEnvironment({ ...least, [name]: value })).toThrow(name);
   });
 });
 

@@ -3,7 +3,7 @@ import { countVariable, flagVariable, listVariable, parseEnvironment, type Varia
 import { RESTORE_FOLDER, RESTORE_PORT, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 
 export { MOUNTER_SANDBOX_NAMESPACE_RULES, MOUNTER_SYSTEM_NAMESPACE_RULES } from "./rules.ts";
-export { CREDENTIAL_NAMES, type CredentialName } from "./storage/store-credentials.ts";
+export { CREDENTIAL_NAMES } from "./storage/store-credentials.ts";
 export { parseStoreUrl, type StoreLocation } from "./storage/store-url.ts";
 
 /** What the mounter of a node answers beside restores and stops; on the loopback address. */
@@ -53,7 +53,7 @@ export const LocalMounterEnvironment = MounterEnvironment.extend({
 export type LocalMounterEnvironment = z.infer<typeof LocalMounterEnvironment>;
 
 const Name = z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, "Expected the name of an object");
-const HostFolder = z.string().regex(/^(\/[A-Za-z0-9._-]+)+$/, "Expected an absolute path");
+const HostFolder = z.string().regex(/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, "Expected an absolute path");
 
 /** Environment of the mounter of one node of a cluster. What starts the program renders it. */
 export const NodeMounterEnvironment = MounterEnvironment.extend({
