@@ -125,7 +125,8 @@ export class ModelMounter {
     const { name, namespace, uid, resourceVersion } = metadata;
     const own = { name, namespace, uid, ...(guarded ? { resourceVersion } : {}) } as typeof metadata;
     const before = this.#cluster.find(ROOTFS_SNAPSHOTS, own);
-    if (before === undefined || isFinished(snapshotState(before).phase)) return;
+    // What is guarded fails by itself when somebody else has ended the record.
+    if (!guarded && (before === undefined || isFinished(snapshotState(before).phase))) return;
     const write = { fieldManager: "atoll-mounter", subresource: "status" };
     const call = { signal: new AbortController().signal };
     const written = await this.#cluster

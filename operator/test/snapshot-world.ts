@@ -164,6 +164,14 @@ export class SnapshotWorld {
     return atMs;
   }
 
+  /** Of a failure nothing may ever be published, however much later. */
+  #checkStore(): void {
+    for (const uid of this.store.published) {
+      if (this.#ends.get(uid)?.includes('"status":"False"') === true)
+        this.broken.push(`${uid}: published after its end`);
+    }
+  }
+
   /** Lets time go by, by the operator's own deadlines, until nothing more is to come before this moment. */
   async runUntil(endMs: number): Promise<void> {
     for (let looks = 0; looks < 100; looks += 1) {
@@ -173,6 +181,7 @@ export class SnapshotWorld {
     }
     this.cluster.nowMs = Math.max(this.cluster.nowMs, endMs);
     await this.settle();
+    this.#checkStore();
   }
 
   #checkRecord(record: RootfsSnapshotResource): void {

@@ -175,8 +175,11 @@ describe("a sandbox that starts from a snapshot", () => {
     expect(said(planOf(sandboxOf({ phase: "Ready" }), killed))["Cause"]).toMatch(/^True OutOfMemory/);
   });
 
-  it("fails for its archive, and not for its command, when gVisor cannot read it", () => {
-    const message = "opening rootfs upper tar file: open /var/lib/x.tar: no such file or directory";
+  it.each([
+    "opening rootfs upper tar file: open /var/lib/x.tar: no such file or directory",
+    "rootfs tar annotation is disabled, use --allow-rootfs-tar-annotation to enable it",
+    "failed to read tar header: unexpected EOF",
+  ])("fails for its archive, and not for its command, when gVisor says %j", (message) => {
     const pod = podOf({}, exited("main", 128, { reason: "StartError", message }));
     expect(said(planOf(sandboxOf({ phase: "Ready" }), pod))["Succeeded"]).toMatch(/RootfsRestoreConfigurationError/);
   });

@@ -17,7 +17,7 @@ const NO_COMMAND = /executable file not found|finding executable|not found in \$
 const NO_FILE = /no such file or directory/i;
 
 /** gVisor's word for the archive that a container starts from. */
-const ARCHIVE = /rootfs[- ]upper[- ]tar|failed to read tar header/i;
+const ARCHIVE = /rootfs[- ](upper[- ])?tar|failed to read tar header/i;
 
 /** Reads a waiting container; `image` is what its status names, or nothing. */
 export function hindranceOf(status: ContainerStatus & { readonly image?: unknown }): Hindrance {
