@@ -1,10 +1,20 @@
 import { execFileSync } from "node:child_process";
 import { zstdDecompressSync } from "node:zlib";
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Atoll, SnapshotFailedError } from "#sdk";
-import { startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
+import { makeHome, startGateway, type GatewayProcess } from "../harness/gateway-process.ts";
 
 const image = "atoll/debian";
 const steady = readFileSync(join(import.meta.dirname, "snapshot/write-steadily.py"), "utf8");
@@ -137,19 +147,32 @@ describe("snapshots on one machine", { timeout: 120_000 }, () => {
     } finally {
       execFileSync("umount", ["--lazy", staging]);
     }
-    // The store's own disk.
-    const full = join(gateway.home, "snapshots");
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", full]);
-    try {
-      const failure = await sandbox.snapshot({ snapshotName: "large" }).catch((error: unknown) => error);
-      expect(failure).toMatchObject({ reason: "StoreFailed" });
-      expect((await sandbox.commands.run(["echo", "well"])).stdout).toBe("well\n");
-    } finally {
-      execFileSync("umount", ["--lazy", full]);
-    }
     expect((await sandbox.snapshot({ snapshotName: "large" })).status).toBe("Succeeded");
     const restored = await client.sandboxes.create({ image, rootfsSnapshotName: "large" });
     expect((await restored.commands.run(["sh", "-c", "wc -c < /srv/data"])).stdout).toBe("50000000\n");
     await Promise.all([sandbox.delete(), restored.delete()]);
+  });
+
+  it("for which the store has no room fail alone, and smaller ones succeed", async () => {
+    const home = makeHome();
+    const small = join(home, "small");
+    mkdirSync(small);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", small]);
+    const other = await startGateway({ home, env: { ATOLL_SNAPSHOT_STORE: `file://${small}` } });
+    try {
+      const sandbox = await new Atoll({ url: other.url }).sandboxes.create({ image });
+      await sandbox.commands.run(["sh", "-c", "head -c 50000000 /dev/urandom > /srv/data"]);
+      const failure = await sandbox.snapshot({ snapshotName: "large" }).catch((error: unknown) => error);
+      expect(failure).toMatchObject({
+        reason: "StoreFailed",
+        message: expect.stringMatching(/room|space|full/) as string,
+      });
+      await sandbox.commands.run(["truncate", "-s", "1000", "/srv/data"]);
+      expect((await sandbox.snapshot({ snapshotName: "small" })).status).toBe("Succeeded");
+      await sandbox.delete();
+    } finally {
+      execFileSync("umount", ["--lazy", small]);
+      await other.dispose();
+    }
   });
 });

@@ -52,7 +52,9 @@ async function serve(): Promise<void> {
   const server = createChannelServer(mounter, log);
   server.listen(env.ATOLL_MOUNTER_SOCKET);
   await once(server, "listening");
-  await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+  // The gateway holds the other end of the standard input.
+  process.stdin.resume();
+  await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT"), once(process.stdin, "end")]);
   // What is under way is begun anew by whoever asks again.
   server.close();
   server.closeAllConnections();

@@ -9,9 +9,12 @@ import type { Log } from "#core/log.ts";
 import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
 import { askOnce, type MounterProgram } from "./mounter-client.ts";
+import { jailed, programFiles, type JailPlan } from "./mounter-jail.ts";
 
 export interface MounterProcessConfig {
   readonly socketPath: string;
+  /** What it may see of this machine besides its own program. */
+  readonly jail: JailPlan;
   /** All of its environment. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -82,7 +85,7 @@ class Supervisor implements MounterProgram {
     this.#ready.reject(this.#closed.signal.reason);
     const life = this.#life;
     if (life !== undefined) {
-      life.child.kill("SIGTERM");
+      life.child.stdin?.end();
       const timer = setTimeout(() => life.child.kill("SIGKILL"), END_TIMEOUT_MS);
       await life.ended;
       clearTimeout(timer);
@@ -115,9 +118,13 @@ class Supervisor implements MounterProgram {
 
   /** Resolves with a process that answers. */
   async #begin(): Promise<Life> {
-    const { socketPath, env } = this.#config;
-    const words = [...WRAPPER, nodePath(), PROGRAM];
-    const child = spawn(words[0] ?? "", words.slice(1), { env: { ...env }, stdio: ["ignore", "ignore", "pipe"] });
+    const { socketPath, env, jail } = this.#config;
+    const node = nodePath();
+    const readable = [...programFiles(node), ...jail.readable];
+    const [program = "", ...words] = jailed({ ...jail, readable }, [node, PROGRAM]);
+    // Its standard input ends when this process wants it to end, or has ended.
+    const child = spawn(program, words, { env: { ...env }, stdio: ["pipe", "ignore", "pipe"] });
+    child.stdin?.on("error", () => undefined);
     const connection = createAgentFetch({ address: { socketPath }, token: async () => "" });
     const ended = this.#endOf(child, connection);
     const life = { child, connection, ended };
@@ -181,8 +188,6 @@ class Supervisor implements MounterProgram {
 
 const PROGRAM = fileURLToPath(new URL("../../../../../mounter/src/entry/local.ts", import.meta.url));
 const MODULES = fileURLToPath(new URL("../../../../../node_modules", import.meta.url));
-/** The kernel ends it when this process ends, however that comes. */
-const WRAPPER = ["setpriv", "--pdeathsig", "KILL", "--"];
 const succeeded = (): boolean => true;
 const failed = (): boolean => false;
 

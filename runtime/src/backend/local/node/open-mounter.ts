@@ -1,10 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Log } from "#core/log.ts";
 import type { LocalMounterEnvironment } from "#mounter/manifest.ts";
 import type { LocalConfig } from "../config.ts";
 import type { Mounter } from "../mounter.ts";
 import { createMounterClient } from "./mounter-client.ts";
+import { credentialFiles } from "./mounter-jail.ts";
 import { startMounter } from "./mounter-process.ts";
 
 /** Variables that the mounter is given by this program, as text. */
@@ -16,8 +18,12 @@ export async function openMounter(
   deps: { readonly log: Log; readonly random: () => number },
 ): Promise<Mounter> {
   const socketDir = join(runDir, "mounter");
+  const jailDir = join(runDir, "mounter-jail");
   const dir = join(homeDir, "mounter");
-  for (const each of [socketDir, dir]) await mkdir(each, { recursive: true, mode: 0o700 });
+  const checkpoints = join(homeDir, "staging");
+  const stores = folderOf(snapshots.store);
+  for (const each of [socketDir, jailDir, dir, checkpoints, ...stores])
+    await mkdir(each, { recursive: true, mode: 0o700 });
   const socketPath = join(socketDir, "channel.sock");
   const given: Given = {
     ATOLL_SNAPSHOT_STORE: snapshots.store,
@@ -26,6 +32,14 @@ export async function openMounter(
     ATOLL_MOUNTER_CACHE_BYTES: String(snapshots.cacheBytes),
     ATOLL_DISK_RESERVE_BYTES: String(diskReserveBytes),
   };
-  const program = await startMounter({ socketPath, env: { ...snapshots.env, ...given } }, deps);
+  const env = { ...snapshots.env, ...given };
+  const jail = { jailDir, readable: [checkpoints, ...credentialFiles(env)], writable: [socketDir, dir, ...stores] };
+  const program = await startMounter({ socketPath, env, jail }, deps);
   return createMounterClient(program, deps.random);
+}
+
+/** The store's folder when it is one of this machine; what is wrong with a URL the mounter says. */
+function folderOf(store: string): readonly string[] {
+  const url = URL.canParse(store) ? new URL(store) : undefined;
+  return url?.protocol === "file:" && url.host === "" ? [fileURLToPath(url)] : [];
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface StagingConfig {
@@ -17,8 +17,9 @@ export type Staging = Awaited<ReturnType<typeof createStaging>>;
 
 /** Disk for what is on its way elsewhere. What an earlier process left there is removed. */
 export async function createStaging({ dir, reserveBytes }: StagingConfig) {
-  await rm(dir, { recursive: true, force: true });
   await mkdir(dir, { recursive: true, mode: 0o700 });
+  // The folder itself stays: others may see into it.
+  for (const name of await readdir(dir)) await rm(join(dir, name), { recursive: true, force: true });
   let promisedBytes = 0;
 
   /** Sets disk aside; undefined when there is too little beside what is promised to others. */
