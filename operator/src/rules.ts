@@ -28,7 +28,8 @@ export const OPERATOR_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
 
 /** What it may do there besides, where snapshots are taken. */
 export const OPERATOR_SNAPSHOT_NAMESPACE_RULES: readonly PolicyRule[] = [
-  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots"], verbs: [...READ, "create", "delete"] },
+  // A patch lets the record of a last snapshot outlive its sandbox.
+  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots"], verbs: [...READ, "create", "patch", "delete"] },
   { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots/status"], verbs: ["patch"] },
 ];
 

@@ -23,6 +23,8 @@ export class ModelCluster {
   /** Fates of the next writes; beyond them all are done. */
   fates: Fate[] = [];
   writes = 0;
+  /** Why objects of a kind are not created, and how the API server says it. */
+  readonly refusals = new Map<string, KubeError>();
   readonly history: Record<string, WatchEvent<Stored>[]> = {};
   readonly #objects: Record<string, Map<string, Stored>> = {};
   readonly #managers = createFieldManagers();
@@ -126,7 +128,12 @@ export class ModelCluster {
     return {
       get: async (resource, ref) => found(resource, ref),
       list: async (resource) => ({ items: this.all(resource), resourceVersion: this.version }),
-      create: async (resource, object) => write(() => this.insert(resource.plural, object) as typeof object),
+      create: async (resource, object) =>
+        write(() => {
+          const refusal = this.refusals.get(resource.plural);
+          if (refusal !== undefined) throw refusal;
+          return this.insert(resource.plural, object) as typeof object;
+        }),
       replace: unsupported,
       apply: async (resource, object, _call, { subresource, fieldManager }) =>
         write(() => {

@@ -2,7 +2,7 @@ import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeCall, KubeClient } from "#core/kubernetes/client.ts";
-import { isAlreadyExists } from "#core/kubernetes/kube-error.ts";
+import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import { keyOf, objectKey } from "#core/kubernetes/object-key.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
@@ -63,6 +63,9 @@ export async function performSandboxAction(action: Action, scope: ActionScope): 
     case "setFinalizers":
       await setFinalizers(action.finalizers, scope);
       return "done";
+    case "release":
+      await release(action.object as RootfsSnapshotResource, scope);
+      return "done";
     case "event":
       scope.events.record(referenceTo(SANDBOXES, sandbox), action.event);
       return "done";
@@ -116,6 +119,22 @@ async function createRecord(record: RootfsSnapshotResource, scope: ActionScope):
     if (noteRecordRefusal(notes, error)) return "void";
     log.warn("Will try again to create the record of a last snapshot", { name: record.metadata.name, error });
     return "later";
+  }
+}
+
+/** One that is gone meanwhile is nobody's, too. */
+async function release(
+  { metadata }: RootfsSnapshotResource,
+  { client, stores, sandbox, call }: ActionScope,
+): Promise<void> {
+  const { uid, name, namespace = "" } = metadata;
+  const ownerReferences = (metadata.ownerReferences ?? []).filter((owner) => owner.uid !== sandbox.metadata.uid);
+  try {
+    const change = { metadata: { uid, ownerReferences } };
+    const options = { fieldManager: FIELD_MANAGER };
+    stores.snapshots?.upsert(await client.patch(ROOTFS_SNAPSHOTS, { name, namespace }, change, call, options));
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
   }
 }
 

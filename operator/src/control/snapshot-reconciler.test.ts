@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SandboxSpecResource } from "#api/crd/sandbox.ts";
+import { KubeError } from "#core/kubernetes/kube-error.ts";
 import { NODES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf } from "#core/kubernetes/sandbox-state.ts";
 import { KINDS, type Fate } from "../../test/model-cluster.ts";
@@ -307,5 +308,22 @@ describe("the snapshot reconciler, beside that of sandboxes", () => {
     expect([endOf(world, "r1"), world.store.published.size]).toEqual([undefined, 1]);
     await world.settle();
     expect([endOf(world, "r1")?.status, world.broken]).toEqual(["True", []]);
+  });
+
+  it("lets a sandbox go at once whose record is refused for good, and tries again where it may pass", async () => {
+    for (const [status, seconds] of [
+      [403, 0],
+      [500, 10],
+    ] as const) {
+      const world = await runningWorld(SAVED);
+      world.cluster.refusals.set(ROOTFS_SNAPSHOTS.plural, new KubeError(status, "no", { reason: "No" }));
+      world.cluster.remove(SANDBOXES.plural, REF);
+      const atMs = world.cluster.nowMs + seconds * 1000;
+      await world.runUntil(atMs);
+      expect(world.left.length).toBe(status === 403 ? 0 : 2);
+      world.cluster.refusals.clear();
+      await world.runUntil(atMs + 5000);
+      expect([world.left, world.store.published.size, world.broken]).toEqual([[], status === 403 ? 0 : 1, []]);
+    }
   });
 });

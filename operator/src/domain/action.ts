@@ -17,6 +17,8 @@ export type Action =
       readonly object: KubeObject;
       readonly finalizers: readonly string[];
     }
+  /** The object goes no longer with the sandbox that owns it. */
+  | { readonly kind: "release"; readonly resource: Resource<KubeObject>; readonly object: KubeObject }
   /** Told to people; its failure is no failure of the plan. */
   | { readonly kind: "event"; readonly event: EventDraft };
 

@@ -101,7 +101,11 @@ describe("a sandbox that wants a snapshot at its end", () => {
     const later = { sandbox: deleted(statusOf(over)), lastRecord: recordOf(sandbox, status), isFresh: true };
     const going = savablePod({ deletionTimestamp: DELETED, deletionGracePeriodSeconds: 1 });
     expect(planOf({ ...later, pod: going }, nowMs)).toEqual({ actions: [] });
-    expect(kinds(plan({ ...later, agentKey: "" }, WITH_SNAPSHOTS, nowMs))).toEqual(["setFinalizers sandboxes"]);
+    const last = plan({ ...later, agentKey: "" }, WITH_SNAPSHOTS, nowMs);
+    expect(kinds(last)).toEqual(["release rootfssnapshots", "setFinalizers sandboxes"]);
+    const { ownerReferences: _owners, ...metadata } = later.lastRecord.metadata;
+    const released = { ...later, lastRecord: { ...later.lastRecord, metadata }, agentKey: "" };
+    expect(kinds(plan(released, WITH_SNAPSHOTS, nowMs))).toEqual(["setFinalizers sandboxes"]);
   });
 
   it.each<[string, Partial<ObservedSandbox>, string, RegExp, string]>([

@@ -11,7 +11,7 @@ import { endEvent, lastSnapshotEvents, podCreatedEvent, recordCreatedEvent } fro
 import { removalGraceSeconds } from "./grace.ts";
 import { hadPod } from "./had-pod.ts";
 import { ownRecord } from "./last-snapshot.ts";
-import { ownPod, type ObservedSandbox } from "./observed.ts";
+import { isOwnedBy, ownPod, type ObservedSandbox } from "./observed.ts";
 import { retentionMs } from "./retention.ts";
 import type { SandboxSettings } from "./settings.ts";
 import { nextStatus } from "./status.ts";
@@ -71,7 +71,7 @@ function planRemoval(observed: ObservedSandbox, assessment: Assessment, nowMs: n
   const told = lastSnapshotEvents(observed, assessment);
   if (ownPod(observed) === undefined) {
     const others = (observed.sandbox.metadata.finalizers ?? []).filter((name) => name !== SANDBOX_FINALIZER);
-    return [...told, setFinalizers(observed, others)];
+    return [...told, ...recordRelease(observed), setFinalizers(observed, others)];
   }
   return [...statusActions(observed, assessment, nowMs), ...told, ...podRemoval(observed)];
 }
@@ -129,6 +129,13 @@ function podRemoval(observed: ObservedSandbox): readonly Action[] {
   const grace = removalGraceSeconds(observed.sandbox.spec);
   if (deletionTimestamp !== undefined && (grace === undefined || deletionGracePeriodSeconds <= grace)) return [];
   return [{ ...removal(PODS, pod), ...(grace === undefined ? {} : { gracePeriodSeconds: grace }) }];
+}
+
+/** The record says for some time yet what became of the last snapshot. */
+function recordRelease(observed: ObservedSandbox): readonly Action[] {
+  const record = ownRecord(observed);
+  if (record === undefined || !isOwnedBy(record, observed.sandbox)) return [];
+  return [{ kind: "release", resource: ROOTFS_SNAPSHOTS, object: record }];
 }
 
 function setFinalizers({ sandbox }: ObservedSandbox, finalizers: readonly string[]): Action {
