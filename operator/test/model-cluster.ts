@@ -152,7 +152,12 @@ export class ModelCluster {
           const before = found(resource, ref);
           const { metadata } = patch as { metadata: ObjectMeta };
           check(before.metadata, metadata);
-          const kept = { ...before.metadata, finalizers: metadata.finalizers ?? [] };
+          const { finalizers, ownerReferences } = metadata;
+          const kept = {
+            ...before.metadata,
+            ...(finalizers === undefined ? {} : { finalizers }),
+            ...(ownerReferences === undefined ? {} : { ownerReferences }),
+          };
           return this.#settle(resource.plural, { ...before, metadata: kept }) as typeof before;
         }),
       remove: async <T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, _call: unknown, options = {}) =>

@@ -3,8 +3,10 @@ import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Clock } from "#core/clock.ts";
 import type { KubeCall, KubeClient } from "#core/kubernetes/client.ts";
 import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
+import type { Informer } from "#core/kubernetes/informer-port.ts";
 import type { NetworkPolicy } from "#core/kubernetes/network-policy.ts";
 import { keyOf, objectKey } from "#core/kubernetes/object-key.ts";
+import type { KubeObject } from "#core/kubernetes/object.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { NETWORK_POLICIES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf } from "#core/kubernetes/sandbox-state.ts";
@@ -146,9 +148,18 @@ async function remove(action: RemoveAction, { client, stores, call }: ActionScop
     ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
   };
   const removal = await client.remove(action.resource, action.ref, call, options);
-  const store = action.resource.plural === PODS.plural ? stores.pods : stores.sandboxes;
-  if (removal.kind === "going") store.upsert(removal.object as Pod & SandboxResource);
-  else store.drop(objectKey(action.ref), uid);
+  const store = storeOf(action.resource.plural, stores);
+  if (removal.kind === "going") store?.upsert(removal.object);
+  else store?.drop(objectKey(action.ref), uid);
+}
+
+function storeOf(plural: string, stores: NamespaceStores): Pick<Informer<KubeObject>, "drop" | "upsert"> | undefined {
+  const all: readonly [string, unknown][] = [
+    [PODS.plural, stores.pods],
+    [SANDBOXES.plural, stores.sandboxes],
+    [ROOTFS_SNAPSHOTS.plural, stores.snapshots],
+  ];
+  return new Map(all).get(plural) as Pick<Informer<KubeObject>, "drop" | "upsert"> | undefined;
 }
 
 async function writeStatus(wanted: SandboxResource, scope: ActionScope): Promise<void> {

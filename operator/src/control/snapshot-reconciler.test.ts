@@ -326,4 +326,21 @@ describe("the snapshot reconciler, beside that of sandboxes", () => {
       expect([world.left, world.store.published.size, world.broken]).toEqual([[], status === 403 ? 0 : 1, []]);
     }
   });
+
+  it("saves a second sandbox of the name, too, though the first one's record still tells of it", async () => {
+    const world = await runningWorld(SAVED);
+    world.cluster.remove(SANDBOXES.plural, REF);
+    await world.settle();
+    const first = recordOf(world, "a-termination")?.metadata;
+    expect([world.left, first?.name, first?.ownerReferences ?? []]).toEqual([[], "a-termination", []]);
+    world.create();
+    await world.settle();
+    world.kubelet("taken");
+    world.kubelet("running");
+    await world.settle();
+    world.cluster.remove(SANDBOXES.plural, REF);
+    await world.settle();
+    expect([world.left, world.store.published.size, world.broken]).toEqual([[], 2, []]);
+    expect(recordOf(world, "a-termination")?.metadata.uid).not.toBe(first?.uid);
+  });
 });

@@ -204,6 +204,12 @@ describe("a sandbox that wants a snapshot at its end", () => {
     const held = planOf({ lastRecord: earlier });
     expect(kinds(held)).toEqual(["patchStatus sandboxes"]);
     expect(held.nextDeadlineMs).toBe(DEADLINE);
+    const told = planOf({ lastRecord: { ...earlier, status: ended("True") } });
+    expect(told.actions.at(-1)).toMatchObject({
+      kind: "remove",
+      uid: "uid-r",
+      resource: { plural: "rootfssnapshots" },
+    });
     const foreign = { ...earlier, metadata: { name: "a-termination", namespace: "ns" } };
     const over = planOf({ lastRecord: foreign, isFresh: true });
     expect(messageOf(over, "RootfsSnapshot")).toMatch(/"a-termination", is taken/);

@@ -1,9 +1,12 @@
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import { NETWORK_POLICIES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { ANNOTATION, SANDBOX_FINALIZER } from "#core/kubernetes/names.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
 import { isSecondPod } from "#core/kubernetes/used-pod.ts";
+import { snapshotState } from "#core/kubernetes/snapshot-state.ts";
 import { hasEnded } from "#core/sandbox.ts";
+import { isFinished } from "#core/snapshot/snapshot.ts";
 import { removal, type Action, type Plan } from "../action.ts";
 import { assess, type Assessment } from "./assess.ts";
 import { terminationRecord } from "../termination-record.ts";
@@ -55,15 +58,21 @@ function losesRecord(observed: ObservedSandbox, { decision }: Assessment): boole
 function planHold(observed: ObservedSandbox, assessment: Assessment, nowMs: number): Plan {
   const { nextDeadlineMs = nowMs, snapshotAtEnd } = assessment.decision;
   const stays = statusActions(observed, assessment, nowMs);
-  const record =
-    snapshotAtEnd?.kind === "take" && observed.lastRecord === undefined
-      ? terminationRecord(observed.sandbox, { nowMs, deadlineAtMs: snapshotAtEnd.deadlineAtMs })
-      : undefined;
-  const create: readonly Action[] =
-    record === undefined
-      ? []
-      : [{ kind: "create", resource: ROOTFS_SNAPSHOTS, object: record }, recordCreatedEvent(record)];
-  return { actions: [...stays, ...create], nextDeadlineMs };
+  const take = snapshotAtEnd?.kind === "take" ? taking(observed, snapshotAtEnd.deadlineAtMs, nowMs) : [];
+  return { actions: [...stays, ...take], nextDeadlineMs };
+}
+
+/** What an earlier sandbox of the name has left to tell makes room. */
+function taking(observed: ObservedSandbox, deadlineAtMs: number, nowMs: number): readonly Action[] {
+  const { sandbox, lastRecord } = observed;
+  if (lastRecord !== undefined) return isOver(lastRecord) ? [removal(ROOTFS_SNAPSHOTS, lastRecord)] : [];
+  const record = terminationRecord(sandbox, { nowMs, deadlineAtMs });
+  if (record === undefined) return [];
+  return [{ kind: "create", resource: ROOTFS_SNAPSHOTS, object: record }, recordCreatedEvent(record)];
+}
+
+function isOver(record: RootfsSnapshotResource): boolean {
+  return isFinished(snapshotState(record).phase) && record.metadata.deletionTimestamp === undefined;
 }
 
 /** The object stays until the pod is really gone. */
