@@ -110,6 +110,7 @@ const ALLOWED: Readonly<Record<string, readonly Act[]>> = {
     ["create", "events.events.k8s.io", SANDBOXES],
     ["watch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
     ["create", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
+    ["patch", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
     ["delete", "rootfssnapshots.sandbox.isola.run", SANDBOXES],
     ["patch", "rootfssnapshots.sandbox.isola.run:status", SANDBOXES],
     ["get", "nodes"],
