@@ -66,7 +66,7 @@ describe("layers of real containers", () => {
     const checked = checkLayer(unpackLayer(createReadStream(stored), packed.sums()), LIMITS);
     await pipeline(checked.chunks, createWriteStream(restored));
     const { tarBytes, entries, largest } = layer.facts;
-    expect(checked.facts()).toEqual({ tarBytes, entries, largest, tarDigest: packed.sums().tarDigest });
+    expect(checked.facts()).toEqual({ tarBytes, entries, largest });
     expect(layer.facts.warnings.map(({ code, count }) => [code, count])).toEqual([
       ["HolesFilled", 3],
       ["TimesOutOfRange", 1],

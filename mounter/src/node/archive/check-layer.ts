@@ -1,9 +1,8 @@
 import { createLayerCheck, type LayerCheck } from "../../archive/layer-check.ts";
 import type { LayerLimits } from "../../archive/layer-limits.ts";
-import { summing } from "./digest.ts";
 
 /** What is known of a layer when it has been checked. */
-export type CheckedFacts = ReturnType<LayerCheck["end"]> & { readonly tarDigest: string };
+export type CheckedFacts = ReturnType<LayerCheck["end"]>;
 
 export interface CheckedLayer {
   /** The same bytes; good only when the last one has come without an `ArchiveFault`. */
@@ -15,11 +14,10 @@ export interface CheckedLayer {
 /** Checks a layer of a store, its own or Isola's, while it passes on its way to the disk. */
 export function checkLayer(source: AsyncIterable<Uint8Array>, limits: LayerLimits): CheckedLayer {
   const check = createLayerCheck(limits);
-  const tar = summing(source);
   let facts: ReturnType<LayerCheck["end"]> | undefined;
 
   async function* checked(): AsyncIterable<Uint8Array> {
-    for await (const chunk of tar.chunks) {
+    for await (const chunk of source) {
       check.push(chunk);
       yield chunk;
     }
@@ -30,7 +28,7 @@ export function checkLayer(source: AsyncIterable<Uint8Array>, limits: LayerLimit
     chunks: checked(),
     facts() {
       if (facts === undefined) throw new Error("Not all of the layer has come by");
-      return { ...facts, tarDigest: tar.sum().digest };
+      return facts;
     },
   };
 }

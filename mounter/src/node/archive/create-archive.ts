@@ -11,6 +11,7 @@ import { readCheckpoint, writeLayer } from "./read-checkpoint.ts";
 import { packLayer, unpackLayer } from "./zstd.ts";
 
 const READ_BYTES = 1024 * 1024;
+const WRITE_BYTES = 4 * 1024 * 1024;
 
 /** The archive port over files of this machine. */
 export function createArchive(): Archive {
@@ -79,7 +80,9 @@ async function unpack(
   const stored = createReadStream(path, { highWaterMark: READ_BYTES, signal });
   const tar = sums === undefined ? stored : unpackLayer(stored, sums);
   const checked = checkLayer(tar, limits);
-  await pipeline(checked.chunks, createWriteStream(target, { mode: 0o600 }), { signal });
+  // Unpacking goes on while the disk writes.
+  const sink = createWriteStream(target, { mode: 0o600, highWaterMark: WRITE_BYTES });
+  await pipeline(checked.chunks, sink, { signal });
   return checked.facts().entries;
 }
 
