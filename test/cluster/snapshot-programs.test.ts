@@ -2,25 +2,16 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxSpecResource } from "#api/crd/sandbox.ts";
 import { isNotFound } from "#core/kubernetes/kube-error.ts";
-import {
-  AGENT_CONTAINER,
-  podName,
-  restoreProbePath,
-  RUNTIME_CLASS,
-  RUNTIME_HANDLER,
-  stopHookPath,
-} from "#core/kubernetes/names.ts";
+import { podName, restoreProbePath, RUNTIME_CLASS, RUNTIME_HANDLER, stopHookPath } from "#core/kubernetes/names.ts";
 import { PODS, ROOTFS_SNAPSHOTS, RUNTIME_CLASSES, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf, sandboxState } from "#core/kubernetes/sandbox-state.ts";
-import { createKubeFetch } from "#operator/node/kube-fetch.ts";
-import { KubeConfig } from "@kubernetes/client-node";
 import { startHostOperator, type HostOperator } from "../harness/host-operator.ts";
 import { call } from "./cluster.ts";
-import { CONTAINER_ID, startMounterStage, type MounterStage } from "./mounter-stage.ts";
+import { startMounterStage, type MounterStage } from "./mounter-stage.ts";
+import { bindPod, DIGEST, reportRunning } from "./stand-in-kubelet.ts";
 
 const WAIT = { timeout: 60_000, interval: 50 };
 const TEST_MS = 180_000;
-const DIGEST = `sha256:${"ab".repeat(32)}`;
 const OTHER_DIGEST = `sha256:${"cd".repeat(32)}`;
 const SAVED: Partial<SandboxSpecResource> = {
   terminationPolicy: { type: "SnapshotRootfs", snapshotRootfs: { snapshotName: "at-the-end", timeoutSeconds: 60 } },
@@ -66,47 +57,13 @@ async function create(name: string, spec: Partial<SandboxSpecResource> = {}): Pr
   const object = { metadata: ref(name), spec: { podTemplate, startupTimeoutSeconds: 90, ...spec } };
   const made = await stage.admin.create(SANDBOXES, object, call());
   await until(() => findPod(name));
-  await bind(name);
+  await bindPod(stage, name);
   return made.metadata.uid ?? "";
 }
 
-async function bind(name: string): Promise<void> {
-  const config = new KubeConfig();
-  config.loadFromFile(stage.kubeconfig);
-  const target = { apiVersion: "v1", kind: "Node", name: stage.node };
-  const body = JSON.stringify({ apiVersion: "v1", kind: "Binding", metadata: { name: podName(name) }, target });
-  const path = `/api/v1/namespaces/${stage.namespace}/pods/${podName(name)}/binding`;
-  const headers = { "content-type": "application/json" };
-  const answer = await createKubeFetch(config)(path, { method: "POST", body, headers });
-  if (!answer.ok) throw new Error(await answer.text());
-}
-
 /** Says of a pod what kubelet says when all of its containers run, this one of this image. */
-async function report(name: string, digest: string): Promise<void> {
-  const startedAt = now();
-  const running = (container: string) => ({
-    name: container,
-    ready: true,
-    restartCount: 0,
-    image: "img:1",
-    imageID: `registry/img@${digest}`,
-    containerID: CONTAINER_ID,
-    state: { running: { startedAt } },
-  });
-  const isHeld = (await findPod(name))?.spec.initContainers !== undefined;
-  const status = {
-    phase: "Running",
-    startTime: startedAt,
-    podIP: "10.0.0.9",
-    podIPs: [{ ip: "10.0.0.9" }],
-    conditions: [{ type: "Ready", status: "True" }],
-    containerStatuses: [...(isHeld ? [] : [running(AGENT_CONTAINER)]), running("main")],
-    ...(isHeld ? { initContainerStatuses: [running(AGENT_CONTAINER)] } : {}),
-  };
-  await stage.admin.patch(PODS, ref(podName(name)), { status }, call(), { subresource: "status" });
-}
+const report = (name: string, digest: string): Promise<void> => reportRunning(stage, name, { digest });
 
-const now = () => new Date().toISOString().replace(/\.\d+/, "");
 const untilPhase = (name: string, phase: string) =>
   until(async () => {
     const sandbox = await findSandbox(name);
