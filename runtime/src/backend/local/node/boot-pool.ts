@@ -36,6 +36,8 @@ export class BootPool {
   private readonly stop = new AbortController();
   private idle: Idle[] = [];
   private need: Need = { shape: {}, held: [] };
+  /** Boots that are being removed beside all else. */
+  private readonly leaving = new Set<Promise<void>>();
   private filling: Promise<void> | undefined;
 
   constructor(deps: BootPoolDeps) {
@@ -72,7 +74,7 @@ export class BootPool {
     await this.filling;
     const boots = this.idle.splice(0);
     for (const { unwatch } of boots) unwatch.abort();
-    await Promise.all(boots.map(({ boot }) => this.discard(boot)));
+    await Promise.all([...boots.map(({ boot }) => this.discard(boot)), ...this.leaving]);
   }
 
   /** What the pool lacks, if anything: first boots for the same request again, then one for any other. */
@@ -103,7 +105,7 @@ export class BootPool {
       if (!this.idle.includes(entry)) return;
       this.idle.splice(this.idle.indexOf(entry), 1);
       this.deps.log.warn("Pooled boot died, removed", { boot: boot.id });
-      void this.discard(boot).then(() => this.refill());
+      this.discardAside(boot, () => this.refill());
     };
     this.deps.death(boot, unwatch.signal).then(lost, () => undefined);
   }
@@ -113,12 +115,14 @@ export class BootPool {
     if (need === undefined) return;
     try {
       const boot = await this.deps.maker.make(need, { signal: this.stop.signal, log: this.deps.log });
-      if (!(await this.answers(boot))) {
+      try {
+        if (!(await this.answers(boot))) throw new Error("The agent of a boot for the pool does not answer");
+        await this.warmUp(boot);
+        await this.deps.maker.markWaiting(boot);
+      } catch (error) {
         await this.discard(boot);
-        throw new Error("The agent of a boot for the pool does not answer");
+        throw error;
       }
-      await this.warmUp(boot);
-      await this.deps.maker.markWaiting(boot);
       this.put(boot);
       this.trim();
     } catch (error) {
@@ -134,7 +138,7 @@ export class BootPool {
     const kept = new Set(this.idle.toSorted((a, b) => use(b) - use(a)).slice(0, this.deps.size));
     for (const entry of this.idle.filter((each) => !kept.has(each))) {
       entry.unwatch.abort();
-      void this.discard(entry.boot);
+      this.discardAside(entry.boot);
     }
     this.idle = this.idle.filter((each) => kept.has(each));
   }
@@ -161,6 +165,15 @@ export class BootPool {
   private async warmUp(boot: Boot): Promise<void> {
     for (let asked = 0; asked < WARM_UP_REQUESTS; asked += 1)
       await this.deps.maker.agentAnswers(boot.id, this.stop.signal);
+  }
+
+  /** An orderly end waits for it. */
+  private discardAside(boot: Boot, then: () => void = () => undefined): void {
+    const leaving = this.discard(boot).then(() => {
+      this.leaving.delete(leaving);
+      then();
+    });
+    this.leaving.add(leaving);
   }
 
   private async discard({ id }: Boot): Promise<void> {

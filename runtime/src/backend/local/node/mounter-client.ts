@@ -1,3 +1,4 @@
+import { normalize } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   MOUNTER_CALLS,
@@ -10,6 +11,7 @@ import {
 } from "#api/mounter-channel.ts";
 import { backoffMs } from "#core/backoff.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
+import { orAborted } from "../or-aborted.ts";
 import { MounterError, type HeldArchive, type Mounter, type WriteCall } from "../mounter.ts";
 
 /** The program behind the channel. */
@@ -33,8 +35,14 @@ const MOST_TRIES = 6;
 const PAUSE = { firstMs: 50, mostMs: 2_000 };
 const MOST_LINE_CHARS = 32 << 20;
 
+export interface MounterClientDeps {
+  readonly random: () => number;
+  /** The mounter's own folder: no other file is ever taken from it. */
+  readonly dir: string;
+}
+
 /** The mounter by its channel. Each request is repeated when its program ends in the middle. */
-export function createMounterClient(program: MounterProgram, random: () => number): Mounter {
+export function createMounterClient(program: MounterProgram, { random, dir }: MounterClientDeps): Mounter {
   /** True for what says nothing of the request: its end was not heard. */
   async function persist<T>(call: Call, work: (attempt: Attempt) => Promise<T>, sure: () => boolean): Promise<T> {
     for (let tries = 1; ; tries += 1) {
@@ -60,7 +68,7 @@ export function createMounterClient(program: MounterProgram, random: () => numbe
     const onProgress: WriteCall["onProgress"] = (progress) => call.onProgress(progress);
     const once = (attempt: Attempt): Promise<MounterAnswer<"write">> => {
       const onAsked = async (): Promise<void> => {
-        const untilMs = await call.beforePublish().catch((error: unknown) => {
+        const untilMs = await orAborted(call.beforePublish(), call.signal).catch((error: unknown) => {
           throw new Refusal(error);
         });
         isAllowed = true;
@@ -76,7 +84,10 @@ export function createMounterClient(program: MounterProgram, random: () => numbe
   }
 
   async function hold(wanted: MounterAsk<"hold">, call: Call): Promise<HeldArchive> {
-    return persist(call, (attempt) => holdOnce(attempt, wanted), always);
+    const held = await persist(call, (attempt) => holdOnce(attempt, wanted), always);
+    if (normalize(held.path).startsWith(`${dir}/`)) return held;
+    held.release();
+    throw lost("other", new Error(`The mounter answered with ${held.path}, which is not in its folder`));
   }
 
   return {

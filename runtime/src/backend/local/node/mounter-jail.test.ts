@@ -49,10 +49,10 @@ describe("jailed()", () => {
     );
     const child = spawn(program, words, { stdio: ["ignore", "pipe", "ignore"] });
     await new Promise((resolve) => child.stdout.once("data", resolve));
-    const ended = new Promise((resolve) => child.stdout.once("close", resolve));
+    const ended = new Promise((resolve) => child.stdout.once("close", () => resolve("closed")));
     child.kill("SIGKILL");
     // Nobody holds the other end of the pipe any more.
-    await ended;
+    expect(await ended).toBe("closed");
   });
 });
 

@@ -8,6 +8,7 @@ import { backoffMs } from "#core/backoff.ts";
 import type { Log } from "#core/log.ts";
 import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
+import { orAborted } from "../or-aborted.ts";
 import { askOnce, type MounterProgram } from "./mounter-client.ts";
 import { jailed, programFiles, type JailPlan } from "./mounter-jail.ts";
 
@@ -67,16 +68,8 @@ class Supervisor implements MounterProgram {
     this.#supervision = this.#supervise(life);
   }
 
-  async ready(signal: AbortSignal): Promise<AgentFetch> {
-    signal.throwIfAborted();
-    const left = Promise.withResolvers<never>();
-    const onAbort = (): void => left.reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await Promise.race([this.#ready.promise, left.promise]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+  ready(signal: AbortSignal): Promise<AgentFetch> {
+    return orAborted(this.#ready.promise, signal);
   }
 
   async close(): Promise<void> {

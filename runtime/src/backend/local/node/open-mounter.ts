@@ -14,7 +14,12 @@ type Given = Partial<Record<keyof LocalMounterEnvironment, string>>;
 
 /** The mounter of this machine, as a child process that lives as long as this one. */
 export async function openMounter(
-  { homeDir, runDir, diskReserveBytes, snapshots }: LocalConfig,
+  {
+    homeDir,
+    runDir,
+    diskReserveBytes,
+    snapshots,
+  }: Pick<LocalConfig, "homeDir" | "runDir" | "diskReserveBytes" | "snapshots">,
   deps: { readonly log: Log; readonly random: () => number },
 ): Promise<Mounter> {
   const socketDir = join(runDir, "mounter");
@@ -35,7 +40,7 @@ export async function openMounter(
   const env = { ...snapshots.env, ...given };
   const jail = { jailDir, readable: [checkpoints, ...credentialFiles(env)], writable: [socketDir, dir, ...stores] };
   const program = await startMounter({ socketPath, env, jail }, deps);
-  return createMounterClient(program, deps.random);
+  return createMounterClient(program, { random: deps.random, dir });
 }
 
 /** The store's folder when it is one of this machine; what is wrong with a URL the mounter says. */

@@ -9,6 +9,7 @@ import { watchState } from "#core/watch-state.ts";
 import type { Call, CreateSnapshot, ListSnapshots, Page, SnapshotBackend } from "#runtime/backend/port.ts";
 import { createSlots } from "#runtime/slots.ts";
 import type { Mounter } from "../mounter.ts";
+import { orAborted } from "../or-aborted.ts";
 import { newSnapshotRecord, type SnapshotRecord } from "./snapshot-record.ts";
 import { SnapshotUnit, type SnapshotUnitDeps } from "./snapshot-unit.ts";
 
@@ -176,14 +177,6 @@ export class LocalSnapshots implements SnapshotBackend {
       `The snapshot "${name}" cannot be removed now: a sandbox is being started from it.`,
     );
   }
-}
-
-function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", leave, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
-  });
 }
 
 function sameRequest(existing: Snapshot, request: CreateSnapshot): Snapshot {
