@@ -9,10 +9,11 @@ import type { Informer } from "#core/kubernetes/informer-port.ts";
 import { isAlreadyExists, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { objectKey, refOfKey } from "#core/kubernetes/object-key.ts";
 import { ROOTFS_SNAPSHOTS } from "#core/kubernetes/resources.ts";
+import { snapshotState } from "#core/kubernetes/snapshot-state.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { pageOf } from "#core/snapshot/page-of.ts";
-import type { Snapshot } from "#core/snapshot/snapshot.ts";
-import { turnOf } from "#core/snapshot/turn-of.ts";
+import { isFinished, type Snapshot } from "#core/snapshot/snapshot.ts";
+import { turnsOf } from "#core/snapshot/turns-of.ts";
 import type { Call, CreateSnapshot, ListSnapshots, Page, SnapshotBackend } from "#runtime/backend/port.ts";
 import { writeCertainly } from "../certain-write.ts";
 import { followState } from "../follow-state.ts";
@@ -43,6 +44,8 @@ export class KubernetesSnapshots implements SnapshotBackend {
   private readonly writes: KnownWrites;
   private readonly wakeUps = createWakeUps();
   private readonly change = createChange();
+  /** By name, until a record of that name changes. */
+  private readonly turns = new Map<string, ReadonlyMap<string, string>>();
   private lastCreatedAtMs = 0;
 
   constructor(deps: KubernetesSnapshotsDeps) {
@@ -51,8 +54,10 @@ export class KubernetesSnapshots implements SnapshotBackend {
     deps.records.onChange((key, now, before) => {
       this.writes.onRecord(now, before);
       this.wakeUps.wake(refOfKey(key).name);
+      for (const record of [now, before]) if (record !== undefined) this.turns.delete(snapshotNameOf(record));
       // Whose turn it is may have changed for all that write the same name.
-      for (const record of [now, before]) if (record !== undefined) this.wakeAll(snapshotNameOf(record));
+      if (before !== undefined && isOpen(before) && !(now !== undefined && isOpen(now)))
+        this.wakeAll(snapshotNameOf(before));
       this.change.notify();
     });
   }
@@ -157,8 +162,7 @@ export class KubernetesSnapshots implements SnapshotBackend {
   private present(record: RootfsSnapshotResource): Snapshot {
     const snapshot = toSnapshot(record);
     if (snapshot.phase !== "Pending" || snapshot.reason !== undefined) return snapshot;
-    const others = this.recordsOf(snapshotNameOf(record));
-    const ahead = turnOf(snapshot, others.map(toSnapshot));
+    const ahead = this.turnsOf(snapshotNameOf(record)).get(snapshot.id);
     if (ahead === undefined) return snapshot;
     const message = `It waits for the snapshot "${ahead}", which writes the same name.`;
     return { ...snapshot, reason: "WaitingForTurn", message };
@@ -195,6 +199,16 @@ export class KubernetesSnapshots implements SnapshotBackend {
     );
   }
 
+  /** Who waits for whom among those that write this name. */
+  private turnsOf(snapshotName: string): ReadonlyMap<string, string> {
+    const known = this.turns.get(snapshotName);
+    if (known !== undefined) return known;
+    const turns = turnsOf(this.recordsOf(snapshotName).map(toSnapshot));
+    // What is made of a record that the copy does not hold yet would never be forgotten.
+    if (turns.size > 0) this.turns.set(snapshotName, turns);
+    return turns;
+  }
+
   private recordsOf(snapshotName: string): readonly RootfsSnapshotResource[] {
     return this.deps.records.byIndex(BY_SNAPSHOT_NAME, snapshotName);
   }
@@ -215,6 +229,10 @@ export class KubernetesSnapshots implements SnapshotBackend {
 /** A record that is only held until its data is removed is there for nobody. */
 function isThere({ metadata }: RootfsSnapshotResource): boolean {
   return metadata.deletionTimestamp === undefined;
+}
+
+function isOpen(record: RootfsSnapshotResource): boolean {
+  return !isFinished(snapshotState(record).phase);
 }
 
 function notFound(id: string): ProblemError {
