@@ -19,6 +19,23 @@ const SETTINGS = {
   priorityClass: { create: true, name: RUN, value: 5, preemptionPolicy: "Never" },
   // No node has this label: the DaemonSet is there, and touches none.
   installer: { name: `${RUN}-installer`, nodeSelector: { [RUN]: "none" }, resources: { limits: { cpu: "1000m" } } },
+  snapshotCredentials: { AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "secret" },
+  snapshots: {
+    enabled: true,
+    store: { url: "s3://bucket/prefix?region=eu-west-1" },
+    restorePort: 10_034,
+    restoreFolder: "/var/lib/atoll-options/restores",
+    // As with the installer.
+    mounter: {
+      name: `${RUN}-mounter`,
+      folder: "/var/lib/atoll-options/mounter",
+      cacheSize: "2048Mi",
+      identityToken: { audience: "store" },
+      environment: { AWS_REGION: "eu-west-1" },
+      seLinuxType: "spc_t",
+      nodeSelector: { [RUN]: "none" },
+    },
+  },
   operator: {
     name: `${RUN}-operator`,
     replicas: 2,
@@ -49,11 +66,22 @@ afterAll(() => installation?.uninstall(), 300_000);
 
 it("an installation with every option shows no change afterwards", { timeout: 300_000 }, async () => {
   const { client } = await findCluster();
-  const options = { client: client(), signal: AbortSignal.timeout(240_000), secretKeys: ["apiKeys"] };
+  const options = {
+    client: client(),
+    signal: AbortSignal.timeout(240_000),
+    secretKeys: ["apiKeys", "snapshotCredentials"],
+  };
   installation = await install(SETTINGS, options);
   const kinds = new Set(installation.resources().map(({ inputs }) => inputs["kind"]));
   expect([...kinds]).toEqual(
-    expect.arrayContaining(["DaemonSet", "HorizontalPodAutoscaler", "Ingress", "PodDisruptionBudget", "PriorityClass"]),
+    expect.arrayContaining([
+      "DaemonSet",
+      "HorizontalPodAutoscaler",
+      "Ingress",
+      "PodDisruptionBudget",
+      "PriorityClass",
+      "ResourceQuota",
+    ]),
   );
   expect(await installation.update(SETTINGS)).toEqual({ created: [], updated: [], removed: [] });
   expect(await installation.refresh()).toEqual([]);
