@@ -14,6 +14,8 @@ const image = "atoll/debian";
 const SNAPSHOTS = process.env["ATOLL_SOAK"] === "1" ? 200 : 20;
 const NAMESPACE = "isola-sandboxes";
 const HOUR_MS = 3_600_000;
+/** Answers come at once, so that a kill meets what goes on behind them. */
+const env = { ATOLL_CREATE_WAIT_MS: "0" };
 
 describe("snapshots beside kills", { timeout: SNAPSHOTS * 30_000 }, () => {
   let gateway: GatewayProcess | undefined;
@@ -23,7 +25,7 @@ describe("snapshots beside kills", { timeout: SNAPSHOTS * 30_000 }, () => {
   }, 60_000);
 
   async function start(): Promise<Atoll> {
-    gateway = await startGateway({ port: await freePort() });
+    gateway = await startGateway({ port: await freePort(), env });
     return new Atoll({ url: gateway.url });
   }
 
@@ -31,7 +33,7 @@ describe("snapshots beside kills", { timeout: SNAPSHOTS * 30_000 }, () => {
     if (gateway === undefined) throw new Error("No gateway runs");
     const { home, port } = gateway;
     await gateway.kill("SIGKILL");
-    gateway = await startGateway({ home, port });
+    gateway = await startGateway({ home, port, env });
   }
 
   function killMounter(): void {
@@ -55,10 +57,15 @@ describe("snapshots beside kills", { timeout: SNAPSHOTS * 30_000 }, () => {
     const random = (): number => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
     // Enough that each phase takes a while.
     await sandbox.commands.run(["sh", "-c", "head -c 60000000 /dev/urandom > /srv/ballast"]);
+    const startMs = performance.now();
+    await sandbox.snapshot({ snapshotName: "work" });
+    const usualMs = performance.now() - startMs;
+    let cut = 0;
     for (let round = 0; round < SNAPSHOTS; round += 1) {
       await sandbox.filesystem.write("/srv/round", `${round}`);
       const { id } = await sandbox.snapshot({ snapshotName: "work", maxWaitMs: 0 });
-      await new Promise((done) => setTimeout(done, random() * 1500));
+      await new Promise((done) => setTimeout(done, random() * usualMs));
+      cut += (await client.snapshots.get(id)).status === "Running" ? 1 : 0;
       if (round % 2 === 0) await crash();
       else killMounter();
       const { status, reason, message } = await endOf(client, id);
@@ -68,6 +75,8 @@ describe("snapshots beside kills", { timeout: SNAPSHOTS * 30_000 }, () => {
       expect(new TextDecoder().decode(await restored.filesystem.read("/srv/round"))).toBe(`${round}`);
       await restored.delete();
     }
+    // Kills between snapshots would prove little.
+    expect(cut).toBeGreaterThan(SNAPSHOTS / 4);
     await sandbox.delete();
     const { home } = gateway ?? { home: "" };
     await expect

@@ -34,11 +34,13 @@ for name in hosts nsswitch.conf host.conf gai.conf localtime; do
 done
 for name in ssl ca-certificates pki; do bind ro "/etc/$name"; done
 # A file that is replaced later is seen only where its folder is.
-resolv=$(readlink -f /etc/resolv.conf || :)
-case $resolv in
-/run/*) bind ro "\${resolv%/*}"; ln -s "$resolv" "$jail/etc/resolv.conf" ;;
-/*) cp "$resolv" "$jail/etc/resolv.conf" ;;
-esac
+if [ -f /etc/resolv.conf ]; then
+  resolv=$(readlink -f /etc/resolv.conf)
+  case $resolv in
+  /run/*) bind ro "\${resolv%/*}"; ln -s "$resolv" "$jail/etc/resolv.conf" ;;
+  *) cp "$resolv" "$jail/etc/resolv.conf" ;;
+  esac
+fi
 while [ "$1" != -- ]; do
   bind "$1" "$2"
   shift 2

@@ -200,6 +200,28 @@ describe("LocalSnapshots", () => {
     expect(await stateOf(snapshots)).toBe(expected);
   });
 
+  test("a store that is away is asked again as long as there is time, and then says why", async () => {
+    const world = createWorld();
+    let awayMs = world.clock.now() + 40_000;
+    world.step = async (what) => {
+      if (what === "upload" && world.clock.now() < awayMs) throw unavailable;
+    };
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.advance(30_000);
+    expect(await stateOf(snapshots)).toBe("Running");
+    await world.clock.advance(25_000);
+    expect(await stateOf(snapshots)).toBe("Succeeded");
+    awayMs = Infinity;
+    await snapshots.create({ ...request, id: "r2" }, call);
+    await world.clock.advance(100_000);
+    expect(await snapshots.get("r2")).toMatchObject({
+      phase: "Failed",
+      reason: "StoreFailed",
+      message: "No answer.",
+    });
+  });
+
   test("no clock ends one whose manifest is being sent", async () => {
     const world = createWorld();
     let answer = (): void => undefined;

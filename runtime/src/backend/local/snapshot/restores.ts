@@ -53,6 +53,7 @@ export function createRestores(deps: RestoresDeps): Restores {
   /** All at one moment: of two that are waited for, none is older than the other's coming. */
   async function find(spec: SandboxSpec, call: RestoresCall): Promise<ReadonlyMap<string, FoundRestore>> {
     const named = spec.containers.filter(isNamed);
+    if (named.length === 0) return new Map();
     for (let attempt = 0; ; attempt += 1) {
       const changed = new AbortController();
       const woken = change.wait(AbortSignal.any([changed.signal, call.signal])).catch(() => undefined);

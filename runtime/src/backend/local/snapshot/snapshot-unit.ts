@@ -18,7 +18,6 @@ import { resultOf, takeSnapshot, TakeFault, type SnapshotSource, type TakeDeps }
 export interface SnapshotUnitDeps extends TakeDeps {
   readonly mounter: Pick<Mounter, "write" | "find" | "remove">;
   readonly log: Log;
-  readonly random: () => number;
   /** The container that is to be taken; throws TakeFault. */
   readonly sourceOf: (sandboxId: string, containerName: string | undefined) => SnapshotSource;
   /** Id of the record that goes first. */

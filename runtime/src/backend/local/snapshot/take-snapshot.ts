@@ -1,5 +1,6 @@
-import type { WriteGround } from "#api/mounter-channel.ts";
+import type { MounterAnswer, MounterAsk, WriteGround } from "#api/mounter-channel.ts";
 import type { SnapshotProgress } from "#api/snapshot.ts";
+import { backoffMs } from "#core/backoff.ts";
 import type { Clock } from "#core/clock.ts";
 import type { SnapshotReason, SnapshotResult } from "#core/snapshot/snapshot.ts";
 import type { Call } from "#runtime/backend/port.ts";
@@ -22,6 +23,7 @@ export interface TakeDeps {
   readonly machine: Pick<Machine, "checkpoint">;
   readonly mounter: Pick<Mounter, "write">;
   readonly clock: Clock;
+  readonly random: () => number;
   readonly namespace: string;
   /** Most bytes of a snapshot, unpacked. */
   readonly mostTarBytes: number;
@@ -44,6 +46,9 @@ export class TakeFault extends Error {
 }
 
 const BUSY_PAUSE_MS = 100;
+const STORE_PAUSE = { firstMs: 1_000, mostMs: 15_000 };
+/** So long before its time is over a snapshot fails by what it last met, not by the clock. */
+const LAST_WORDS_MS = 2_000;
 
 /** Saves the container, and brings what it has changed into the store. Throws TakeFault, MounterError of the code `unsure`, or the signal's reason. */
 export async function takeSnapshot(
@@ -69,7 +74,7 @@ export async function takeSnapshot(
     };
     const { dir: folder, name: checkpointName } = checkpoint;
     const order = { folder, checkpointName, facts, ground, mostTarBytes, warnings: [] };
-    const end = await deps.mounter.write(order, call);
+    const end = await writeInTime(deps, { order, deadlineMs: deadlineOf(record) }, call);
     if (end.kind === "published") return resultOf(end);
     throw new TakeFault(
       "StoreFailed",
@@ -85,11 +90,35 @@ export async function takeSnapshot(
 /** What a manifest says of the snapshot that it completes. */
 export function resultOf(written: {
   readonly key: string;
-  readonly manifest: Extract<Awaited<ReturnType<Mounter["write"]>>, { readonly kind: "published" }>["manifest"];
+  readonly manifest: Extract<MounterAnswer<"write">, { readonly kind: "published" }>["manifest"];
 }): SnapshotResult {
   const { containerName, writeId, layers, base, warnings } = written.manifest;
   const bytes = layers.reduce((sum, layer) => sum + layer.bytes, 0);
   return { containerName, writeId, snapshotKey: written.key, bytes, base, warnings };
+}
+
+/** A store that does not answer is asked again as long as there is time; then its own words are the fault. */
+async function writeInTime(
+  { mounter, clock, random }: TakeDeps,
+  { order, deadlineMs }: { readonly order: MounterAsk<"write">; readonly deadlineMs: number },
+  call: TakeCall,
+): Promise<MounterAnswer<"write">> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await mounter.write(order, call);
+    } catch (error) {
+      call.signal.throwIfAborted();
+      const pauseMs = backoffMs(attempt, STORE_PAUSE, random);
+      const mayPass = error instanceof MounterError && error.code === "unavailable";
+      if (!mayPass || clock.now() + pauseMs + LAST_WORDS_MS > deadlineMs) throw error;
+      call.log.warn("The snapshot was not stored, trying again", { error });
+      await clock.sleep(pauseMs, call.signal);
+    }
+  }
+}
+
+function deadlineOf({ createdAtMs, spec }: SnapshotRecord): number {
+  return createdAtMs + spec.timeoutSeconds * 1000;
 }
 
 /** One save at a time a sandbox: those of its other snapshots go first. */
@@ -98,7 +127,7 @@ async function save(
   { record, source }: { readonly record: SnapshotRecord; readonly source: SnapshotSource },
   call: TakeCall,
 ): Promise<Checkpoint> {
-  const deadlineMs = record.createdAtMs + record.spec.timeoutSeconds * 1000;
+  const deadlineMs = deadlineOf(record);
   for (;;) {
     const timeoutMs = Math.max(deadlineMs - deps.clock.now(), 1);
     try {
