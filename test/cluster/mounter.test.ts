@@ -220,6 +220,23 @@ describe("the mounter that ends", () => {
     await stage.start();
   });
 
+  test("brings to its end what it has begun when it is asked to end", async () => {
+    await stage.holdSaves();
+    await stage.record("nearly", "box");
+    await until(
+      () => getRecord("nearly"),
+      ({ status }) => status?.progress?.phase === "Dumping",
+    );
+    const before = await stage.saves();
+    const ending = stage.kill("SIGTERM");
+    expect(await stage.ask("/healthz")).toBe(200);
+    await stage.letSave();
+    await ending;
+    expect(snapshotState(await getRecord("nearly")).phase).toBe("Succeeded");
+    expect(await stage.saves()).toBe(before);
+    await stage.start();
+  });
+
   test("begins anew what was under way when it was killed", async () => {
     await stage.holdSaves();
     await stage.record("again", "box");

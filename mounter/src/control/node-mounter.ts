@@ -36,6 +36,8 @@ export interface NodeMounter {
   collect(term: AbortSignal): Promise<void>;
   /** Resolves when the answer to kubelet's question is yes. */
   hold(question: HoldQuestion, signal: AbortSignal): Promise<void>;
+  /** Resolves when no snapshot is taken and no container waits for its stop: what would be lost, or begun anew. */
+  quiet(signal: AbortSignal): Promise<void>;
   /** What it waits for before it can do its work; empty when it can. */
   readonly waitsFor: readonly string[];
   /** Snapshots that are taken, sandboxes that wait. */
@@ -60,6 +62,7 @@ export interface NodeMounterOptions {
 
 /** Reconciles only begin and end work: few do. */
 const CONCURRENCY = 8;
+const LOOK_MS = 100;
 
 export function createNodeMounter(options: NodeMounterOptions): NodeMounter {
   const { client, nodeName, namespaces, clock, random, log, metrics } = options;
@@ -178,6 +181,8 @@ export function createNodeMounter(options: NodeMounterOptions): NodeMounter {
     isBegun = true;
   };
   let isBegun = false;
+  /** Containers that wait for their stop. */
+  let stops = 0;
 
   return {
     async run(signal) {
@@ -197,7 +202,15 @@ export function createNodeMounter(options: NodeMounterOptions): NodeMounter {
     async hold({ kind, owner }, signal) {
       await stores.synced(signal);
       if (kind === "restore") return restores.untilReleased(owner, signal);
-      while (!isStopOver(findOwner(owner).sandbox)) await sandboxChange.wait(signal);
+      stops += 1;
+      try {
+        while (!isStopOver(findOwner(owner).sandbox)) await sandboxChange.wait(signal);
+      } finally {
+        stops -= 1;
+      }
+    },
+    async quiet(signal) {
+      while (records.active > 0 || stops > 0) await clock.sleep(LOOK_MS, signal);
     },
     get waitsFor() {
       return isBegun ? [] : ["its caches to be filled"];

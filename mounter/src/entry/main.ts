@@ -2,6 +2,7 @@ import { writeSync } from "node:fs";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import { systemClock, type Clock } from "#core/clock.ts";
+import { withDeadline } from "#core/deadline.ts";
 import { cryptoIds } from "#core/ids.ts";
 import { createLeadership } from "#core/kubernetes/control/leadership.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
@@ -36,6 +37,8 @@ const LEASE_SECONDS = 60;
 /** Pods of a node are some hundreds at most; each asks once. */
 const MOST_HELD = 1024;
 const LEASE_CONNECTIONS = 2;
+/** Less than kubelet grants. */
+const FINISH_MS = 20_000;
 
 const env = readNodeEnvironment(process.env);
 const clock = systemClock;
@@ -110,7 +113,14 @@ const mounter = createNodeMounter({
 });
 
 const end = new AbortController();
-for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => end.abort(new Error(name)));
+/** What is nearly done is done: the next life would begin it anew, and a container that waits for its stop would lose its snapshot. */
+async function finish(name: string): Promise<void> {
+  const late = (): Error => new Error("It takes too long");
+  const deadline = { clock, timeoutMs: FINISH_MS, signal: end.signal, late };
+  await withDeadline(deadline, (signal) => mounter.quiet(signal)).catch(() => undefined);
+  end.abort(new Error(name));
+}
+for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => void finish(name));
 const server = await serveKubelet({
   port: env.ATOLL_RESTORE_PORT,
   mostHeld: MOST_HELD,
