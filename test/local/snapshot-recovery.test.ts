@@ -87,6 +87,25 @@ describe("snapshots beside kills", { timeout: SNAPSHOTS * 30_000 }, () => {
     expect(await leftAfterCollecting(join(home, "snapshots"))).toEqual({ layers: 1, manifests: 1, others: 0 });
   });
 
+  it("of the gateway while a sandbox waits for a snapshot that is yet to come: it starts when that is there", async () => {
+    const client = await start();
+    const waits = await client.sandboxes.create({ image, rootfsSnapshotName: "later" }, { maxWaitMs: 0 });
+    await expect.poll(async () => (await client.sandboxes.get(waits.id)).reason).toBe("WaitingForSnapshot");
+    await crash();
+    const source = await client.sandboxes.create({ image });
+    await source.filesystem.write("/srv/kept", "yes");
+    await source.snapshot({ snapshotName: "later" });
+    await expect.poll(async () => (await client.sandboxes.get(waits.id)).status, { timeout: 20_000 }).toBe("Running");
+    expect(new TextDecoder().decode(await waits.filesystem.read("/srv/kept"))).toBe("yes");
+    // What it stands on is known to the gateway that comes next, too.
+    await waits.filesystem.write("/srv/more", "of it");
+    await crash();
+    await waits.snapshot({ snapshotName: "both" });
+    const both = await client.sandboxes.create({ image, rootfsSnapshotName: "both" });
+    expect((await both.commands.run(["cat", "/srv/kept", "/srv/more"])).stdout).toBe("yesof it");
+    await Promise.all([waits, source, both].map((each) => each.delete()));
+  });
+
   it("of the gateway while a sandbox waits for the snapshot at its end: it is taken, and then the sandbox goes", async () => {
     const client = await start();
     const sandbox = await client.sandboxes.create({ image, terminationPolicy: { snapshotName: "last" } });
