@@ -5,7 +5,8 @@ import { channelFault } from "./channel-fault.ts";
 import type { LocalMounter, MounterCall } from "./local-mounter.ts";
 
 const MOST_BODY_BYTES = 16 << 20;
-/** Progress that nobody reads fast enough is left out. */
+/** Progress is told so often at most, and what nobody reads fast enough is left out. */
+const PROGRESS_MS = 100;
 const MOST_BUFFERED_BYTES = 1 << 20;
 
 /** Answers the gateway. Nobody else can reach the socket: its folder is closed to others. */
@@ -30,13 +31,18 @@ async function serve(mounter: LocalMounter, log: Log, request: IncomingMessage, 
     leaving.abort(new Error("The gateway has left the request"));
     left.resolve();
   });
+  let told = { phase: "", atMs: 0 };
   const say = (line: MounterLine): void => void response.write(`${JSON.stringify(line)}\n`);
   const call: MounterCall = {
     signal: leaving.signal,
     left: left.promise,
     onAsked: () => say({ line: "asked" }),
     onProgress: (progress) => {
-      if (response.writableLength < MOST_BUFFERED_BYTES) say({ line: "progress", progress });
+      const nowMs = performance.now();
+      const isNews = progress.phase !== told.phase || nowMs - told.atMs >= PROGRESS_MS;
+      if (!isNews || response.writableLength >= MOST_BUFFERED_BYTES) return;
+      told = { phase: progress.phase, atMs: nowMs };
+      say({ line: "progress", progress });
     },
   };
   response.writeHead(200, { "content-type": "application/x-ndjson" });

@@ -2,12 +2,11 @@ import { MAX_TIMER_MS, type Clock } from "#core/clock.ts";
 import { decide, outcomeOf, type Decision, type Observed } from "#core/lifecycle.ts";
 import type { Log } from "#core/log.ts";
 import type { Sandbox } from "#core/sandbox.ts";
-import { terminationRequest } from "#core/snapshot/decide-termination.ts";
-import type { Snapshot } from "#core/snapshot/snapshot.ts";
-import type { Call, CreateSnapshot } from "#runtime/backend/port.ts";
+import type { Call } from "#runtime/backend/port.ts";
 import { StartError, type Boot, type Machine } from "./machine.ts";
 import { sandboxOf, type SandboxRecord } from "./record.ts";
 import type { RootRestore } from "./root-restore.ts";
+import { LastSnapshot, type TakeLast } from "./snapshot/last-snapshot.ts";
 import type { Restores } from "./snapshot/restores.ts";
 import { sourceOf } from "./snapshot/source-of.ts";
 import type { SnapshotSource } from "./snapshot/take-snapshot.ts";
@@ -22,8 +21,7 @@ export interface UnitDeps {
   /** Called when record and machine hold nothing of the sandbox any more. */
   readonly gone: (id: string) => Promise<void>;
   readonly restores: Restores;
-  /** Takes the snapshot at a sandbox's end, and resolves with its own end. */
-  readonly takeLast: (request: CreateSnapshot, call: Call) => Promise<Snapshot>;
+  readonly takeLast: TakeLast;
   /** Lets few sandboxes start at once. */
   readonly startSlot: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
 }
@@ -39,7 +37,7 @@ export class SandboxUnit {
   private agentReady = false;
   private failure: Observed["failure"];
   private waitsFor: string | undefined;
-  private lastSnapshot: Pick<Snapshot, "phase" | "message"> | undefined;
+  private readonly last: LastSnapshot;
   private decision: Decision;
   private readonly deps: UnitDeps;
   /** Aborted when the work of starting and watching is void. */
@@ -56,6 +54,7 @@ export class SandboxUnit {
   constructor(record: SandboxRecord, deps: UnitDeps) {
     this.record = record;
     this.deps = { ...deps, log: deps.log.child({ sandbox_id: record.id }) };
+    this.last = new LastSnapshot(deps.takeLast);
     this.decision = decide(this.observed(), deps.clock.now(), deps.retentionMs);
   }
 
@@ -147,26 +146,7 @@ export class SandboxUnit {
       ...(ended === undefined ? {} : { ended }),
       ...(this.failure === undefined ? {} : { failure: this.failure }),
       ...(this.waitsFor === undefined ? {} : { waitsFor: this.waitsFor }),
-      ...this.observedLast(),
-    };
-  }
-
-  /** The snapshot at its end; nobody ever learnt of an unanswered sandbox, so nobody wants what it held. */
-  private get last(): ReturnType<typeof terminationRequest> {
-    const { id, spec, provisional } = this.record;
-    return provisional ? undefined : terminationRequest(id, spec.terminationPolicy);
-  }
-
-  private observedLast(): Pick<Observed, "snapshotAtEnd"> {
-    const { last } = this;
-    if (last === undefined) return {};
-    const deadlineAtMs = this.record.snapshotDeadlineAtMs;
-    return {
-      snapshotAtEnd: {
-        timeoutSeconds: last.spec.timeoutSeconds,
-        ...(deadlineAtMs === undefined ? {} : { deadlineAtMs }),
-        ...(this.lastSnapshot === undefined ? {} : { snapshot: this.lastSnapshot }),
-      },
+      ...this.last.observed(this.record),
     };
   }
 
@@ -194,35 +174,18 @@ export class SandboxUnit {
     this.logChange(decision);
     this.decision = decide(this.observed(), nowMs, this.deps.retentionMs);
     this.arm(nowMs);
-    if (this.decision.snapshotAtEnd !== undefined) this.takeLast(this.decision.snapshotAtEnd);
-    else if (this.decision.phase !== "Pending" && this.decision.phase !== "Running") this.windUp();
+    if (this.decision.snapshotAtEnd !== undefined) {
+      const call = { signal: this.life.signal, log: this.deps.log };
+      this.last.follow(
+        this.decision.snapshotAtEnd,
+        this.record,
+        call,
+        () => void this.update({}).catch(() => undefined),
+      );
+    } else if (this.decision.phase !== "Pending" && this.decision.phase !== "Running") {
+      this.windUp();
+    }
     for (const listener of this.listeners) listener();
-  }
-
-  /** Begins the snapshot at the end, or goes on to wait for the one that an earlier process began. */
-  private takeLast({ kind }: NonNullable<Decision["snapshotAtEnd"]>): void {
-    const { last } = this;
-    if (kind !== "take" || last === undefined) return;
-    const { id, createdAtMs } = this.record;
-    this.lastSnapshot = { phase: "Pending" };
-    // Ids of sandboxes may come again, and their records last.
-    const request = { ...last, requestDigest: `${id} ${createdAtMs}` };
-    const end = (lastSnapshot: Pick<Snapshot, "phase" | "message">): Promise<void> => {
-      this.lastSnapshot = lastSnapshot;
-      return this.update({});
-    };
-    this.deps
-      .takeLast(request, { signal: this.life.signal, log: this.deps.log })
-      .then(
-        ({ phase, message }) =>
-          end(phase === "Succeeded" ? { phase } : { phase: "Failed", ...(message === undefined ? {} : { message }) }),
-        (error: unknown) => {
-          if (this.released) return undefined;
-          this.deps.log.error("Snapshot at the end not taken", { error });
-          return end({ phase: "Failed" });
-        },
-      )
-      .catch(() => undefined);
   }
 
   private logChange(next: Decision): void {
