@@ -100,7 +100,10 @@ export function createRestores(deps: RestoresDeps): Restores {
       ...(rootfsSnapshotAllowOtherBase ? {} : { base }),
       layers: layers.map((layer) => ({ tarDigest: layer.tarDigest, fetch: fetchOf(layer, call) })),
     };
-    return [name, { root, restored: { ground: { kind: "layers", layers } } }];
+    const ground = { kind: "layers" as const, layers };
+    if (base.image === container.image || !rootfsSnapshotAllowOtherBase) return [name, { root, restored: { ground } }];
+    const warning = `The snapshot "${snapshotName}" was taken over "${base.image}", and is restored onto "${container.image}" as asked.`;
+    return [name, { root, restored: { ground, warning } }];
   }
 
   /** Nothing but its bytes says what an archive without a manifest holds: they are brought now. */
