@@ -20,8 +20,8 @@ export interface StagingPlace {
 
 export interface Staging {
   readonly promisedBytes: number;
-  /** How much a place could have on the disk as it is now, beside what is promised to others. */
-  roomBytes(): Promise<number>;
+  /** How much there could be on the disk as it is now, beside what is promised to others; `ownBytes` are promised to who asks. */
+  roomBytes(ownBytes?: number): Promise<number>;
   /**
    * A place, when it is this one's turn and there is room beside what is promised to others. What could
    * never fit, and what does not fit on the disk, is refused at once: `full`.
@@ -44,7 +44,7 @@ export async function createStaging({ dir, maxBytes, reserveBytes }: StagingConf
     get promisedBytes() {
       return quota.taken;
     },
-    roomBytes: async () => Math.max(0, Math.min(maxBytes, (await freeBytes()) - quota.taken)),
+    roomBytes: async (ownBytes = 0) => Math.max(0, Math.min(maxBytes, (await freeBytes()) - (quota.taken - ownBytes))),
     async take(bytes, { signal }) {
       if (bytes > maxBytes) throw full(`${bytes} bytes are more than the ${maxBytes} that may lie on their way here`);
       const giveBack = await quota.take(bytes, signal);

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "#core/log.ts";
 import { createManualClock } from "../../../../test/harness/manual-clock.ts";
+import type { Dump } from "../../control/snapshot-work.ts";
 import type { RecordTarget } from "../../domain/record/record-pod.ts";
 import { createStaging } from "../staging.ts";
 import { createDumper } from "./create-dumper.ts";
@@ -20,7 +21,7 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 /** A kernel that saves until a test lets it end. */
-async function prepare(maxBytes = 1024 * MIB) {
+async function prepare(maxBytes = 1024 * MIB, isFull?: boolean) {
   const calls: (CheckpointCommand & { readonly done: PromiseWithResolvers<void> })[] = [];
   const clock = createManualClock();
   const staging = await createStaging({ dir, maxBytes, reserveBytes: 0 });
@@ -30,8 +31,10 @@ async function prepare(maxBytes = 1024 * MIB) {
     calls.push(call);
     await call.done.promise;
   };
+  // A disk that has little room when it is asked first, and enough or none when it is asked again.
+  const ports = { take: staging.take, roomBytes: async (own = 0) => (own === 0 ? 100 : isFull ? 0 : 512) * MIB };
   const dump = createDumper(
-    { checkpoint, staging, clock, log: silentLog },
+    { checkpoint, staging: isFull === undefined ? staging : ports, clock, log: silentLog },
     { mostBytes: 512 * MIB, unlimitedBytes: 64 * MIB },
   );
   const places = async (): Promise<number> => (await readdir(dir)).length;
@@ -63,7 +66,7 @@ describe("createDumper()", () => {
     ["its own limit of disk", MIB, 1024, 65],
     ["the most of one dump", 4096 * MIB, 1024, 512],
     ["what a container without a limit gets", undefined, 1024, 128],
-    ["what there is at present", 4096 * MIB, 100, 100],
+    ["half of what there is at present", 4096 * MIB, 300, 150],
   ])("gives a container no more room than %s", async (_, diskBytes, maxMebibytes, roomMebibytes) => {
     const { calls, staging, dump } = await prepare(maxMebibytes * MIB);
     const dumping = dump(diskBytes === undefined ? TARGET : { ...TARGET, diskBytes }, { signal: never });
@@ -74,16 +77,21 @@ describe("createDumper()", () => {
     expect(staging.promisedBytes).toBe(0);
   });
 
-  test("says that the disk is full when it gave less than a container may have", async () => {
-    const { calls, clock, dump } = await prepare(64 * MIB);
-    const failing = dump(TARGET, { signal: never }).catch((error: unknown) => error);
-    await until(() => calls.length === 1);
-    const file = join(calls[0]?.folder ?? "", "pages.img");
-    await writeFile(file, new Uint8Array(65 * MIB));
-    await clock.advance(250);
-    await until(async () => (await stat(file)).size === 0);
-    calls[0]?.done.resolve();
-    expect(await failing).toMatchObject({ reason: "DiskFull" });
+  test("a dump may grow beyond its promise as long as the disk has room, and is cut off when it has none", async () => {
+    for (const isFull of [false, true]) {
+      const { calls, clock, dump, staging } = await prepare(1024 * MIB, isFull);
+      const dumping = dump(TARGET, { signal: never }).catch((error: unknown) => error);
+      await until(() => calls.length === 1);
+      expect(staging.promisedBytes).toBe(64 * MIB);
+      const file = join(calls[0]?.folder ?? "", "pages.img");
+      await writeFile(file, new Uint8Array(65 * MIB));
+      await clock.advance(250);
+      await clock.settle();
+      if (isFull) await until(async () => (await stat(file)).size === 0);
+      calls[0]?.done.resolve();
+      if (isFull) expect(await dumping).toMatchObject({ reason: "DiskFull" });
+      else await ((await dumping) as Dump).remove();
+    }
   });
 
   test("a dump larger than its room is cut off again and again, and is none", async () => {

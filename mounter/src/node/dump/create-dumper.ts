@@ -42,10 +42,10 @@ export function createDumper(ports: DumperPorts, { mostBytes, unlimitedBytes }: 
     let room: DumpRoom;
     try {
       const wantedBytes = Math.min((target.diskBytes ?? unlimitedBytes) + METADATA_BYTES, mostBytes);
-      // It may well take less: a node whose disk is nearly full still saves what is small.
-      const bytes = Math.max(METADATA_BYTES, Math.min(wantedBytes, await staging.roomBytes()));
+      // Most take far less: where the disk is small, nobody gets all of it at once, and who needs more may find it.
+      const bytes = Math.max(METADATA_BYTES, Math.min(wantedBytes, Math.floor((await staging.roomBytes()) / 2)));
       place = await staging.take(bytes, { signal });
-      room = { folder: join(place.dir, "image"), bytes, isNarrow: bytes < wantedBytes };
+      room = { folder: join(place.dir, "image"), promisedBytes: bytes, mostBytes: wantedBytes };
     } catch (error) {
       giveTurn();
       throw error;
@@ -70,17 +70,17 @@ export function createDumper(ports: DumperPorts, { mostBytes, unlimitedBytes }: 
 
 interface DumpRoom {
   readonly folder: string;
-  readonly bytes: number;
-  /** It is less than the container may have: the disk has no more. */
-  readonly isNarrow: boolean;
+  readonly promisedBytes: number;
+  /** Up to here it may grow as long as the disk has room. */
+  readonly mostBytes: number;
 }
 
 class Save {
   readonly #ports: DumperPorts;
   readonly #target: RecordTarget;
   readonly #room: DumpRoom;
-  /** Nobody wants it any more, or it is larger than its room: what is written is thrown away at once. */
-  #isVain = false;
+  /** Why it is in vain: what is written is thrown away at once. */
+  #vain: "left" | "too-large" | "disk-full" | undefined;
 
   constructor(ports: DumperPorts, target: RecordTarget, room: DumpRoom) {
     this.#ports = ports;
@@ -89,7 +89,7 @@ class Save {
   }
 
   abandon(): void {
-    this.#isVain = true;
+    this.#vain ??= "left";
   }
 
   async run(logPath: string, tell: (bytes: number) => void): Promise<void> {
@@ -100,15 +100,17 @@ class Save {
     try {
       await checkpoint({ containerId, containerName, folder: this.#room.folder, logPath, timeoutMs: HUNG_MS });
     } catch (error) {
-      if (!this.#isVain) throw error instanceof RunscFault ? dumpFault(error.said, containerName, error) : error;
+      if (this.#vain === undefined)
+        throw error instanceof RunscFault ? dumpFault(error.said, containerName, error) : error;
     } finally {
       over.abort(IS_OVER);
       await watching;
     }
-    if (!this.#isVain && (await bytesIn(this.#room.folder)) <= this.#room.bytes) return;
-    if (this.#room.isNarrow)
+    if ((await bytesIn(this.#room.folder)) > this.#room.mostBytes) this.#vain ??= "too-large";
+    if (this.#vain === undefined) return;
+    if (this.#vain === "disk-full")
       throw new RecordFault("DiskFull", "The node's disk has too little room to save the container.");
-    const most = `more than the ${this.#room.bytes} bytes that a dump of it may take here`;
+    const most = `more than the ${this.#room.mostBytes} bytes that a dump of it may take here`;
     throw new RecordFault("TooLarge", `The changes of the container "${containerName}" are ${most}.`);
   }
 
@@ -121,13 +123,19 @@ class Save {
       if (signal.aborted) return;
       try {
         const bytes = await bytesIn(this.#room.folder);
-        if (!this.#isVain) tell(bytes);
-        if (bytes > this.#room.bytes) this.#isVain = true;
-        if (this.#isVain) await cutFiles(this.#room.folder);
+        if (this.#vain === undefined) tell(bytes);
+        if (bytes > this.#room.mostBytes) this.#vain ??= "too-large";
+        else if (bytes > this.#room.promisedBytes && !(await this.#hasMore())) this.#vain ??= "disk-full";
+        if (this.#vain !== undefined) await cutFiles(this.#room.folder);
       } catch (error) {
         log.warn("A dump cannot be looked at", { folder: this.#room.folder, error });
       }
     }
+  }
+
+  /** Whether the disk bears more than was promised, for as long as the next look takes. */
+  async #hasMore(): Promise<boolean> {
+    return (await this.#ports.staging.roomBytes(this.#room.promisedBytes)) > METADATA_BYTES;
   }
 }
 
