@@ -20,6 +20,8 @@ export interface CollectorOptions extends RecordSettlerOptions {
 
 /** Time between two looks at a namespace's part of the store, less up to half of it by chance. */
 const COLLECT_MS = 600_000;
+/** The same after a look that the store gave no answer to. */
+const AGAIN_MS = 60_000;
 const CONCURRENCY = 4;
 
 /** What one of all mounters does for all: tidies the store, and ends records that nobody else can. */
@@ -29,6 +31,7 @@ export function createCollector(options: CollectorOptions): { lead(term: AbortSi
 
   const tidy = async (namespace: string, term: AbortSignal): Promise<void> => {
     while (!term.aborted) {
+      let pauseMs = COLLECT_MS;
       try {
         const found = await collect(namespace, term);
         metrics.collected(found);
@@ -37,8 +40,9 @@ export function createCollector(options: CollectorOptions): { lead(term: AbortSi
       } catch (error) {
         if (term.aborted) return;
         log.warn("The store could not be tidied", { namespace, error });
+        pauseMs = AGAIN_MS;
       }
-      await clock.sleep(COLLECT_MS * (1 - random() / 2), term).catch(() => undefined);
+      await clock.sleep(pauseMs * (1 - random() / 2), term).catch(() => undefined);
     }
   };
 
