@@ -1,8 +1,5 @@
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -14,7 +11,8 @@ import type { Pod } from "#core/kubernetes/pod.ts";
 import { PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf, sandboxState } from "#core/kubernetes/sandbox-state.ts";
 import { TEST_IMAGE } from "../harness/cluster-images.ts";
-import { freePort } from "../harness/free-ports.ts";
+import { startKubeletAnswers, type KubeletAnswers } from "../harness/kubelet-answers.ts";
+import { openTestbed } from "../harness/testbed.ts";
 import { startHostOperator, type HostOperator } from "../harness/host-operator.ts";
 import { KILL_AGENT } from "../harness/restart-agent.ts";
 import { call } from "./cluster.ts";
@@ -23,34 +21,22 @@ const WAIT = { timeout: 90_000, interval: 100 };
 const TEST_MS = 180_000;
 const run = promisify(execFile);
 
-/** Kubelet's questions to the mounter of this node, which the test plays: paths that it has said yes to. */
-const answered = new Set<string>();
-const asked = new Set<string>();
-let mounter: Server;
+/** The test is the node's mounter. */
+let answers: KubeletAnswers;
 let operator: HostOperator;
 let folder: string;
-let port: number;
 
 beforeAll(async () => {
-  port = await freePort();
-  mounter = createServer((request, response) => {
-    const { url = "" } = request;
-    asked.add(url);
-    const look = setInterval(() => {
-      if (answered.has(url)) response.writeHead(200).end();
-      if (answered.has(url) || response.destroyed) clearInterval(look);
-    }, 50);
-  });
-  mounter.listen(port, "127.0.0.1");
-  await once(mounter, "listening");
-  folder = await mkdtemp(join(tmpdir(), "atoll-restores-"));
-  operator = await startHostOperator({ ATOLL_TIMEOUT_RETENTION_SECONDS: "30" }, { restores: { folder, port } });
+  const { layout } = await openTestbed();
+  // The node sees the testbed's folder under the same name.
+  folder = await mkdtemp(join(layout.root, "test-restores-"));
+  answers = await startKubeletAnswers(join(folder, "answers"));
+  const restores = { folder, port: answers.port };
+  operator = await startHostOperator({ ATOLL_TIMEOUT_RETENTION_SECONDS: "30" }, { restores });
 }, TEST_MS);
 afterAll(async () => {
-  for (const path of asked) answered.add(path);
   await operator?.dispose();
-  mounter?.closeAllConnections();
-  mounter?.close();
+  await answers?.dispose();
   await rm(folder, { recursive: true, force: true });
 }, TEST_MS);
 
@@ -98,7 +84,7 @@ async function restore(name: string, uid: string, content: string): Promise<void
   const rootfsRestores = [{ containerName: "main", snapshotName: "s", phase: "Ready" }];
   const object = { metadata: ref(name), status: { rootfsRestores } } as unknown as SandboxResource;
   await operator.client.apply(SANDBOXES, object, call(), { fieldManager: "atoll-mounter", subresource: "status" });
-  answered.add(restoreProbePath(ownerOf(uid)));
+  await answers.allow(restoreProbePath(ownerOf(uid)));
 }
 
 const now = () => new Date().toISOString().replace(/\.\d+/, "");
@@ -127,7 +113,7 @@ describe("a sandbox that starts from a snapshot", () => {
     "has its containers held until its archive is there, starts from it, and ends when they do",
     async () => {
       const uid = await create("restored", 'sleep 5; [ "$(cat /restored)" = kept ] && exit 7', RESTORED);
-      await vi.waitUntil(() => asked.has(restoreProbePath(ownerOf(uid))), WAIT);
+      await vi.waitUntil(() => answers.wasAsked(restoreProbePath(ownerOf(uid))), WAIT);
       await vi.waitUntil(async () => (await findPod("restored"))?.status?.podIP !== undefined, WAIT);
       await sleep(2000);
       const held = await findPod("restored");
@@ -147,7 +133,7 @@ describe("a sandbox that starts from a snapshot", () => {
     async () => {
       const script = `sleep 4; ${KILL_AGENT}; touch /tmp/done; sleep infinity`;
       const uid = await create("killed", script, RESTORED);
-      await vi.waitUntil(() => asked.has(restoreProbePath(ownerOf(uid))), WAIT);
+      await vi.waitUntil(() => answers.wasAsked(restoreProbePath(ownerOf(uid))), WAIT);
       await restore("killed", uid, "kept");
       await until("killed", (sandbox) => phaseOf(sandbox) === "Running");
       await sleep(8000);
@@ -166,7 +152,7 @@ describe("a sandbox that starts from a snapshot", () => {
     "goes at once when it is deleted while it is held, and fails when its snapshot never comes",
     async () => {
       const uid = await create("held", "sleep infinity", RESTORED);
-      await vi.waitUntil(() => asked.has(restoreProbePath(ownerOf(uid))), WAIT);
+      await vi.waitUntil(() => answers.wasAsked(restoreProbePath(ownerOf(uid))), WAIT);
       await operator.client.remove(SANDBOXES, ref("held"), call());
       await vi.waitUntil(async () => (await findSandbox("held")) === undefined, WAIT);
       await create("never", "sleep infinity", { ...RESTORED, startupTimeoutSeconds: 5 });
@@ -193,7 +179,7 @@ describe("a sandbox that is saved at its end", () => {
       await operator.start();
       const pod = await findPod("saved");
       expect([isRunning(pod), pod?.metadata.deletionTimestamp]).toEqual([true, undefined]);
-      answered.add(stopHookPath(ownerOf(uid)));
+      await answers.allow(stopHookPath(ownerOf(uid)));
       await succeed("saved-termination");
       await vi.waitUntil(async () => (await findSandbox("saved")) === undefined, WAIT);
       // It tells for some time yet what became of the snapshot.
@@ -221,10 +207,10 @@ describe("a sandbox that is saved at its end", () => {
   it(
     "is saved before it stops when somebody else removes its pod",
     async () => {
-      const uid = await create("evicted", "sleep infinity", saved(60));
+      const uid = await create("evicted", "sleep infinity", saved(20));
       await until("evicted", (sandbox) => phaseOf(sandbox) === "Running");
       await operator.client.remove(PODS, ref(podName("evicted")), call());
-      await vi.waitUntil(() => asked.has(stopHookPath(ownerOf(uid))), WAIT);
+      await vi.waitUntil(() => answers.wasAsked(stopHookPath(ownerOf(uid))), WAIT);
       await assigned("evicted-termination");
       await sleep(3000);
       expect(isRunning(await findPod("evicted"))).toBe(true);
@@ -232,11 +218,8 @@ describe("a sandbox that is saved at its end", () => {
       const lost = await until("evicted", (sandbox) => phaseOf(sandbox) === "Failed");
       expect(sandboxState(lost).reason).toBe("SandboxLost");
       expect(conditionOf(lost.status, "RootfsSnapshot")?.reason).toBe("RootfsSnapshotComplete");
-      // Nobody answers the hook: the operator has cut the pod's time short.
-      await vi.waitUntil(async () => {
-        const { metadata } = (await findPod("evicted")) ?? {};
-        return metadata === undefined || metadata.deletionGracePeriodSeconds === 1;
-      }, WAIT);
+      await answers.allow(stopHookPath(ownerOf(uid)));
+      // The agent ignores the polite signal, and kubelet lets a removal that goes on take its time.
       await vi.waitUntil(async () => (await findPod("evicted")) === undefined, WAIT);
     },
     TEST_MS,

@@ -130,7 +130,7 @@ function statusActions({ sandbox }: ObservedSandbox, assessment: Assessment, now
   return [{ kind: "patchStatus", resource: SANDBOXES, object: { metadata, status } as KubeObject }];
 }
 
-/** A pod that others remove, and that waits for a snapshot which is over, waits no longer. */
+/** Also of a pod that others remove: the time that it has for a snapshot is asked back. Kubelets may not give it. */
 function podRemoval(observed: ObservedSandbox): readonly Action[] {
   const pod = ownPod(observed);
   if (pod === undefined) return [];
