@@ -79,6 +79,8 @@ class LocalBackend implements SandboxBackend {
 
   /** Finds running sandboxes, finishes half-done creates and removals, and removes boots that nobody owns. */
   async recover(): Promise<void> {
+    // Before any sandbox goes on: one that is at its end asks for its snapshot.
+    const takeUpSnapshots = await this.snapshots.load();
     const [records, boots] = await Promise.all([this.deps.records.load(), this.deps.machine.livingBoots()]);
     const owned = new Set(records.map((record) => record.bootId));
     // Before any sandbox starts again: what it makes must not be taken for left-overs.
@@ -93,7 +95,7 @@ class LocalBackend implements SandboxBackend {
       if (record.provisional) void unit.remove();
       else unit.resume(record.bootId === undefined ? undefined : boots.get(record.bootId));
     }
-    await this.snapshots.recover();
+    takeUpSnapshots();
     this.deps.machine.refillPool();
     collectPeriodically({ ...this.deps, signal: this.life.signal, inUse: () => this.layersInUse() });
   }

@@ -31,6 +31,12 @@ function createWorld(): World {
 
 /** The gateway's part, on what an earlier one left. */
 async function start(world: World): Promise<LocalSnapshots> {
+  const { snapshots, takeUp } = await load(world);
+  takeUp();
+  return snapshots;
+}
+
+async function load(world: World): Promise<{ readonly snapshots: LocalSnapshots; readonly takeUp: () => void }> {
   const { clock, records, store } = world;
   const mounter: Pick<Mounter, "write" | "find" | "remove"> = {
     async find({ name }, { signal }) {
@@ -99,8 +105,7 @@ async function start(world: World): Promise<LocalSnapshots> {
     },
   };
   const snapshots = new LocalSnapshots(deps);
-  await snapshots.recover();
-  return snapshots;
+  return { snapshots, takeUp: await snapshots.load() };
 }
 
 const stateOf = async (snapshots: LocalSnapshots) => {
@@ -280,6 +285,21 @@ describe("LocalSnapshots", () => {
     expect(isFinished((await snapshots.get("r1")).phase)).toBe(true);
     await world.clock.advance(60_000);
     expect([world.store.size, world.records.size]).toEqual([1, 0]);
+  });
+
+  test("the snapshot at an end that an earlier gateway began is the same one, however early it is asked for", async () => {
+    const world = createWorld();
+    world.step = (what) => (what === "upload" ? new Promise(() => undefined) : Promise.resolve());
+    await (await start(world)).create(request, call);
+    await world.clock.settle();
+    world.step = async () => undefined;
+    const { snapshots, takeUp } = await load(world);
+    const last = snapshots.takeLast(request, call);
+    await world.clock.settle();
+    expect(world.writes).toBe(0);
+    takeUp();
+    expect((await last).phase).toBe("Succeeded");
+    expect([world.writes, world.records.size]).toEqual([1, 1]);
   });
 
   test("the snapshot at an end replaces the record of another sandbox of that id", async () => {

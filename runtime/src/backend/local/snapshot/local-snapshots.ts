@@ -60,15 +60,19 @@ export class LocalSnapshots implements SnapshotBackend {
     };
   }
 
-  /** Takes up what an earlier process left; the sandboxes are known by then. */
-  async recover(): Promise<void> {
+  /**
+   * Reads what an earlier process left, before anybody can ask for a record. The answer takes all of it up:
+   * to be called when the sandboxes are known.
+   */
+  async load(): Promise<() => void> {
     const records = (await this.deps.records.load()).toSorted((a, b) => a.createdAtMs - b.createdAtMs);
-    for (const record of records) {
+    const left = records.map((record) => {
       this.lastCreatedAtMs = Math.max(this.lastCreatedAtMs, record.createdAtMs);
-      this.units.set(record.id, new SnapshotUnit(record, this.unitDeps));
-    }
-    // All are known before the first looks whose turn it is.
-    for (const unit of this.units.values()) unit.begin();
+      const unit = new SnapshotUnit(record, this.unitDeps);
+      this.units.set(record.id, unit);
+      return unit;
+    });
+    return () => left.forEach((unit) => unit.begin());
   }
 
   async create(request: CreateSnapshot, call: Call): Promise<Snapshot> {
