@@ -173,6 +173,7 @@ export const SandboxRootfsRestore = z.object({
   containerName: ContainerName,
   snapshotName: SnapshotName,
   phase: z.enum(["Waiting", "Fetching", "Ready", "Failed"]),
+  reason: z.enum(["RootfsRestoreConfigurationError", "SnapshotDamaged"]).describe("Why it has failed.").exactOptional(),
   message: z.string().max(4096).describe("One sentence for people.").exactOptional(),
   writeId: SnapshotWriteId.describe("Which write of the snapshot it is.").exactOptional(),
   base: z.object(SnapshotBase.shape).describe("The image whose changes it holds.").exactOptional(),

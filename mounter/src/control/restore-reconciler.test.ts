@@ -217,7 +217,7 @@ describe("createRestoreReconciler()", () => {
     world.place = () => Promise.reject(new Damage("It is damaged."));
     const before = places();
     await clock.advance(200_000);
-    expect(last("main")).toMatchObject({ phase: "Failed", message: "It is damaged." });
+    expect(last("main")).toMatchObject({ phase: "Failed", reason: "SnapshotDamaged", message: "It is damaged." });
     expect([isReleased(), places() - before, inPlace.size]).toEqual([false, 6, 0]);
   });
 
@@ -279,7 +279,8 @@ describe("createRestoreReconciler()", () => {
     world.place = () => Promise.reject(new RestoreFault("It is too large."));
     await look();
     await clock.advance(100);
-    expect(last("main")).toMatchObject({ phase: "Failed", message: "It is too large." });
+    const reason = "RootfsRestoreConfigurationError";
+    expect(last("main")).toMatchObject({ phase: "Failed", reason, message: "It is too large." });
   });
 
   test("what is in place stays when the program ends", async () => {

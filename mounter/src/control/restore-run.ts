@@ -88,7 +88,8 @@ class Restoring {
         log.warn("A restore failed", { sandbox: `${namespace}/${sandboxName}`, error });
         if (isDamage) damages += 1;
         if (error instanceof RestoreFault || damages >= DAMAGE_TRIES) {
-          this.#tell({ phase: "Failed", message: message.slice(0, MOST_MESSAGE) }, true);
+          const reason = isDamage ? "SnapshotDamaged" : "RootfsRestoreConfigurationError";
+          this.#tell({ phase: "Failed", reason, message: message.slice(0, MOST_MESSAGE) }, true);
           return undefined;
         }
         this.#tell({ phase: "Waiting", message: message.slice(0, MOST_MESSAGE) }, false);

@@ -21,10 +21,8 @@ export function observeRestores({ spec, status }: SandboxResource, pod: Pod): Re
   const said = new Map((status?.rootfsRestores ?? []).map((restore) => [restore.containerName, restore]));
   const all = restoreSources(spec).map((source) => ({ source, restore: ofSource(said, source) }));
   for (const { source, restore } of all) {
-    const message = faultOf(source, restore, pod);
-    if (message !== undefined) {
-      return { isComplete: false, fault: { reason: "RootfsRestoreConfigurationError", message } };
-    }
+    const fault = faultOf(source, restore, pod);
+    if (fault !== undefined) return { isComplete: false, fault };
   }
   const open = all.find(({ restore }) => restore?.phase !== "Ready");
   if (open === undefined) return { isComplete: true };
@@ -39,16 +37,17 @@ function ofSource(said: ReadonlyMap<string, SandboxRootfsRestore>, { containerNa
   return restore?.snapshotName === snapshotName ? restore : undefined;
 }
 
-function faultOf(source: RestoreSource, restore: SandboxRootfsRestore | undefined, pod: Pod): string | undefined {
+function faultOf(source: RestoreSource, restore: SandboxRootfsRestore | undefined, pod: Pod): Fault | undefined {
   const { snapshotName, containerName, allowOtherBase } = source;
   if (restore?.phase === "Failed") {
-    return `${quoted(restore.message, `The snapshot "${snapshotName}" cannot be restored`)}.`;
+    const message = `${quoted(restore.message, `The snapshot "${snapshotName}" cannot be restored`)}.`;
+    return { reason: restore.reason ?? "RootfsRestoreConfigurationError", message };
   }
   const image = imageOf(pod, containerName);
   if (allowOtherBase || restore?.base === undefined || image === undefined) return undefined;
-  return compareBase(restore.base, image) === "different"
-    ? otherBaseMessage(snapshotName, restore.base, image)
-    : undefined;
+  if (compareBase(restore.base, image) !== "different") return undefined;
+  const message = otherBaseMessage(snapshotName, restore.base, image);
+  return { reason: "RootfsRestoreConfigurationError", message };
 }
 
 /** What the container runs; undefined as long as kubelet does not say it. */

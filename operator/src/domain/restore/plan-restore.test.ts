@@ -116,6 +116,13 @@ describe("a sandbox that starts from a snapshot", () => {
     expect(said(planOf(sandboxOf({ phase: "Failed" }), held))["Succeeded"]).toMatch(/"s" cannot be restored\.$/);
   });
 
+  it("says of a damaged snapshot more than the contract's reason can", () => {
+    const damaged = sandboxOf({ phase: "Failed", reason: "SnapshotDamaged", message: "It is damaged." });
+    const end = said(planOf(damaged, held));
+    expect(end["Succeeded"]).toBe("False RootfsRestoreConfigurationError It is damaged.");
+    expect(end["Cause"]).toBe("True SnapshotDamaged It is damaged.");
+  });
+
   it.each<[string, Partial<SandboxRootfsRestore>, boolean, string]>([
     ["onto its image", { phase: "Ready", base }, false, "True PodRunning"],
     ["of Isola's, whose image nobody knows", { phase: "Ready" }, false, "True PodRunning"],

@@ -7,6 +7,7 @@ const STARTUP_FAILURES: ReadonlySet<SandboxReason> = new Set<SandboxReason>([
   "PodCreationFailed",
   "NetworkPolicyFailed",
   "RootfsRestoreConfigurationError",
+  "SnapshotDamaged",
   "ImageNotFound",
   "ImagePullDenied",
   "ImagePullFailed",

@@ -30,6 +30,7 @@ const WITHOUT_POD: ReadonlySet<SandboxReason> = new Set<SandboxReason>([
   "PodCreationFailed",
   "NetworkPolicyFailed",
   "RootfsRestoreConfigurationError",
+  "SnapshotDamaged",
 ]);
 
 /**
