@@ -7,6 +7,7 @@ import { exists } from "../cluster/exists.ts";
 import { install } from "../cluster/install.ts";
 import { pushAllImages } from "./cluster-images.ts";
 import { holdTestbed } from "./hold-testbed.ts";
+import { SNAPSHOT_SETTINGS } from "./snapshot-store.ts";
 import { openTestbed, renewTestbed } from "./testbed.ts";
 import { untilReady } from "./until-ready.ts";
 
@@ -57,6 +58,7 @@ export async function startPlatform(change: Settings = {}): Promise<Platform> {
     imageTag,
     crds: { keep: false },
     installer: { containerd: { restart: "signal" } },
+    ...SNAPSHOT_SETTINGS,
     ...change,
     operator: { sandboxes: { journalBytes: JOURNAL_BYTES }, ...(change["operator"] as object | undefined) },
     gateway: { ...GATEWAY, ...(change["gateway"] as object | undefined) },
