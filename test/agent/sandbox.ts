@@ -47,6 +47,8 @@ export interface AgentSandbox extends AsyncDisposable {
   fetch(path: string, init?: FetchInit): Promise<Response>;
   token(claims?: { agentId?: string; expiresAtMs?: number }): Promise<string>;
   addTarget(target: TargetSpec): Promise<void>;
+  /** What runsc calls a target, or the agent's own container. */
+  idOf(target?: string): string;
   /** Runs runsc with the sandbox's state directory. */
   runsc(...args: string[]): Promise<string>;
   logs(): Promise<string>;
@@ -102,6 +104,7 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
   // runsc takes the beginning of a name for the name, so none may be the beginning of another.
   const name = `atoll-test-${process.pid}-${directory.slice(-6)}`;
   const sandboxId = `${name}-root`;
+  const idOf = (target?: string): string => (target === undefined ? sandboxId : `${name}-c-${target}`);
   const env = {
     ATOLL_AGENT_ID: AGENT_ID,
     ATOLL_GATEWAY_PUBLIC_KEY: keys.publicKey,
@@ -133,8 +136,9 @@ export async function startSandbox(options: SandboxOptions): Promise<AgentSandbo
     fetch: (path, init = {}) => send(socketPath, path, init, init.token === undefined ? usual : init.token),
     async addTarget(target) {
       const rootfs = testRootfs();
-      await create(`${name}-c-${target.name}`, await targetSpec(rootfs, target, { sandboxId, directory }));
+      await create(idOf(target.name), await targetSpec(rootfs, target, { sandboxId, directory }));
     },
+    idOf,
     runsc: async (...args) => (await run(runscPath, [...flags, ...args])).stdout,
     logs: async () => (await run("cat", [logPath])).stdout,
     async [Symbol.asyncDispose]() {

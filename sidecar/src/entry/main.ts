@@ -14,6 +14,7 @@ import { digestOf } from "../node/digest.ts";
 import { createFileHost } from "../node/file-host.ts";
 import { createJournalStore } from "../node/journal-store.ts";
 import { errorName, listenToPump, loadNative } from "../node/native.ts";
+import { untilAlone } from "../node/until-alone.ts";
 import { createUploadLog } from "../node/upload-log.ts";
 import { readEnvironment } from "../read-environment.ts";
 
@@ -73,6 +74,9 @@ const app = createAgentApp({
   instance: cryptoIds.commandId(),
   maxStreams: environment.ATOLL_MAX_STREAMS,
 });
+
+// Runtimes ask all containers of a pod at once to end: the agent serves those that take their time.
+process.once("SIGTERM", () => void untilAlone(containers, clock).then(() => process.exit(0)));
 
 const pump = native.start(store.directory, store.segmentBytes);
 if (pump < 0) throw new Error(`Cannot start the output pump: ${errorName(pump)}`);
