@@ -191,6 +191,7 @@ def test_an_invalid_sandbox_id_is_refused(client, name):
         client.sandboxes.get(name)
 
 
+@pytest.mark.no_snapshots
 def test_rootfs_snapshots_are_refused_in_a_sentence(client, box):
     with pytest.raises(APIError) as raised:
         client.rootfs_snapshots.create(sandbox_id=box.id, snapshot_name="base", max_wait_seconds=0)
