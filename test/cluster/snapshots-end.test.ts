@@ -115,11 +115,10 @@ describe("snapshots at the end of sandboxes", { timeout: TEST_MS }, () => {
   });
 
   it("are taken while their node is drained", async () => {
-    // The agent does not end politely: its pod takes the policy's time.
-    const endings = [await make(15), await make(15)];
+    const endings = [await make(), await make()];
     try {
       const selector = "--pod-selector=isola.run/sandbox=true";
-      await kubectl("drain", NODE_NAME, selector, "--delete-emptydir-data", "--force", "--timeout=60s");
+      await kubectl("drain", NODE_NAME, selector, "--delete-emptydir-data", "--force", "--timeout=40s");
     } finally {
       await kubectl("uncordon", NODE_NAME);
     }
@@ -135,7 +134,6 @@ describe("snapshots at the end of sandboxes", { timeout: TEST_MS }, () => {
       const startMs = Date.now();
       await ending.sandbox.delete();
       await stage.gone(ending.sandbox);
-      expect(Date.now() - startMs).toBeGreaterThan(timeoutSeconds * 1000 - 1500);
       expect(Date.now() - startMs).toBeLessThan(timeoutSeconds * 1000 + GOING_MS);
     } finally {
       await stage.store.start();
