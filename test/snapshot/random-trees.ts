@@ -92,7 +92,8 @@ function partOf(round: number, index: number): readonly string[] {
 
 /** Paths of which something differs, and how; the first few. */
 function differenceOf(before: Tree, after: Tree, lost: readonly string[]): readonly unknown[] {
-  const paths = new Set([...Object.keys(before), ...Object.keys(after)]).difference(new Set(lost));
-  const differ = [...paths].filter((path) => JSON.stringify(before[path]) !== JSON.stringify(after[path]));
+  const paths = new Set([...Object.keys(before), ...Object.keys(after)]);
+  const kept = [...paths].filter((path) => !lost.includes(path));
+  const differ = kept.filter((path) => JSON.stringify(before[path]) !== JSON.stringify(after[path]));
   return differ.slice(0, MOST_TOLD).map((path) => [path, before[path], after[path]]);
 }
