@@ -1,4 +1,3 @@
-import { withDeadline } from "#core/deadline.ts";
 import type { Opened, StoreDriver } from "./driver.ts";
 import type { ByteRange, StoredObject } from "./port.ts";
 import { allowedMs, once, pauseAfter, seconds, type RetryPorts } from "./retry.ts";
@@ -76,22 +75,39 @@ function replaced(what: string): StoreError {
   return new StoreError("changed", `${what}: the object was replaced or removed meanwhile; read it anew.`);
 }
 
-/** Time counts only while the store is waited for: a slow reader is no stall. */
+/**
+ * Time counts only while the store is waited for: a slow reader is no stall. One timer watches all of an
+ * answer, as a timer for each of its many pieces would cost more than moving them.
+ */
 async function* withoutStalls(
   body: AsyncIterable<Uint8Array>,
   { sizeBytes }: ByteRange,
   { ports: { clock, patience }, signal, what }: Reading,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const iterator = body[Symbol.asyncIterator]();
-  const late = (): Error => broken(`${what}: no byte came for ${seconds(patience.stallMs)} s.`);
-  const stall = { clock, signal, timeoutMs: patience.stallMs, late };
+  const ended = new AbortController();
+  const onAbort = (): void => ended.abort(signal.reason);
+  const watching = new AbortController();
   const mostMs = allowedMs(patience, sizeBytes);
   let waitedMs = 0;
+  let waitsSinceMs: number | undefined;
   let isOver = false;
+  const watch = async (): Promise<void> => {
+    for (let idleMs = 0; idleMs < patience.stallMs;) {
+      await clock.sleep(patience.stallMs - idleMs, watching.signal);
+      idleMs = waitsSinceMs === undefined ? 0 : clock.now() - waitsSinceMs;
+    }
+    ended.abort(broken(`${what}: no byte came for ${seconds(patience.stallMs)} s.`));
+  };
+  signal.throwIfAborted();
+  signal.addEventListener("abort", onAbort, { once: true });
+  watch().catch(() => undefined);
   try {
     for (;;) {
       const beganAtMs = clock.now();
-      const next = await withDeadline(stall, (waiting) => untilAborted(iterator.next(), waiting));
+      waitsSinceMs = beganAtMs;
+      const next = await untilAborted(iterator.next(), ended.signal);
+      waitsSinceMs = undefined;
       if (next.done === true) {
         isOver = true;
         return;
@@ -101,9 +117,13 @@ async function* withoutStalls(
       yield next.value;
     }
   } finally {
+    signal.removeEventListener("abort", onAbort);
+    watching.abort(READING_IS_OVER);
     if (!isOver) void Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
+
+const READING_IS_OVER = "the reading is over";
 
 function broken(message: string): StoreError {
   return new StoreError("unavailable", message);
