@@ -29,6 +29,7 @@ export const SnapshotProgress = z
     phase: z.enum(["Dumping", "Packing", "Uploading", "Verifying"]),
     bytesDone: z.int().min(0),
     bytesTotal: z.int().min(0).optional().describe("Absent as long as it is not known."),
+    message: z.string().max(2048).optional().describe("Why it does not go on, while it does not."),
   })
   .meta({ id: "SnapshotProgress" });
 

@@ -113,6 +113,8 @@ export interface SnapshotProgress {
   phase: "Dumping" | "Packing" | "Uploading" | "Verifying";
   bytesDone: number;
   bytesTotal?: number | undefined;
+  /** Why it does not go on, while it does not. */
+  message?: string | undefined;
 }
 
 /** The image whose changes a snapshot holds. */

@@ -4,15 +4,16 @@ import type { Clock } from "#core/clock.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import type { Log } from "#core/log.ts";
+import { untilStored } from "#core/snapshot/until-stored.ts";
 import type { Quota } from "../domain/quota.ts";
 import { isOpenFor, type RecordJob } from "../domain/record/record-job.ts";
 import type { RecordEnd } from "../domain/record/record-patch.ts";
 import { succeededBy } from "../domain/record/record-result.ts";
-import { recordTarget } from "../domain/record/record-pod.ts";
+import { recordTarget, type RecordTarget } from "../domain/record/record-pod.ts";
 import { recordLate } from "../domain/record-fault.ts";
 import { createProgressTeller } from "./record-progress.ts";
 import type { RecordWrites } from "./record-writes.ts";
-import type { SnapshotWork, WriteCall, Written } from "./snapshot-work.ts";
+import type { Dump, SnapshotWork, WriteCall, Written } from "./snapshot-work.ts";
 
 export interface RecordJobPorts {
   readonly nodeName: string;
@@ -126,13 +127,45 @@ class Taking {
       const target = recordTarget(await readPod(this.#job, signal), this.#job, nodeName);
       const dump = await work.dump(target, { signal, onProgress: tell });
       try {
-        const beforePublish: WriteCall["beforePublish"] = (limited) => this.#allow(limited);
-        return await work.write(dump, this.#job, target, { signal, onProgress: tell, beforePublish });
+        return await this.#store(dump, target, tell);
       } finally {
         await dump.remove();
       }
     } finally {
       giveBack();
+    }
+  }
+
+  /** What was saved lasts: a store that is away is asked again while there is time. */
+  #store(dump: Dump, target: RecordTarget, tell: (progress: SnapshotProgress) => void): Promise<Written> {
+    const { work, clock, random, log } = this.#ports;
+    return untilStored(() => this.#write(dump, target, tell), {
+      clock,
+      random,
+      log,
+      deadlineMs: this.#job.deadlineMs,
+      signal: this.#abort.signal,
+      faultOf: (error) => ({ code: work.faultCode(error), message: work.failure(error).message }),
+      onProgress: tell,
+    });
+  }
+
+  /** One attempt; when it throws, this record's manifest does not stand and never will by this attempt. */
+  async #write(dump: Dump, target: RecordTarget, tell: (progress: SnapshotProgress) => void): Promise<Written> {
+    const { work } = this.#ports;
+    const { signal } = this.#abort;
+    const beforePublish: WriteCall["beforePublish"] = (limited) => this.#allow(limited);
+    try {
+      return await work.write(dump, this.#job, target, { signal, onProgress: tell, beforePublish });
+    } catch (error) {
+      if (this.#publishByMs !== undefined && work.faultCode(error) === "unsure") {
+        const found = await this.#lookUntil(this.#publishByMs + QUIET_MS, signal);
+        if (found !== undefined) return found;
+      }
+      this.#publishByMs = undefined;
+      // Who wanted it to end meanwhile was not heard.
+      if (this.#call.wanted.aborted) this.#leave(this.#call.wanted.reason);
+      throw error;
     }
   }
 
@@ -162,10 +195,6 @@ class Taking {
     const { wanted, life } = this.#call;
     life.throwIfAborted();
     if (error === TAKEN_AWAY || wanted.reason === TAKEN_AWAY) return undefined;
-    if (this.#publishByMs !== undefined && work.isUnsure(error)) {
-      const found = await this.#lookUntil(this.#publishByMs + QUIET_MS, life);
-      if (found !== undefined) return this.#endOf(found);
-    }
     // Nothing that the record could say: it is tried again.
     if (error instanceof KubeError) throw error;
     const { namespace, name } = this.#job;

@@ -24,11 +24,11 @@ import {
 import { sampleRequest } from "../../../test/mounter/sample-snapshot.ts";
 import { createQuota } from "../domain/quota.ts";
 import { COLLECT_PATIENCE, collectSnapshots } from "../node/snapshot/collect-snapshots.ts";
+import { faultCode } from "../node/snapshot/fault-code.ts";
 import { publishSnapshot } from "../node/snapshot/publish-snapshot.ts";
 import { readStanding } from "../node/snapshot/read-standing.ts";
 import { removeSnapshot } from "../node/snapshot/remove-snapshot.ts";
 import { snapshotFailure } from "../node/snapshot/snapshot-reason.ts";
-import { isSnapshotFault } from "../domain/snapshot-fault.ts";
 import type { ObjectStore } from "../storage/port.ts";
 import { StoreError } from "../storage/store-error.ts";
 import { untilAborted } from "../storage/until-aborted.ts";
@@ -104,7 +104,7 @@ function workOf(world: World, store: ObjectStore): SnapshotWork {
       return { kind: "published", key: `rootfssnapshots/${namespace}/${name}.json`, manifest: standing.manifest };
     },
     failure: snapshotFailure,
-    isUnsure: (error) => isSnapshotFault(error, "unsure"),
+    faultCode,
   };
 }
 

@@ -119,7 +119,9 @@ export function createRecordWrites({ client, clock, random, log, upsert }: Recor
         signal,
       ),
     async progress({ namespace, name, uid }, progress, signal) {
-      const patch = { metadata: { uid }, status: { progress } };
+      // A merge keeps what is not named.
+      const whole = { bytesTotal: null, message: null, ...progress };
+      const patch = { metadata: { uid }, status: { progress: whole } };
       const options = { ...STATUS, fieldManager: FIELD_MANAGER };
       await client
         .patch(ROOTFS_SNAPSHOTS, { namespace, name }, patch, { signal }, options)

@@ -1,3 +1,4 @@
+import type { MounterFault } from "#api/mounter-channel.ts";
 import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
 import type { SnapshotProgress } from "#api/snapshot.ts";
 import type { SnapshotReason } from "#core/snapshot/snapshot.ts";
@@ -34,6 +35,6 @@ export interface SnapshotWork {
   find(job: Pick<RecordJob, "namespace" | "snapshotName" | "uid">, call: WorkCall): Promise<Written | undefined>;
   /** Any fault as a record says it. */
   failure(error: unknown): { readonly reason: SnapshotReason; readonly message: string };
-  /** Whether a fault leaves open what stands in the store. */
-  isUnsure(error: unknown): boolean;
+  /** What can be done about it; `unsure` = only a look at the store says what stands there. */
+  faultCode(error: unknown): MounterFault["code"];
 }

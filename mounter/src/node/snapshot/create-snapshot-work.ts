@@ -4,6 +4,7 @@ import type { SnapshotWork, Written } from "../../control/snapshot-work.ts";
 import type { RecordJob } from "../../domain/record/record-job.ts";
 import type { RecordTarget } from "../../domain/record/record-pod.ts";
 import { isSnapshotFault } from "../../domain/snapshot-fault.ts";
+import { faultCode } from "./fault-code.ts";
 import { readStanding } from "./read-standing.ts";
 import { snapshotFailure } from "./snapshot-reason.ts";
 import { writeCheckpoint, type WriteCheckpointPorts } from "./write-checkpoint.ts";
@@ -41,7 +42,7 @@ export function createSnapshotWork(
       return { kind: "published", key: manifestKey(namespace, name), manifest: standing.manifest };
     },
     failure: (error) => snapshotFailure(isSnapshotFault(error, "unsure") ? error.cause : error),
-    isUnsure: (error) => isSnapshotFault(error, "unsure"),
+    faultCode,
   };
 }
 

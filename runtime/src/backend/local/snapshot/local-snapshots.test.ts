@@ -200,9 +200,23 @@ describe("LocalSnapshots", () => {
     await world.clock.settle();
     if (!arrives) {
       expect(await stateOf(snapshots)).toBe("Running");
-      await world.clock.advance(80_000);
+      await world.clock.advance(160_000);
     }
     expect(await stateOf(snapshots)).toBe(expected);
+  });
+
+  test("what the store did not take, and does not have, is written again while there is time", async () => {
+    const world = createWorld();
+    world.step = async (what) => {
+      if (what === "send") throw unsure;
+    };
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    world.step = async () => undefined;
+    await world.clock.advance(90_000);
+    expect(await stateOf(snapshots)).toBe("Succeeded");
+    expect(world.writes).toBe(1);
   });
 
   test("a store that is away is asked again as long as there is time, and then says why", async () => {
@@ -214,7 +228,9 @@ describe("LocalSnapshots", () => {
     const snapshots = await start(world);
     await snapshots.create(request, call);
     await world.clock.advance(30_000);
-    expect(await stateOf(snapshots)).toBe("Running");
+    const meanwhile = await snapshots.get("r1");
+    expect(meanwhile.phase).toBe("Running");
+    expect(meanwhile.progress?.message).toMatch(/The store gives no answer.*: No answer\./);
     await world.clock.advance(25_000);
     expect(await stateOf(snapshots)).toBe("Succeeded");
     awayMs = Infinity;

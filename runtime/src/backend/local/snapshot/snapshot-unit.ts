@@ -11,7 +11,7 @@ import {
 import type { Snapshot, SnapshotResult } from "#core/snapshot/snapshot.ts";
 import { manifestKey } from "#core/snapshot/snapshot-keys.ts";
 import type { Call } from "#runtime/backend/port.ts";
-import { MounterError, type Mounter } from "../mounter.ts";
+import type { Mounter, MounterError } from "../mounter.ts";
 import { snapshotOf, type SnapshotRecord } from "./snapshot-record.ts";
 import { resultOf, takeSnapshot, TakeFault, type SnapshotSource, type TakeDeps } from "./take-snapshot.ts";
 
@@ -169,9 +169,9 @@ export class SnapshotUnit {
     const { signal } = this.work;
     try {
       // An earlier process may have published it without hearing so.
-      if (this.record.publishUntilMs !== undefined && (await this.isSettled())) return;
-      await this.untilTurn(signal);
-      const result = await this.deps.slot(() => this.take(signal), signal);
+      const former = this.record.publishUntilMs === undefined ? undefined : await this.settled();
+      if (former === undefined && this.record.publishUntilMs !== undefined) await this.forgetPublishing();
+      const result = former ?? (await this.taken(signal));
       await this.update({ result }, ["publishUntilMs"]);
     } catch (error) {
       if (signal.aborted) return;
@@ -179,6 +179,11 @@ export class SnapshotUnit {
         this.deps.log.error("Snapshot record not saved", { error: fault }),
       );
     }
+  }
+
+  private async taken(signal: AbortSignal): Promise<SnapshotResult> {
+    await this.untilTurn(signal);
+    return this.deps.slot(() => this.take(signal), signal);
   }
 
   private async take(signal: AbortSignal): Promise<SnapshotResult> {
@@ -193,6 +198,7 @@ export class SnapshotUnit {
         log: deps.log,
         onProgress: (progress) => this.show(progress),
         beforePublish: () => this.allowPublish(),
+        settle: (fault) => this.settle(fault),
       },
     );
   }
@@ -206,25 +212,37 @@ export class SnapshotUnit {
   }
 
   private async fail(error: unknown): Promise<void> {
-    if (error instanceof MounterError && error.code === "unsure" && (await this.isSettled({ isOver: true }))) return;
     if (error instanceof TakeFault) {
       this.failure = { reason: error.reason, message: error.message };
     } else {
       this.deps.log.error("Snapshot not taken", { error });
-      const message =
-        error instanceof MounterError
-          ? error.message
-          : "The snapshot failed inside the gateway; its log has the reason.";
-      this.failure = { reason: error instanceof MounterError ? error.reason : "DumpFailed", message };
+      const message = "The snapshot failed inside the gateway; its log has the reason.";
+      this.failure = { reason: "DumpFailed", message };
     }
     await this.update({}, ["publishUntilMs"]);
   }
 
+  private async forgetPublishing(): Promise<void> {
+    // Who wanted it gone meanwhile had to wait.
+    if (this.removal !== undefined) this.work.abort(new Error("the snapshot is removed"));
+    await this.update({}, ["publishUntilMs"]);
+    this.work.signal.throwIfAborted();
+  }
+
+  /** What stands of an attempt that failed. When nothing does, nothing is on its way either: clocks count again. */
+  private async settle({ code }: MounterError): Promise<SnapshotResult | undefined> {
+    const found = code === "unsure" ? await this.settled({ isOver: true }) : undefined;
+    // Past the deadline it fails by what it met, which says more than a clock.
+    const isLate = this.deps.clock.now() >= this.record.createdAtMs + this.record.spec.timeoutSeconds * 1000;
+    if (found === undefined && !isLate && this.record.publishUntilMs !== undefined) await this.forgetPublishing();
+    return found;
+  }
+
   /**
-   * Looks whether this write stands; true when it does, and then it has ended. False = it does not: it
-   * may be begun anew, or, when that `isOver`, nothing that was sent can still arrive.
+   * What this write has achieved, as the store says. Undefined = it does not stand: it may be begun
+   * anew, or, when that `isOver`, nothing that was sent can still arrive.
    */
-  private async isSettled({ isOver = false } = {}): Promise<boolean> {
+  private async settled({ isOver = false } = {}): Promise<SnapshotResult | undefined> {
     const { namespace, mounter, clock, random, log } = this.deps;
     const { writeId, spec, createdAtMs, publishUntilMs = 0 } = this.record;
     const { signal } = this.work;
@@ -234,9 +252,7 @@ export class SnapshotUnit {
         const found = await mounter.find({ namespace, name: spec.snapshotName }, { signal, log });
         if (found.kind === "manifest" && found.manifest.writeId === writeId) {
           const { manifest } = found;
-          const key = manifestKey(namespace, spec.snapshotName);
-          await this.update({ result: resultOf({ key, manifest }) }, ["publishUntilMs"]);
-          return true;
+          return resultOf({ key: manifestKey(namespace, spec.snapshotName), manifest });
         }
         if (mayRepeat || clock.now() > publishUntilMs + ARRIVAL_MS) break;
       } catch (error) {
@@ -245,8 +261,7 @@ export class SnapshotUnit {
       }
       await clock.sleep(backoffMs(attempt, PAUSE, random), signal);
     }
-    await this.update({}, ["publishUntilMs"]);
-    return false;
+    return undefined;
   }
 
   private async untilTurn(signal: AbortSignal): Promise<void> {

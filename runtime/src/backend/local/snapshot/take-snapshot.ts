@@ -1,8 +1,8 @@
 import type { MounterAnswer, MounterAsk, WriteGround } from "#api/mounter-channel.ts";
 import type { SnapshotProgress } from "#api/snapshot.ts";
-import { backoffMs } from "#core/backoff.ts";
 import type { Clock } from "#core/clock.ts";
 import type { SnapshotReason, SnapshotResult } from "#core/snapshot/snapshot.ts";
+import { untilStored } from "#core/snapshot/until-stored.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import { CheckpointError, type Checkpoint, type CheckpointFault } from "../checkpoint.ts";
 import type { Boot, Machine } from "../machine.ts";
@@ -32,6 +32,8 @@ export interface TakeDeps {
 export interface TakeCall extends Call {
   onProgress(progress: SnapshotProgress): void;
   beforePublish(): Promise<number>;
+  /** Told of an attempt to store it that failed; answers what stands all the same, when that was not known. */
+  settle(fault: MounterError): Promise<SnapshotResult | undefined>;
 }
 
 /** Why a snapshot was not taken, as its record says it. */
@@ -46,11 +48,8 @@ export class TakeFault extends Error {
 }
 
 const BUSY_PAUSE_MS = 100;
-const STORE_PAUSE = { firstMs: 1_000, mostMs: 15_000 };
-/** So long before its time is over a snapshot fails by what it last met, not by the clock. */
-const LAST_WORDS_MS = 2_000;
 
-/** Saves the container, and brings what it has changed into the store. Throws TakeFault, MounterError of the code `unsure`, or the signal's reason. */
+/** Saves the container, and brings what it has changed into the store. Throws TakeFault, or the signal's reason. */
 export async function takeSnapshot(
   deps: TakeDeps,
   { record, source }: { readonly record: SnapshotRecord; readonly source: SnapshotSource },
@@ -74,12 +73,16 @@ export async function takeSnapshot(
     };
     const { dir: folder, name: checkpointName } = checkpoint;
     const order = { folder, checkpointName, facts, ground, mostTarBytes, warnings: [] };
-    const end = await writeInTime(deps, { order, deadlineMs: deadlineOf(record) }, call);
-    if (end.kind === "published") return resultOf(end);
-    throw new TakeFault(
-      "StoreFailed",
-      `A newer snapshot of the name "${facts.name}" stands in the store, written by another installation: it stays.`,
-    );
+    const { clock, random } = deps;
+    return await untilStored(() => writeOnce(deps, order, call), {
+      clock,
+      random,
+      log: call.log,
+      deadlineMs: deadlineOf(record),
+      signal: call.signal,
+      faultOf: (error) => (error instanceof MounterError ? error : undefined),
+      onProgress: (progress) => call.onProgress(progress),
+    });
   } catch (error) {
     throw faultOf(error);
   } finally {
@@ -97,24 +100,26 @@ export function resultOf(written: {
   return { containerName, writeId, snapshotKey: written.key, bytes, base, warnings };
 }
 
-/** A store that does not answer is asked again as long as there is time; then its own words are the fault. */
-async function writeInTime(
-  { mounter, clock, random }: TakeDeps,
-  { order, deadlineMs }: { readonly order: MounterAsk<"write">; readonly deadlineMs: number },
+/** One attempt; when it throws, this write does not stand and never will by this attempt. */
+async function writeOnce(
+  { mounter }: Pick<TakeDeps, "mounter">,
+  order: MounterAsk<"write">,
   call: TakeCall,
-): Promise<MounterAnswer<"write">> {
-  for (let attempt = 0; ; attempt += 1) {
-    try {
-      return await mounter.write(order, call);
-    } catch (error) {
-      call.signal.throwIfAborted();
-      const pauseMs = backoffMs(attempt, STORE_PAUSE, random);
-      const mayPass = error instanceof MounterError && error.code === "unavailable";
-      if (!mayPass || clock.now() + pauseMs + LAST_WORDS_MS > deadlineMs) throw error;
-      call.log.warn("The snapshot was not stored, trying again", { error });
-      await clock.sleep(pauseMs, call.signal);
-    }
+): Promise<SnapshotResult> {
+  try {
+    const end = await mounter.write(order, call);
+    if (end.kind === "published") return resultOf(end);
+  } catch (error) {
+    call.signal.throwIfAborted();
+    if (!(error instanceof MounterError)) throw error;
+    const found = await call.settle(error);
+    if (found === undefined) throw error;
+    return found;
   }
+  throw new TakeFault(
+    "StoreFailed",
+    `A newer snapshot of the name "${order.facts.name}" stands in the store, written by another installation: it stays.`,
+  );
 }
 
 function deadlineOf({ createdAtMs, spec }: SnapshotRecord): number {
@@ -152,9 +157,13 @@ const CHECKPOINT_REASONS: Readonly<Record<CheckpointFault, SnapshotReason>> = {
 function faultOf(error: unknown): unknown {
   if (error instanceof CheckpointError)
     return new TakeFault(CHECKPOINT_REASONS[error.fault], error.message, { cause: error });
-  if (error instanceof MounterError && error.code !== "unsure")
-    return new TakeFault(error.reason, error.message, { cause: error });
+  if (error instanceof MounterError) return new TakeFault(error.reason, messageOf(error), { cause: error });
   return error;
+}
+
+/** By now it is known: it does not stand. */
+function messageOf({ code, message }: MounterError): string {
+  return code === "unsure" ? "The store did not say that it took the snapshot, and does not have it." : message;
 }
 
 /** The new layer holds only what has changed since: without exactly these below it would mean something else. */
