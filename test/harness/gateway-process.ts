@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { claimNetwork, poolOf, releaseNetwork } from "./claim-network.ts";
 import { freePort } from "./free-ports.ts";
 import { startLogged } from "./logged-process.ts";
 import { RUNTIMES, type RuntimeName } from "./runtimes.ts";
@@ -101,11 +102,11 @@ export function networkOf(home: string): {
   ATOLL_NETWORK_POOL_IPV6: string;
 } {
   const word = home.slice(-6).toLowerCase();
-  const part = [...word].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 640, 7);
+  const place = claimNetwork(home);
   return {
     ATOLL_NETWORK_NAME: `t${word.slice(-5).replaceAll(/[^a-z0-9]/g, "x")}`,
-    ATOLL_NETWORK_POOL: `10.${210 + Math.floor(part / 16)}.${(part % 16) * 16}.0/20`,
-    ATOLL_NETWORK_POOL_IPV6: `fd61:746f:${(part + 1).toString(16)}::/64`,
+    ATOLL_NETWORK_POOL: poolOf(place),
+    ATOLL_NETWORK_POOL_IPV6: `fd61:746f:${(place + 1).toString(16)}::/64`,
   };
 }
 
@@ -141,4 +142,5 @@ export function sweep(home: string): void {
   rmSync(home, { recursive: true, force: true });
   execFileSync("sh", ["-c", 'while umount --lazy "$1"/null-netns 2>/dev/null; do :; done', "sh", root]);
   rmSync(runDirOf(home), { recursive: true, force: true });
+  releaseNetwork(home);
 }
