@@ -12,14 +12,14 @@ const WARNINGS = ["-O2", "-Wall", "-Wextra"];
 /** For a program without the C library and what it does before `main`. */
 const BARE = ["-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector"];
 
-/** Builds the agent into a directory: `agent.js`, `libatoll.so` and `atoll-init`; and for the host `atoll-hold`, which containers start with, and `sentry-prewarmer`, which gVisor does. Needs a C compiler, `cc`. */
+/** Builds the agent into a directory: `agent.js`, `libatoll.so`, `atoll-init` and `atoll-losses`; and for the host `atoll-hold`, which containers start with, and `sentry-prewarmer`, which gVisor does. Needs a C compiler, `cc`. */
 export async function buildAgent(outDir: string): Promise<void> {
   await mkdir(outDir, { recursive: true });
   const native = (name: string): string => join(SIDECAR, "native", name);
   await Promise.all([
     run("cc", [...WARNINGS, "-shared", "-fPIC", "-o", join(outDir, "libatoll.so"), native("atoll.c"), "-lpthread"]),
     run("cc", [...WARNINGS, ...BARE, "-o", join(outDir, "atoll-init"), native("atoll-init.c")]),
-    ...["atoll-hold", "sentry-prewarmer"].map((name) =>
+    ...["atoll-losses", "atoll-hold", "sentry-prewarmer"].map((name) =>
       run("cc", [...WARNINGS, "-static", "-o", join(outDir, name), native(`${name}.c`)]),
     ),
     bundleAgent(join(outDir, "agent.js")),
@@ -61,6 +61,7 @@ export async function assembleAgentRoot(
   await put(join(options.agentDir, "atoll-init"), AGENT_FILES.supervisor);
   await put(join(options.agentDir, "agent.js"), AGENT_FILES.program);
   await put(join(options.agentDir, "libatoll.so"), AGENT_FILES.library);
+  await put(join(options.agentDir, "atoll-losses"), AGENT_FILES.losses);
   for (const library of await librariesOf(options.bunPath)) {
     await put(await realpath(library), library.includes("/ld-") ? library : join("/lib", basename(library)));
   }

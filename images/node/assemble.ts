@@ -71,6 +71,7 @@ async function layProgram(name: ProgramName, root: string, options: AssembleOpti
       await buildAgent(built);
       await place(join(built, "atoll-init"), join(root, inUsr(AGENT_FILES.supervisor)), 0o755);
       await place(join(built, "libatoll.so"), join(root, AGENT_FILES.library), 0o755);
+      await place(join(built, "atoll-losses"), join(root, inUsr(AGENT_FILES.losses)), 0o755);
     }
     if (name === "installer") await layGvisor(root, built, options.gvisorDir);
   } finally {

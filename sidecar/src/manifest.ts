@@ -53,6 +53,8 @@ export const AGENT_FILES = {
   supervisor: "/sbin/atoll-init",
   program: "/opt/atoll/agent.js",
   library: "/opt/atoll/libatoll.so",
+  /** Run by who takes snapshots: says what gVisor leaves out of them. */
+  losses: "/sbin/atoll-losses",
 } as const;
 
 /** Process of the agent's container: the supervisor, which starts and restarts the program and reaps orphans. */

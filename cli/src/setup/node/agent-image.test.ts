@@ -35,7 +35,8 @@ const builder =
   (library: string) =>
   async (outDir: string): Promise<void> => {
     await writeFile(join(outDir, "agent.js"), "");
-    for (const name of ["atoll-init", "atoll-hold", "sentry-prewarmer"]) await writeFile(join(outDir, name), "");
+    for (const name of ["atoll-init", "atoll-losses", "atoll-hold", "sentry-prewarmer"])
+      await writeFile(join(outDir, name), "");
     await writeFile(join(outDir, "library.c"), library);
     await run("cc", ["-shared", "-fPIC", "-o", join(outDir, "libatoll.so"), join(outDir, "library.c")]);
   };

@@ -23,7 +23,7 @@ import { AGENT_FILES } from "#sidecar/manifest.ts";
 import { prepareImageTree } from "#runtime/backend/local/node/image-tree.ts";
 
 export interface AgentImageOptions {
-  /** Compiles the agent: leaves `agent.js`, `libatoll.so`, `atoll-init`, `atoll-hold` and `sentry-prewarmer` in the folder. */
+  /** Compiles the agent: leaves `agent.js`, `libatoll.so`, `atoll-init`, `atoll-losses`, `atoll-hold` and `sentry-prewarmer` in the folder. */
   readonly buildAgent: (outDir: string) => Promise<unknown>;
 }
 
@@ -31,6 +31,7 @@ const PARTS = [
   { name: "agent.js", target: AGENT_FILES.program, mode: 0o644 },
   { name: "libatoll.so", target: AGENT_FILES.library, mode: 0o755 },
   { name: "atoll-init", target: AGENT_FILES.supervisor, mode: 0o755 },
+  { name: "atoll-losses", target: AGENT_FILES.losses, mode: 0o755 },
 ] as const;
 const FOLDERS = ["run/atoll", "var/lib/atoll/journal", "root"] as const;
 const LOADERS: Readonly<Record<string, string>> = {
@@ -40,7 +41,7 @@ const LOADERS: Readonly<Record<string, string>> = {
 /** Folders of the checkout that the agent is made of. */
 const SOURCES = ["sidecar", "api/src", "core/src"] as const;
 /** Raised when this file puts the image together in another way. */
-const LAYOUT = 3;
+const LAYOUT = 4;
 
 /** Builds the agent's own small root file system: Bun, the base image's C library and the agent. */
 export function agentImageStep(options: AgentImageOptions): SetupStep {
