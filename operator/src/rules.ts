@@ -23,14 +23,16 @@ export const OPERATOR_SANDBOX_NAMESPACE_RULES: readonly PolicyRule[] = [
     verbs: [...READ, "create", "patch", "delete"],
   },
   { apiGroups: [""], resources: ["configmaps"], verbs: [...READ, "patch"], resourceNames: [DRAIN_GUARD] },
+  // Where no snapshots are taken, records fail at once, and go after their time.
+  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots"], verbs: [...READ, "delete"] },
+  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots/status"], verbs: ["patch"] },
   EVENTS,
 ];
 
 /** What it may do there besides, where snapshots are taken. */
 export const OPERATOR_SNAPSHOT_NAMESPACE_RULES: readonly PolicyRule[] = [
   // A patch lets the record of a last snapshot outlive its sandbox.
-  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots"], verbs: [...READ, "create", "patch", "delete"] },
-  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots/status"], verbs: ["patch"] },
+  { apiGroups: [SANDBOX_GROUP], resources: ["rootfssnapshots"], verbs: ["create", "patch"] },
 ];
 
 /** What it may do in the whole cluster besides, where snapshots are taken: see whether a node is gone. */

@@ -64,7 +64,9 @@ export class ModelOperator {
       sandboxes: this.#informer(SANDBOXES.plural),
       pods: this.#informer(PODS.plural),
       policies: this.#informer(NETWORK_POLICIES.plural),
-      ...(this.#settings.snapshots === undefined ? {} : { snapshots: this.#informer(ROOTFS_SNAPSHOTS.plural) }),
+      [this.#settings.snapshots === undefined ? "refusedSnapshots" : "snapshots"]: this.#informer(
+        ROOTFS_SNAPSHOTS.plural,
+      ),
     } as unknown as NamespaceStores;
     const shared = {
       client: this.#cluster.client(),

@@ -335,3 +335,38 @@ describe("sandboxes that start from snapshots, on an API server", () => {
     TEST_MS,
   );
 });
+
+describe("an operator that takes no snapshots, on an API server", () => {
+  it(
+    "fails a record at once, and one that was there before it, and removes them after their time",
+    async () => {
+      const plain = await startHostOperator({}, { image: "registry.invalid/agent:1" });
+      const at = (name: string) => ({ name, namespace: plain.sandboxNamespace });
+      const make = async (name: string): Promise<void> => {
+        const spec = { sandboxName: "none", ttlSecondsAfterFinished: 0 };
+        await plain.client.create(ROOTFS_SNAPSHOTS, { metadata: at(name), spec } as RootfsSnapshotResource, call());
+      };
+      const read = (name: string) => find(plain.client.get(ROOTFS_SNAPSHOTS, at(name), call()));
+      const end = (name: string) =>
+        until(async () => {
+          const said = conditionOf((await read(name))?.status, "Succeeded");
+          return said?.status === "False" ? said : undefined;
+        });
+      try {
+        await make("new");
+        expect(await end("new")).toMatchObject({
+          reason: "NotSupported",
+          message: expect.stringContaining("no snapshots"),
+        });
+        await plain.stop();
+        await make("before");
+        await plain.start();
+        expect(await end("before")).toMatchObject({ reason: "NotSupported" });
+        await vi.waitUntil(async () => (await read("new")) === undefined && (await read("before")) === undefined, WAIT);
+      } finally {
+        await plain.dispose();
+      }
+    },
+    TEST_MS,
+  );
+});

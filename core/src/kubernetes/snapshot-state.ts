@@ -11,6 +11,7 @@ export type SnapshotState = Pick<
 
 const REASONS: Readonly<Record<SnapshotReason, true>> = {
   WaitingForTurn: true,
+  NotSupported: true,
   SandboxNotFound: true,
   SandboxNotRunning: true,
   ContainerNotFound: true,

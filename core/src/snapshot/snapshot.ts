@@ -19,6 +19,7 @@ export type SnapshotPhase = "Pending" | "Running" | "Succeeded" | "Failed";
 /** Codes in `Snapshot.reason`. */
 export type SnapshotReason =
   | "WaitingForTurn"
+  | "NotSupported"
   | "SandboxNotFound"
   | "SandboxNotRunning"
   | "ContainerNotFound"

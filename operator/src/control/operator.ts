@@ -158,7 +158,7 @@ export function createOperator(options: OperatorOptions): Operator {
         ...guards.map((guard) => guard.onChange((key) => drains.enqueue(key))),
       ];
       for (const namespace of namespaces) enqueueAll(sandboxes, stores.in(namespace));
-      for (const own of stores.all()) enqueueAll(snapshots, own.snapshots?.values() ?? []);
+      for (const own of stores.all()) enqueueAll(snapshots, (own.snapshots ?? own.refusedSnapshots)?.values() ?? []);
       for (const guard of guards) enqueueAll(drains, guard.values());
       try {
         await Promise.all([sandboxes.run(term), snapshots.run(term), drains.run(term), tryNetwork(term)]);

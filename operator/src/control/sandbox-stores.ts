@@ -20,6 +20,8 @@ export interface NamespaceStores {
   readonly policies: Informer<NetworkPolicy>;
   /** Absent where none are taken. */
   readonly snapshots?: Informer<RootfsSnapshotResource>;
+  /** Records that somebody makes where none are taken; nothing waits until these are known. */
+  readonly refusedSnapshots?: Informer<RootfsSnapshotResource>;
 }
 
 /** By which records of snapshots can be found. */
@@ -70,11 +72,12 @@ export function createSandboxStores(
     own.policies,
     ...(own.snapshots === undefined ? [] : [own.snapshots]),
   ]);
+  const besides = [...stores.values()].flatMap((own) => own.refusedSnapshots ?? []);
   return {
     of: (namespace) => stores.get(namespace),
     all: () => stores.values(),
     async run(signal) {
-      await Promise.all(all.map((informer) => informer.run(signal)));
+      await Promise.all([...all, ...besides].map((informer) => informer.run(signal)));
     },
     async synced(signal) {
       await Promise.all(all.map((informer) => informer.synced(signal)));
@@ -110,19 +113,12 @@ function namespaceStores(
     observe.watchInformer(resource.plural, made);
     return made;
   };
+  const snapshots = informer(ROOTFS_SNAPSHOTS, { query: { namespace }, trim: trimSnapshot, indexes: SNAPSHOT_INDEXES });
   return {
     sandboxes: informer(SANDBOXES, { query: { namespace }, trim: trimSandbox }),
     pods: informer(PODS, { query: parts, trim: withSnapshots ? trimSavablePod : trimPod }),
     policies: informer(NETWORK_POLICIES, { query: parts, trim: trimPolicy }),
-    ...(withSnapshots
-      ? {
-          snapshots: informer(ROOTFS_SNAPSHOTS, {
-            query: { namespace },
-            trim: trimSnapshot,
-            indexes: SNAPSHOT_INDEXES,
-          }),
-        }
-      : {}),
+    ...(withSnapshots ? { snapshots } : { refusedSnapshots: snapshots }),
   };
 }
 

@@ -1,12 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { RootfsSnapshotResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxSpecResource } from "#api/crd/sandbox.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
+import { objectKey } from "#core/kubernetes/object-key.ts";
 import { NODES, PODS, ROOTFS_SNAPSHOTS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { conditionOf } from "#core/kubernetes/sandbox-state.ts";
-import { KINDS, type Fate } from "../../test/model-cluster.ts";
+import { KINDS, ModelCluster, type Fate } from "../../test/model-cluster.ts";
 import { ModelOperator } from "../../test/model-operator.ts";
-import { WITH_SNAPSHOTS } from "../../test/samples.ts";
+import { SETTINGS, WITH_SNAPSHOTS } from "../../test/samples.ts";
+import { sampleRecord } from "../../test/snapshot-samples.ts";
 import { POD, RECORDS, recordRef, REF, SnapshotWorld } from "../../test/snapshot-world.ts";
 
 const SAVED: Partial<SandboxSpecResource> = {
@@ -342,5 +345,23 @@ describe("the snapshot reconciler, beside that of sandboxes", () => {
     await world.settle();
     expect([world.left, world.store.published.size, world.broken]).toEqual([[], 2, []]);
     expect(recordOf(world, "a-termination")?.metadata.uid).not.toBe(first?.uid);
+  });
+});
+
+describe("an operator that takes no snapshots", () => {
+  it("fails a record at once, says so, and removes it after its time", async () => {
+    const cluster = new ModelCluster();
+    const ref = recordRef("r1");
+    const { spec } = sampleRecord({ ttlSecondsAfterFinished: 20 });
+    cluster.insert(ROOTFS_SNAPSHOTS.plural, { metadata: ref, spec } as RootfsSnapshotResource);
+    const operator = new ModelOperator(cluster, SETTINGS);
+    await operator.reconcile(objectKey(ref), "snapshot");
+    const failed = cluster.find(ROOTFS_SNAPSHOTS, ref);
+    expect(conditionOf(failed?.status, "Succeeded")).toMatchObject({ status: "False", reason: "NotSupported" });
+    const look = await operator.reconcile(objectKey(ref), "snapshot");
+    expect(operator.told).toEqual(["SnapshotFailed"]);
+    cluster.nowMs = look.requeueAtMs ?? 0;
+    await operator.reconcile(objectKey(ref), "snapshot");
+    expect(cluster.find(ROOTFS_SNAPSHOTS, ref)).toBeUndefined();
   });
 });

@@ -38,6 +38,7 @@ type Stores = NamespaceStores & { readonly snapshots: Informer<RootfsSnapshotRes
 
 interface Scope {
   readonly stores: Stores;
+  readonly takesNone: boolean;
   readonly record: RootfsSnapshotResource;
   readonly call: KubeCall;
 }
@@ -53,14 +54,16 @@ export function createSnapshotReconciler(options: SnapshotReconcilerOptions): Re
   const open = new Map<string, string | undefined>();
   return async (key, signal) => {
     const stores = options.stores.of(refOfKey(key).namespace ?? "");
-    const record = stores?.snapshots?.get(key);
-    if (stores?.snapshots === undefined || record === undefined) {
+    const snapshots = stores?.snapshots ?? stores?.refusedSnapshots;
+    const record = snapshots?.get(key);
+    if (stores === undefined || snapshots === undefined || record === undefined) {
       open.delete(key);
       return {};
     }
     tellEnd(open, key, record, options);
     try {
-      return await look(options, { stores: { ...stores, snapshots: stores.snapshots }, record, call: { signal } });
+      const takesNone = stores.snapshots === undefined;
+      return await look(options, { stores: { ...stores, snapshots }, takesNone, record, call: { signal } });
     } catch (error) {
       // Somebody was faster, or the record is gone: the caches are about to say so.
       if (isConflict(error) || isNotFound(error)) return { requeueAtMs: options.clock.now() + CONFLICT_MS };
@@ -91,14 +94,14 @@ async function look(options: SnapshotReconcilerOptions, scope: Scope): Promise<R
 }
 
 async function plan(options: SnapshotReconcilerOptions, scope: Scope): Promise<Plan> {
-  const { record, stores } = scope;
+  const { record, stores, takesNone } = scope;
   const { namespace = "" } = record.metadata;
   const of = { namespace, name: record.spec.sandboxName };
   const pod = { namespace, name: podName(of.name) };
   const behind = recordBefore(record, stores.snapshots.byIndex(SNAPSHOT_INDEX.name, snapshotNameOf(record)));
   const lost = await lostFacts(options, scope);
   const planOn = (sandbox: SandboxResource | undefined, found: Pod | undefined, isFresh: boolean): Plan => {
-    const facts = { record, ...lost, ...seen(options, sandbox, found), isFresh };
+    const facts = { record, takesNone, ...lost, ...seen(options, sandbox, found), isFresh };
     return planSnapshot(behind === undefined ? facts : { ...facts, behind }, options.clock.now());
   };
   const first = planOn(stores.sandboxes.get(objectKey(of)), stores.pods.get(objectKey(pod)), false);

@@ -30,6 +30,17 @@ const ended = {
   conditions: [{ type: "Succeeded", status: "True", reason: "Succeeded", message: "", lastTransitionTime: "" }],
 };
 
+it("tells of records that somebody makes where no snapshots are taken", () => {
+  const refusedSnapshots = store(SNAPSHOT_INDEXES as never);
+  const told: string[] = [];
+  const stores = { sandboxes: store(), pods: store(), refusedSnapshots } as unknown as NamespaceStores;
+  const end = onSnapshotChange(stores, (key) => told.push(key));
+  refusedSnapshots.upsert(record("first", "2"));
+  end();
+  refusedSnapshots.upsert(record("next", "3"));
+  expect(told).toEqual(["ns/first"]);
+});
+
 function stage() {
   const sandboxes = store();
   const pods = store();

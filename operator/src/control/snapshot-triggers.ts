@@ -14,9 +14,10 @@ type Records = Informer<RootfsSnapshotResource>;
  * whose sandbox or pod did, and those that waited for one that has ended. The result ends it.
  */
 export function onSnapshotChange(
-  { sandboxes, pods, snapshots }: NamespaceStores,
+  { sandboxes, pods, snapshots, refusedSnapshots }: NamespaceStores,
   listener: (key: string) => void,
 ): () => void {
+  if (refusedSnapshots !== undefined) return refusedSnapshots.onChange((key) => listener(key));
   if (snapshots === undefined) return () => undefined;
   const tellOf = (sandbox: string): void => tellOpen(snapshots.byIndex(SNAPSHOT_INDEX.sandbox, sandbox), listener);
   const endings = [

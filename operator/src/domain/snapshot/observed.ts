@@ -5,6 +5,8 @@ import type { Pod } from "#core/kubernetes/pod.ts";
 /** All that a plan for one record of a snapshot may depend on, beside the time. */
 export interface ObservedSnapshot {
   readonly record: RootfsSnapshotResource;
+  /** This installation takes no snapshots. */
+  readonly takesNone?: boolean;
   /** Name of the record that writes the same name and goes first. */
   readonly behind?: string;
   readonly sandbox?: SandboxResource;

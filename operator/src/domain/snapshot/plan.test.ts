@@ -49,6 +49,29 @@ const podWith = (status: Pod["status"] & object, metadata = {}): Pod => ({
   status,
 });
 
+describe("planSnapshot() where no snapshots are taken", () => {
+  it.each([
+    ["one whose sandbox runs", {}],
+    ["one that waits for its turn", { behind: "first" }],
+    ["one without a sandbox", { sandbox: undefined, pod: undefined }],
+  ])("fails %s at once, and asks nobody about it", (_, facts) => {
+    const plan = planOf({ takesNone: true, ...facts });
+    expect(said(plan)).toEqual(["False", "NotSupported", expect.stringContaining("takes no snapshots")]);
+    expect(written(plan)?.status?.completionTime).toBe("2026-01-01T00:00:12Z");
+    expect(plan.confirm).toBeUndefined();
+  });
+
+  it("leaves one that was begun before to its deadline, as nobody knows what its node has done", () => {
+    const record = recordWith({});
+    expect(planOf({ takesNone: true, record })).toEqual({ actions: [], nextDeadlineMs: DEADLINE });
+    expect(said(planOf({ takesNone: true, record }, DEADLINE))).toEqual([
+      "False",
+      "DeadlineExceeded",
+      expect.any(String),
+    ]);
+  });
+});
+
 describe("planSnapshot() of a record that has not begun", () => {
   it("gives it to the node of its container, in a write that fails when somebody was faster", () => {
     const plan = planOf();

@@ -54,6 +54,8 @@ function planTaking(observed: ObservedSnapshot, startedAtMs: number, nowMs: numb
 
 function planBeginning(observed: ObservedSnapshot, nowMs: number): Plan {
   const { record, behind } = observed;
+  // Nobody would ever begin it; one that was begun while snapshots were taken ends as any other.
+  if (observed.takesNone === true) return { actions: [fail(record, NOT_SUPPORTED, nowMs)] };
   const waiting = decideSnapshot({ ...factsOf(record), ...(behind === undefined ? {} : { behind }) }, nowMs);
   if (isFinished(waiting.phase)) return { actions: [fail(record, waiting, nowMs)] };
   // Nobody waits for one that is being removed: no node begins with it.
@@ -70,6 +72,12 @@ function planBeginning(observed: ObservedSnapshot, nowMs: number): Plan {
   const { reason, message } = choice;
   return { actions: [fail(record, { phase: "Failed", reason, message }, nowMs)] };
 }
+
+const NOT_SUPPORTED = {
+  phase: "Failed",
+  reason: "NotSupported",
+  message: "This installation takes no snapshots: no store is configured for them.",
+} as const;
 
 const REMOVED = {
   phase: "Failed",
