@@ -7,6 +7,8 @@ import { createTarScanner } from "./tar-scanner.ts";
 
 /** Checks a layer as its bytes come by, before anybody restores it. */
 export interface LayerCheck {
+  /** About how much memory the entries take so far. */
+  readonly memoryBytes: number;
   /** Takes the next bytes; throws an `ArchiveFault` at the first fault. */
   push(bytes: Uint8Array): void;
   /** Must be called after the last byte: what is missing shows only there. */
@@ -31,6 +33,9 @@ export function createLayerCheck(limits: LayerLimits): LayerCheck {
     limits.tarBytes,
   );
   return {
+    get memoryBytes() {
+      return index.memoryBytes;
+    },
     push(bytes) {
       scanner.push(bytes);
       tarBytes += bytes.length;

@@ -10,6 +10,7 @@ import { createChannelServer } from "../local/node/channel-server.ts";
 import { createLocalMounter } from "../local/node/local-mounter.ts";
 import { LocalMounterEnvironment } from "../manifest.ts";
 import { createArchive } from "../node/archive/create-archive.ts";
+import { createLargeArchives } from "../node/archive/large-archives.ts";
 import { createLayerCache } from "../node/cache/layer-cache.ts";
 import { createStaging } from "../node/staging.ts";
 import { openStore } from "../storage/node/open-store.ts";
@@ -46,7 +47,8 @@ async function serve(): Promise<void> {
     { store, clock },
   );
   const newAttempt = (): string => cryptoIds.sandboxId().slice(0, ATTEMPT_CHARS);
-  const mounter = createLocalMounter({ store, clock, newAttempt, archive: createArchive(), cache, staging, log });
+  const [archive, large] = [createArchive(), createLargeArchives()];
+  const mounter = createLocalMounter({ store, clock, newAttempt, archive, large, cache, staging, log });
   await rm(env.ATOLL_MOUNTER_SOCKET, { force: true });
   process.umask(0o077);
   const server = createChannelServer(mounter, log);

@@ -25,6 +25,8 @@ export interface CheckpointEntry extends IndexedEntry {
 
 /** Collects the entries of a checkpoint's archive, with the sizes that its files really have. */
 export interface CheckpointIndex extends Required<TarVisitor> {
+  /** About how much memory the entries take so far. */
+  readonly memoryBytes: number;
   finish(): readonly CheckpointEntry[];
 }
 
@@ -69,6 +71,9 @@ export function createCheckpointIndex(memory: MemoryMap, limits: LayerLimits): C
   }
 
   return {
+    get memoryBytes() {
+      return index.memoryBytes;
+    },
     entry(head, place) {
       close();
       if (head.kind !== "file") return index.add(indexed(head, place));

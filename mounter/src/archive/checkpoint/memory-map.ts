@@ -1,9 +1,11 @@
 import { ArchiveFault } from "../archive-fault.ts";
 import { PAGE_BYTES, type Span } from "./checkpoint-manifest.ts";
-import { readMessage } from "./proto-message.ts";
+import { fieldsOf, readMessage } from "./proto-message.ts";
 
 const LENGTH_BYTES = 8;
 const METADATA_VERSION = 1;
+/** A range is a handful of numbers. */
+const MOST_RANGE_BYTES = 256;
 
 /** A run of a container's memory file: a part of the file of pages, or zeroes that no file holds. */
 export interface MemoryRun {
@@ -24,27 +26,7 @@ export interface MemoryMap {
 export function readMemoryMap(metadata: Uint8Array, pages: Span): MemoryMap {
   const length = metadata.length < LENGTH_BYTES ? -1 : readU64(metadata, 0);
   if (length !== metadata.length - LENGTH_BYTES) throw fault("has not the length that it states");
-  const message = readMessage(metadata.subarray(LENGTH_BYTES));
-  if (message.number(1) !== METADATA_VERSION)
-    throw new ArchiveFault("unsupported", `the checkpoint's pages are of version ${message.number(1)}`);
-  const ranges = message.all(3).map(readMessage);
-  const starts = new Float64Array(ranges.length);
-  const ends = new Float64Array(ranges.length);
-  const offsets = new Float64Array(ranges.length);
-  let pageOffset = pages.from;
-  let allocatedBytes = 0;
-  for (const [index, range] of ranges.entries()) {
-    const start = range.number(1);
-    const end = range.number(2);
-    if (start % PAGE_BYTES !== 0 || end % PAGE_BYTES !== 0 || start >= end || start < (ends[index - 1] ?? 0))
-      throw fault("has ranges that are not in order");
-    const isWritten = range.number(5) === 1;
-    starts[index] = start;
-    ends[index] = end;
-    offsets[index] = isWritten ? pageOffset : Number.NaN;
-    allocatedBytes += end - start;
-    if (isWritten) pageOffset += end - start;
-  }
+  const { starts, ends, offsets, allocatedBytes, pageOffset } = readRanges(metadata.subarray(LENGTH_BYTES), pages.from);
   if (pageOffset !== pages.to)
     throw new ArchiveFault("damaged", `the checkpoint's pages end at byte ${pages.to} instead of ${pageOffset}`);
 
@@ -75,6 +57,39 @@ export function readMemoryMap(metadata: Uint8Array, pages: Span): MemoryMap {
       }
     },
   };
+}
+
+/** A kernel decides how many ranges there are: each takes three numbers of memory, and none more. */
+function readRanges(message: Uint8Array, pagesAt: number) {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  const offsets: number[] = [];
+  let version = 0;
+  let pageOffset = pagesAt;
+  let allocatedBytes = 0;
+  const checkVersion = (): void => {
+    if (version !== METADATA_VERSION)
+      throw new ArchiveFault("unsupported", `the checkpoint's pages are of version ${version}`);
+  };
+  for (const [field, value] of fieldsOf(message)) {
+    if (field === 1 && typeof value === "number") version = value;
+    if (field !== 3 || typeof value === "number") continue;
+    checkVersion();
+    if (value.length > MOST_RANGE_BYTES) throw fault("has a range with more than a range has");
+    const range = readMessage(value);
+    const start = range.number(1);
+    const end = range.number(2);
+    if (start % PAGE_BYTES !== 0 || end % PAGE_BYTES !== 0 || start >= end || start < (ends.at(-1) ?? 0))
+      throw fault("has ranges that are not in order");
+    const isWritten = range.number(5) === 1;
+    starts.push(start);
+    ends.push(end);
+    offsets.push(isWritten ? pageOffset : Number.NaN);
+    allocatedBytes += end - start;
+    if (isWritten) pageOffset += end - start;
+  }
+  checkVersion();
+  return { starts, ends, offsets, allocatedBytes, pageOffset };
 }
 
 /** An unsigned 64-bit number; exact up to 53 bits and for multiples of a page beyond. */

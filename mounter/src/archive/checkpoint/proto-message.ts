@@ -13,9 +13,11 @@ const EMPTY = new Uint8Array(0);
 const VARINT = 0;
 const BYTES = 2;
 
-export function readMessage(bytes: Uint8Array): ProtoMessage {
-  const numbers = new Map<number, number>();
-  const values = new Map<number, Uint8Array[]>();
+/** One field as it stands there: a number, or bytes. */
+export type ProtoField = readonly [field: number, value: number | Uint8Array];
+
+/** The fields of a message as they come by: what repeats without end needs no memory. */
+export function* fieldsOf(bytes: Uint8Array): Generator<ProtoField, void, undefined> {
   let at = 0;
 
   function varint(): number {
@@ -32,15 +34,26 @@ export function readMessage(bytes: Uint8Array): ProtoMessage {
   while (at < bytes.length) {
     const tag = varint();
     const field = Math.floor(tag / 8);
-    if (tag % 8 === VARINT) numbers.set(field, varint());
+    if (tag % 8 === VARINT) yield [field, varint()];
     else if (tag % 8 === BYTES) {
       const length = varint();
       if (length > bytes.length - at) throw fault("is cut");
-      const list = values.get(field) ?? [];
-      list.push(bytes.subarray(at, at + length));
-      values.set(field, list);
       at += length;
+      yield [field, bytes.subarray(at - length, at)];
     } else throw fault(`has a field of wire type ${tag % 8}`);
+  }
+}
+
+export function readMessage(bytes: Uint8Array): ProtoMessage {
+  const numbers = new Map<number, number>();
+  const values = new Map<number, Uint8Array[]>();
+  for (const [field, value] of fieldsOf(bytes)) {
+    if (typeof value === "number") numbers.set(field, value);
+    else {
+      const list = values.get(field) ?? [];
+      list.push(value);
+      values.set(field, list);
+    }
   }
   const message: ProtoMessage = {
     number(field) {

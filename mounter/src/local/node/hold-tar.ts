@@ -4,6 +4,7 @@ import { pipeline } from "node:stream/promises";
 import type { MounterAnswer, MounterAsk } from "#api/mounter-channel.ts";
 import { layerLimits } from "../../archive/layer-limits.ts";
 import { checkLayer } from "../../node/archive/check-layer.ts";
+import type { LargeArchives } from "../../node/archive/large-archives.ts";
 import { unpackLayer } from "../../node/archive/zstd.ts";
 import type { LayerCache } from "../../node/cache/layer-cache.ts";
 import type { Staging } from "../../node/staging.ts";
@@ -11,6 +12,7 @@ import type { Staging } from "../../node/staging.ts";
 const READ_BYTES = 1024 * 1024;
 
 export interface HoldPorts {
+  readonly large: LargeArchives;
   readonly cache: Pick<LayerCache, "hold">;
   readonly staging: Pick<Staging, "take">;
 }
@@ -28,7 +30,7 @@ export interface HeldTar {
 
 /** Brings a layer of the store to the disk as the archive that it holds, checked from end to end. */
 export async function holdTar(
-  { cache, staging }: HoldPorts,
+  { cache, staging, large }: HoldPorts,
   { namespace, layer }: MounterAsk<"hold">,
   call: HoldCall,
 ): Promise<HeldTar> {
@@ -44,7 +46,8 @@ export async function holdTar(
     try {
       const path = join(place.dir, "layer.tar");
       const tar = unpackLayer(createReadStream(held.path, { highWaterMark: READ_BYTES, signal }), layer);
-      const checked = checkLayer(tar, layerLimits(layer.tarBytes));
+      using turn = large.enter(signal);
+      const checked = checkLayer(tar, layerLimits(layer.tarBytes), turn);
       await pipeline(checked.chunks, createWriteStream(path, { mode: 0o600 }), { signal });
       const { tarDigest, tarBytes } = layer;
       return { answer: { path, tarDigest, tarBytes }, release: () => place.remove() };

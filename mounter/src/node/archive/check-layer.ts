@@ -1,5 +1,6 @@
 import { createLayerCheck, type LayerCheck } from "../../archive/layer-check.ts";
 import type { LayerLimits } from "../../archive/layer-limits.ts";
+import type { ArchiveTurn } from "./large-archives.ts";
 
 /** What is known of a layer when it has been checked. */
 export type CheckedFacts = ReturnType<LayerCheck["end"]>;
@@ -12,13 +13,14 @@ export interface CheckedLayer {
 }
 
 /** Checks a layer of a store, its own or Isola's, while it passes on its way to the disk. */
-export function checkLayer(source: AsyncIterable<Uint8Array>, limits: LayerLimits): CheckedLayer {
+export function checkLayer(source: AsyncIterable<Uint8Array>, limits: LayerLimits, turn?: ArchiveTurn): CheckedLayer {
   const check = createLayerCheck(limits);
   let facts: ReturnType<LayerCheck["end"]> | undefined;
 
   async function* checked(): AsyncIterable<Uint8Array> {
     for await (const chunk of source) {
       check.push(chunk);
+      await turn?.fits(check.memoryBytes);
       yield chunk;
     }
     facts = check.end();

@@ -54,4 +54,24 @@ describe("createArchive", () => {
     await expect(archive.merge(request, signal)).rejects.toMatchObject({ name: "ArchiveFault", code: "damaged" });
     expect(await readdir(folder)).toEqual(before);
   });
+
+  test("has one of two archives of very many entries in memory, taken or merged, and merges what it has taken", async () => {
+    const large = createArchive({ smallBytes: 0 });
+    const options = { containerName: "main", mostTarBytes: MOST_TAR_BYTES };
+    const lower = await store();
+    const checkpoint = join(folder, "checkpoint");
+    const first = await large.take(checkpoint, options, signal);
+    const events: string[] = [];
+    const second = large.take(checkpoint, options, signal).then((taken) => {
+      events.push("taken");
+      return taken;
+    });
+    const target = join(folder, "target");
+    const request = { layers: [lower], scratch: folder, target, mostTarBytes: MOST_TAR_BYTES };
+    await Promise.all([large.merge(request, signal), large.merge({ ...request, scratch: checkpoint }, signal)]);
+    events.push("merged");
+    await first[Symbol.asyncDispose]();
+    await (await second)[Symbol.asyncDispose]();
+    expect(events).toEqual(["merged", "taken"]);
+  });
 });

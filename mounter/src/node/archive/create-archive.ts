@@ -6,6 +6,7 @@ import { layerLimits, type LayerLimits } from "../../archive/layer-limits.ts";
 import type { Archive, LayerSums, MergedTar, MergeRequest, StoredLayer } from "../../domain/archive.ts";
 import { checkLayer } from "./check-layer.ts";
 import { summing } from "./digest.ts";
+import { createLargeArchives, type ArchiveTurn } from "./large-archives.ts";
 import { mergeLayers } from "./merge-layers.ts";
 import { readCheckpoint, writeLayer } from "./read-checkpoint.ts";
 import { packLayer, unpackLayer } from "./zstd.ts";
@@ -13,13 +14,16 @@ import { packLayer, unpackLayer } from "./zstd.ts";
 const READ_BYTES = 1024 * 1024;
 const WRITE_BYTES = 4 * 1024 * 1024;
 
-/** The archive port over files of this machine. */
-export function createArchive(): Archive {
+/** The archive port over files of this machine; archives of more entries than `smallBytes` of memory hold come one after the other. */
+export function createArchive({ smallBytes }: { readonly smallBytes?: number } = {}): Archive {
+  // Two: what has been taken may be merged with others before it is let go.
+  const [taken, merged] = [createLargeArchives(smallBytes), createLargeArchives(smallBytes)];
   return {
     async take(folder, { containerName, mostTarBytes }, signal) {
       const limits = layerLimits(mostTarBytes);
       await using checkpoint = new AsyncDisposableStack();
-      const read = checkpoint.use(await readCheckpoint(folder, containerName, limits, signal));
+      const turn = checkpoint.use(taken.enter(signal));
+      const read = checkpoint.use(await readCheckpoint(folder, containerName, limits, signal, turn));
       const layer = writeLayer(read, limits);
       const opened = checkpoint.move();
       return {
@@ -29,21 +33,30 @@ export function createArchive(): Archive {
         [Symbol.asyncDispose]: () => opened.disposeAsync(),
       };
     },
-    merge: mergeStored,
+    async merge(request, signal) {
+      using turn = merged.enter(signal);
+      return await mergeStored(request, { signal, turn });
+    },
   };
 }
 
-async function mergeStored(request: MergeRequest, signal: AbortSignal): Promise<MergedTar> {
+interface Call {
+  readonly signal: AbortSignal;
+  readonly turn: ArchiveTurn;
+}
+
+async function mergeStored(request: MergeRequest, call: Call): Promise<MergedTar> {
+  const { signal } = call;
   const { layers, scratch, target, mostTarBytes } = request;
   const limits = layerLimits(mostTarBytes);
   const [only, ...others] = layers;
   if (only?.sums !== undefined && others.length === 0)
-    return unpackOnly(only, only.sums, { scratch, target, limits, signal });
+    return unpackOnly(only, only.sums, { scratch, target, limits, call });
   const unpacked = layers.map((_, index) => join(scratch, `${index}.tar`));
   const part = join(scratch, "merged.tar");
   try {
-    for (const [index, layer] of layers.entries()) await unpack(layer, unpacked[index] ?? part, limits, signal);
-    await using merged = await mergeLayers(unpacked, limits, signal);
+    for (const [index, layer] of layers.entries()) await unpack(layer, unpacked[index] ?? part, limits, call);
+    await using merged = await mergeLayers(unpacked, limits, signal, call.turn);
     const tar = summing(merged.chunks(signal));
     await writeWhole(tar.chunks, part, signal);
     await rename(part, target);
@@ -58,11 +71,11 @@ async function mergeStored(request: MergeRequest, signal: AbortSignal): Promise<
 async function unpackOnly(
   layer: StoredLayer,
   { tarBytes, tarDigest }: LayerSums,
-  to: { readonly scratch: string; readonly target: string; readonly limits: LayerLimits; readonly signal: AbortSignal },
+  to: { readonly scratch: string; readonly target: string; readonly limits: LayerLimits; readonly call: Call },
 ): Promise<MergedTar> {
   const part = join(to.scratch, "only.tar");
   try {
-    const entries = await unpack(layer, part, to.limits, to.signal);
+    const entries = await unpack(layer, part, to.limits, to.call);
     await syncFile(part);
     await rename(part, to.target);
     return { path: to.target, tarBytes, tarDigest, entries };
@@ -75,11 +88,11 @@ async function unpack(
   { path, sums }: StoredLayer,
   target: string,
   limits: LayerLimits,
-  signal: AbortSignal,
+  { signal, turn }: Call,
 ): Promise<number> {
   const stored = createReadStream(path, { highWaterMark: READ_BYTES, signal });
   const tar = sums === undefined ? stored : unpackLayer(stored, sums);
-  const checked = checkLayer(tar, limits);
+  const checked = checkLayer(tar, limits, turn);
   // Unpacking goes on while the disk writes.
   const sink = createWriteStream(target, { mode: 0o600, highWaterMark: WRITE_BYTES });
   await pipeline(checked.chunks, sink, { signal });

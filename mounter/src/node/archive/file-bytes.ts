@@ -64,12 +64,12 @@ export async function openBytes(folder: string, name = ""): Promise<FileBytes> {
   }
 }
 
-/** Shows a visitor an archive within a file; reads data only when the visitor wants it. */
+/** Shows a visitor an archive within a file; reads data only when the visitor wants it, and waits after each piece. */
 export async function scanFile(
   file: FileBytes,
   { from, to }: Span,
   visitor: TarVisitor,
-  signal: AbortSignal,
+  { signal, onPiece }: { readonly signal: AbortSignal; readonly onPiece: () => Promise<void> },
 ): Promise<void> {
   const scanner = createTarScanner(visitor, to - from);
   const buffer = new Uint8Array(SCAN_BYTES);
@@ -78,6 +78,7 @@ export async function scanFile(
     const bytes = buffer.subarray(0, Math.min(SCAN_BYTES, to - at));
     await file.readInto(bytes, at);
     scanner.push(bytes);
+    await onPiece();
     at += bytes.length;
     const skipped = visitor.data === undefined ? Math.min(scanner.dataLeft(), to - at) : 0;
     if (skipped > 0) scanner.skip(skipped);

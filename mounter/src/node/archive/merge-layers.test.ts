@@ -115,4 +115,16 @@ describe("mergeLayers", () => {
     );
     await expect(mergeLayers([path], { ...LIMITS, entries: 1 }, signal)).rejects.toThrow("more than 1 entries");
   });
+
+  test("refuses layers that have too many names together before it reads more of them", async () => {
+    const paths = ["a", "b", "none"].map((name) => join(folder, `${name}.tar`));
+    for (const path of paths.slice(0, 2))
+      await writeFile(path, archiveOf([ROOT, entry("file", `./${"n".repeat(50)}${path.at(-5)}`)]));
+    await expect(mergeLayers(paths, { ...LIMITS, entries: 2 }, signal)).rejects.toThrow(
+      "the layers have 3 entries together; the most are 2",
+    );
+    await expect(mergeLayers(paths, { ...LIMITS, nameBytes: 60 }, signal)).rejects.toThrow(
+      "the layers have names of 108 bytes together; the most are 60 bytes",
+    );
+  });
 });

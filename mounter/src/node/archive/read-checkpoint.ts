@@ -14,6 +14,7 @@ import { nodesOf } from "../../archive/layer-node.ts";
 import { planLayer } from "../../archive/layer-plan.ts";
 import { sizeText } from "../../archive/size-text.ts";
 import { openBytes, scanFile, type FileBytes } from "./file-bytes.ts";
+import type { ArchiveTurn } from "./large-archives.ts";
 import type { LayerSource, Piece } from "./layer-source.ts";
 import { layerStream, type LayerStream } from "./layer-stream.ts";
 
@@ -39,6 +40,7 @@ export async function readCheckpoint(
   containerName: string,
   limits: LayerLimits,
   signal: AbortSignal,
+  turn?: ArchiveTurn,
 ): Promise<Checkpoint> {
   await using files = new AsyncDisposableStack();
   const open = async (name: string): Promise<FileBytes> => files.use(await openBytes(folder, name));
@@ -59,7 +61,7 @@ export async function readCheckpoint(
   const { from, to } = parts.pagesMetadata;
   const memory = readMemoryMap(await readPart(metadata, from, to, MOST_METADATA_BYTES), parts.pages);
   const index = createCheckpointIndex(memory, limits);
-  await scanFile(archives, parts.archive, index, signal);
+  await scanFile(archives, parts.archive, index, { signal, onPiece: async () => turn?.fits(index.memoryBytes) });
   const entries = index.finish();
   const opened = files.move();
   return {
