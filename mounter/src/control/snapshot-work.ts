@@ -1,5 +1,5 @@
 import type { MounterFault } from "#api/mounter-channel.ts";
-import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
+import type { SnapshotManifest, SnapshotWarning } from "#api/snapshot-manifest.ts";
 import type { SnapshotProgress } from "#api/snapshot.ts";
 import type { SnapshotReason } from "#core/snapshot/snapshot.ts";
 import type { RecordJob } from "../domain/record/record-job.ts";
@@ -8,6 +8,8 @@ import type { RecordTarget } from "../domain/record/record-pod.ts";
 /** What a container had changed of its root at one moment, on this node's disk until it is removed. */
 export interface Dump {
   readonly folder: string;
+  /** What it lacks of the container, as soon as that is known; never rejects. Absent = nothing. */
+  readonly warnings?: Promise<readonly SnapshotWarning[]>;
   remove(): Promise<void>;
 }
 

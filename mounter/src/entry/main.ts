@@ -16,6 +16,7 @@ import { MOUNTER_PATHS, readNodeEnvironment } from "../manifest.ts";
 import { createArchive } from "../node/archive/create-archive.ts";
 import { createLayerCache } from "../node/cache/layer-cache.ts";
 import { createDumper } from "../node/dump/create-dumper.ts";
+import { lookForLosses } from "../node/dump/look-for-losses.ts";
 import { runCheckpoint } from "../node/dump/run-checkpoint.ts";
 import { createMetrics } from "../node/metrics.ts";
 import { createMergedTars } from "../node/restore/merged-tars.ts";
@@ -87,7 +88,13 @@ const tars = await createMergedTars(
 );
 const runsc = { path: env.ATOLL_RUNSC, rootDir: env.ATOLL_RUNSC_ROOT };
 const dump = createDumper(
-  { checkpoint: (command) => runCheckpoint(runsc, command), staging, clock, log },
+  {
+    checkpoint: (command) => runCheckpoint(runsc, command),
+    losses: (target, signal) => lookForLosses(runsc, target, signal),
+    staging,
+    clock,
+    log,
+  },
   // As many containers without a limit of disk as are saved at once have room.
   { mostBytes: maxBytes, unlimitedBytes: Math.floor(maxBytes / env.ATOLL_CONCURRENCY) },
 );

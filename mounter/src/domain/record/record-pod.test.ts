@@ -46,8 +46,24 @@ describe("recordTarget()", () => {
       containerName: "main",
       podUid: "p1",
       image: "debian:13",
+      agentContainerId: "b".repeat(64),
       diskBytes: 2 ** 30,
     });
+  });
+
+  test("has the agent that runs beside it, wherever the pod lists it, or none", () => {
+    const [agent, main] = POD.status?.containerStatuses ?? [];
+    if (agent === undefined || main === undefined) throw new Error("No containers");
+    const native = { ...POD, status: { initContainerStatuses: [agent], containerStatuses: [main] } };
+    expect(recordTarget(native, JOB, "node-1").agentContainerId).toBe("b".repeat(64));
+    for (const other of [
+      { ...agent, state: { waiting: {} } },
+      { ...agent, name: "other" },
+      { ...agent, containerID: "containerd://--root=x" },
+    ]) {
+      const pod = { ...POD, status: { containerStatuses: [other, main] } };
+      expect(recordTarget(pod, JOB, "node-1")).not.toHaveProperty("agentContainerId");
+    }
   });
 
   test.each<[string, Pod | undefined]>([

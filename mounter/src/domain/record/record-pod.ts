@@ -1,4 +1,4 @@
-import { podName } from "#core/kubernetes/names.ts";
+import { AGENT_CONTAINER, podName } from "#core/kubernetes/names.ts";
 import type { Container, Pod } from "#core/kubernetes/pod.ts";
 import { parseQuantity, quantityUnits } from "#core/quantity.ts";
 import { RecordFault } from "../record-fault.ts";
@@ -11,6 +11,8 @@ export interface RecordTarget {
   readonly containerName: string;
   /** One of these at a time is saved of a sandbox. */
   readonly podUid: string;
+  /** Of the agent in the same sandbox; absent = it does not run. */
+  readonly agentContainerId?: string;
   /** As the sandbox names it. */
   readonly image: string;
   /** Its limit of disk; absent = none. */
@@ -39,7 +41,15 @@ export function recordTarget(pod: Pod | undefined, job: RecordJob, nodeName: str
   }
   const diskBytes = diskLimit(container);
   const image = container.image ?? status.image ?? "unknown";
-  return { containerId, containerName, podUid, image, ...(diskBytes === undefined ? {} : { diskBytes }) };
+  const agentContainerId = agentIn(pod);
+  return {
+    containerId,
+    containerName,
+    podUid,
+    image,
+    ...(agentContainerId === undefined ? {} : { agentContainerId }),
+    ...(diskBytes === undefined ? {} : { diskBytes }),
+  };
 }
 
 function isOf(pod: Pod, sandboxName: string): boolean {
@@ -48,6 +58,13 @@ function isOf(pod: Pod, sandboxName: string): boolean {
     pod.metadata.name === podName(sandboxName) &&
     owners.some(({ kind, name }) => kind === "Sandbox" && name === sandboxName)
   );
+}
+
+/** Without the name of the engine before it. */
+function agentIn({ status }: Pod): string | undefined {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const agent = all.find(({ name, state }) => name === AGENT_CONTAINER && state?.running !== undefined);
+  return /:\/\/([0-9a-z]+)$/.exec(agent?.containerID ?? "")?.[1];
 }
 
 /** Most bytes that a container may write to its root; undefined = no bound. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "#core/log.ts";
+import { lossesUnknown } from "#core/snapshot/losses.ts";
 import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import type { Dump } from "../../control/snapshot-work.ts";
 import type { RecordTarget } from "../../domain/record/record-pod.ts";
@@ -25,6 +26,11 @@ async function prepare(maxBytes = 1024 * MIB, isFull?: boolean) {
   const calls: (CheckpointCommand & { readonly done: PromiseWithResolvers<void> })[] = [];
   const clock = createManualClock();
   const staging = await createStaging({ dir, maxBytes, reserveBytes: 0 });
+  const looked: string[] = [];
+  const losses = async ({ containerId }: RecordTarget) => {
+    looked.push(containerId);
+    return [lossesUnknown("it is a test")];
+  };
   const checkpoint = async (command: CheckpointCommand): Promise<void> => {
     const call = { ...command, done: Promise.withResolvers<void>() };
     await mkdir(command.folder);
@@ -34,11 +40,11 @@ async function prepare(maxBytes = 1024 * MIB, isFull?: boolean) {
   // A disk that has little room when it is asked first, and enough or none when it is asked again.
   const ports = { take: staging.take, roomBytes: async (own = 0) => (own === 0 ? 100 : isFull ? 0 : 512) * MIB };
   const dump = createDumper(
-    { checkpoint, staging: isFull === undefined ? staging : ports, clock, log: silentLog },
+    { checkpoint, losses, staging: isFull === undefined ? staging : ports, clock, log: silentLog },
     { mostBytes: 512 * MIB, unlimitedBytes: 64 * MIB },
   );
   const places = async (): Promise<number> => (await readdir(dir)).length;
-  return { calls, clock, staging, dump, places };
+  return { calls, clock, staging, dump, places, looked };
 }
 
 async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
@@ -47,15 +53,19 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
 
 describe("createDumper()", () => {
   test("keeps what was saved until it is removed, and says how far it is", async () => {
-    const { calls, clock, staging, dump, places } = await prepare();
+    const { calls, clock, staging, dump, places, looked } = await prepare();
     const seen: number[] = [];
     const dumping = dump(TARGET, { signal: never, onProgress: ({ bytesDone }) => void seen.push(bytesDone) });
     await until(() => calls.length === 1);
     await writeFile(join(calls[0]?.folder ?? "", "pages.img"), "12345");
     await clock.advance(250);
     await until(() => seen.includes(5));
+    // The look would only take time from the container that stands still.
+    expect(looked).toEqual([]);
     calls[0]?.done.resolve();
-    const { folder, remove } = await dumping;
+    const { folder, warnings, remove } = await dumping;
+    expect(looked).toEqual(["c1"]);
+    expect(await warnings).toEqual([lossesUnknown("it is a test")]);
     expect((await stat(join(folder, "pages.img"))).size).toBe(5);
     expect(staging.promisedBytes).toBe(128 * MIB);
     await remove();

@@ -1,5 +1,6 @@
 import { readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import type { SnapshotWarning } from "#api/snapshot-manifest.ts";
 import type { Clock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import type { Dump, SnapshotWork } from "../../control/snapshot-work.ts";
@@ -13,6 +14,8 @@ import { RunscFault, type CheckpointCommand } from "./run-checkpoint.ts";
 
 export interface DumperPorts {
   readonly checkpoint: (command: CheckpointCommand) => Promise<void>;
+  /** What a dump lacks of the container; never rejects. */
+  readonly losses: (target: RecordTarget, signal: AbortSignal) => Promise<readonly SnapshotWarning[]>;
   readonly staging: Pick<Staging, "take" | "roomBytes">;
   readonly clock: Clock;
   readonly log: Log;
@@ -33,7 +36,7 @@ const HUNG_MS = 600_000;
 
 /** Saves containers of this node into staging, one at a time of each sandbox. */
 export function createDumper(ports: DumperPorts, { mostBytes, unlimitedBytes }: DumperConfig): SnapshotWork["dump"] {
-  const { staging, log } = ports;
+  const { staging, losses, log } = ports;
   const turns = createKeyedTurns();
 
   return async (target, { signal, onProgress }) => {
@@ -57,7 +60,8 @@ export function createDumper(ports: DumperPorts, { mostBytes, unlimitedBytes }: 
     const saved = save.run(join(place.dir, "runsc.log"), tell).finally(giveTurn);
     try {
       await untilAborted(saved, signal);
-      return { folder: room.folder, remove } satisfies Dump;
+      // Looked for while the dump is packed: the container goes on as it is.
+      return { folder: room.folder, warnings: losses(target, signal), remove } satisfies Dump;
     } catch (error) {
       // The kernel saves on: its files can go only when it has done with them.
       save.abandon();

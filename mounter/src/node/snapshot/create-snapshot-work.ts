@@ -21,7 +21,7 @@ export function createSnapshotWork(
 ): SnapshotWork {
   return {
     dump: ports.dump,
-    async write({ folder }, job, target, call): Promise<Written> {
+    async write({ folder, warnings }, job, target, call): Promise<Written> {
       const facts = {
         writeId: job.uid,
         namespace: job.namespace,
@@ -31,7 +31,8 @@ export function createSnapshotWork(
         containerName: job.containerName,
         base: baseOf(job, target),
       };
-      const checkpoint = { folder, checkpointName: job.containerName, facts, below: [], mostTarBytes };
+      const checkpointName = job.containerName;
+      const checkpoint = { folder, checkpointName, facts, below: [], mostTarBytes, lost: warnings };
       const written = await writeCheckpoint(ports, checkpoint, call);
       if (written.kind === "superseded") return { kind: "superseded" };
       return { kind: "published", key: written.key, manifest: written.manifest };

@@ -63,10 +63,12 @@ describe("writeCheckpoint()", () => {
   test("passes warnings on, those of the dump first", async () => {
     const { store, ports, checkpoint } = await prepare(2 << 20);
     const lost = { code: "SocketsLost", message: "Sockets are not kept.", count: 1, examples: ["./a"] };
-    await writeCheckpoint(ports, { ...checkpoint, warnings: [lost] }, call);
+    const late = Promise.resolve([{ ...lost, code: "AttributesLost" }]);
+    await writeCheckpoint(ports, { ...checkpoint, warnings: [lost], lost: late }, call);
     const found = await findSnapshot(store, place, call);
     expect(found.kind === "manifest" ? found.manifest.warnings.map(({ code }) => code) : []).toEqual([
       "SocketsLost",
+      "AttributesLost",
       "HolesFilled",
     ]);
   });

@@ -1,4 +1,5 @@
 import type { SnapshotManifest, SnapshotWarning } from "#api/snapshot-manifest.ts";
+import type { Dump } from "../../control/snapshot-work.ts";
 import type { Archive, LayerEntry } from "../../domain/archive.ts";
 import { publishSnapshot, type PublishCall, type Published, type PublishPorts } from "./publish-snapshot.ts";
 
@@ -24,7 +25,7 @@ export interface CheckpointFiles {
 /** Makes a snapshot of a checkpoint: nothing lies on the disk besides, and the folder may go when this has ended. */
 export async function writeCheckpoint(
   ports: WriteCheckpointPorts,
-  checkpoint: CheckpointFiles,
+  { lost, ...checkpoint }: CheckpointFiles & { readonly lost?: Dump["warnings"] },
   call: PublishCall,
 ): Promise<Published> {
   const { folder, checkpointName, facts, below, mostTarBytes, warnings = [] } = checkpoint;
@@ -34,7 +35,7 @@ export async function writeCheckpoint(
   const said = {
     ...facts,
     runtime: { name: "runsc" as const, version: layer.runscVersion },
-    warnings: [...warnings, ...layer.warnings],
+    warnings: [...warnings, ...((await lost) ?? []), ...layer.warnings],
   };
   return await publishSnapshot(ports, { facts: said, below, layer }, call);
 }
