@@ -7,6 +7,7 @@ import { hashFile, installLayer, keepPartial, removePartialFiles } from "./cache
 import type { CacheIndex } from "./cache-index.ts";
 import { partialPaths } from "./cache-paths.ts";
 import type { Booking, CacheRoom } from "./cache-room.ts";
+import type { ComingFile } from "./coming-file.ts";
 import { downloadParts, isDiskFull } from "./download-parts.ts";
 
 /** A layer of the store. Without a digest nothing is known of its bytes but that they are of this version. */
@@ -27,6 +28,8 @@ export interface DownloadPorts {
 
 export interface DownloadCall extends StoreCall {
   readonly onBytes: (doneBytes: number) => void;
+  /** For those who read the layer before it is in the cache. */
+  readonly coming: ComingFile;
 }
 
 export interface Download {
@@ -74,26 +77,69 @@ async function bring(ports: DownloadPorts, download: Download, errand: Errand, c
   const { dir } = ports.config;
   const { namespace, layer } = download;
   const { id } = errand;
-  const { file } = partialPaths(dir, namespace, id);
   for (let isAgain = false; ; isAgain = true) {
-    const { isResumed } = await bringParts(ports, download, errand, call);
-    const digest = `sha256:${await hashFile(file, call.signal)}`;
+    const { isResumed, digest } = await bringBytes(ports, download, errand, call);
     if (digest === (layer.digest ?? digest)) {
+      call.coming.finish();
       await install(ports, download, { id, digest });
       return digest;
     }
     await removePartialFiles(dir, namespace, id);
     // What an ended process left may not have reached the disk whole: that says nothing of the store.
-    if (isAgain || !isResumed)
-      throw new SnapshotFault("damaged", `${layer.key} has the digest ${digest}, not ${layer.digest}.`);
+    if (isAgain || !isResumed) throw other(layer, digest);
   }
+}
+
+/** Brings the layer and sums it up while it comes. */
+async function bringBytes(
+  ports: DownloadPorts,
+  download: Download,
+  errand: Errand,
+  call: DownloadCall,
+): Promise<{ readonly isResumed: boolean; readonly digest: string }> {
+  const { signal, coming } = call;
+  const { layer } = download;
+  const { file } = partialPaths(ports.config.dir, download.namespace, errand.id);
+  let summing: Promise<string> | undefined;
+  const sumUp = async (): Promise<string> => {
+    const digest = await digestOf(coming.read(signal, layer.bytes));
+    // Its readers need not wait until the disk has it too.
+    if (digest === (layer.digest ?? digest)) coming.finish();
+    else coming.fail(other(layer, digest));
+    return digest;
+  };
+  const onBegin = async (isResumed: boolean): Promise<void> => {
+    // Of what is there from before nobody knows whether it is right: nothing of it is read before all of it is.
+    if (isResumed) return;
+    await coming.begin(file);
+    summing = sumUp();
+    summing.catch(() => undefined);
+  };
+  try {
+    const { isResumed } = await bringParts(ports, download, errand, { ...call, onBegin });
+    return { isResumed, digest: (await summing) ?? `sha256:${await hashFile(file, signal)}` };
+  } catch (error) {
+    coming.fail(error);
+    await summing?.catch(() => undefined);
+    throw error;
+  }
+}
+
+async function digestOf(source: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of source) hash.update(chunk);
+  return `sha256:${hash.digest("hex")}`;
+}
+
+function other({ key, digest }: WantedLayer, found: string): SnapshotFault {
+  return new SnapshotFault("damaged", `${key} has the digest ${found}, not ${digest}.`);
 }
 
 function bringParts(
   { store, index, lanes, config }: DownloadPorts,
   { namespace, layer }: Download,
   { id, version, booking }: Errand,
-  { signal, onBytes }: DownloadCall,
+  { signal, onBytes, onBegin, coming }: DownloadCall & { readonly onBegin: (isResumed: boolean) => Promise<void> },
 ) {
   return downloadParts({
     store,
@@ -104,12 +150,16 @@ function bringParts(
     lanes,
     paths: partialPaths(config.dir, namespace, id),
     signal,
+    onBegin,
     onFull: async (missingBytes, cause) => {
       if (!(await index.evict(missingBytes))) throw full(layer, cause);
     },
     onBytes: (doneBytes) => {
       booking.leftBytes = layer.bytes - doneBytes;
       onBytes(doneBytes);
+    },
+    onWhole: (wholeBytes) => {
+      if (coming.isBegun) coming.grow(wholeBytes);
     },
   });
 }

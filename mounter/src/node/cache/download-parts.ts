@@ -15,6 +15,11 @@ import type { PartialPaths } from "./cache-paths.ts";
 
 const { O_CREAT, O_NOFOLLOW, O_RDWR, O_TRUNC, O_WRONLY, O_APPEND } = constants;
 
+/** Bytes, and pieces, that are written at once. */
+const BUNDLE_BYTES = 1 << 20;
+const MOST_BUNDLED = 512;
+const WRITE_BEHIND_BYTES = 64 << 20;
+
 export interface PartsRequest {
   readonly store: ObjectStore;
   readonly object: Pick<StoredObject, "key" | "version">;
@@ -29,11 +34,15 @@ export interface PartsRequest {
   /** Asked when the disk is full; resolves when it may be tried again. */
   readonly onFull: (missingBytes: number, cause: unknown) => Promise<void>;
   readonly onBytes: (doneBytes: number) => void;
+  /** Told once before anything comes: the file is there, and whether some of it is from before. */
+  readonly onBegin: (isResumed: boolean) => Promise<void>;
+  /** So many bytes from the beginning are on the disk. */
+  readonly onWhole: (wholeBytes: number) => void;
 }
 
 /** Brings the parts of an object that are not on the disk yet. Answers whether some were from before. */
 export async function downloadParts(request: PartsRequest): Promise<{ readonly isResumed: boolean }> {
-  const { paths, bytes, partBytes, parallel, onBytes } = request;
+  const { paths, bytes, partBytes, parallel, onBytes, onBegin, onWhole } = request;
   await mkdir(paths.folder, { recursive: true, mode: 0o700 });
   const known = await knownParts(paths, request);
   const flags = known === undefined ? O_TRUNC : 0;
@@ -44,16 +53,22 @@ export async function downloadParts(request: PartsRequest): Promise<{ readonly i
   if (known === undefined) await notes.appendFile(notesHead({ bytes, partBytes }));
   const parts = layerParts(bytes, partBytes);
   const missing = parts.filter(({ index }) => known?.done.has(index) !== true);
+  const isResumed = missing.length < parts.length;
   let doneBytes = bytes - missing.reduce((sum, part) => sum + part.sizeBytes, 0);
   onBytes(doneBytes);
+  await onBegin(isResumed);
+  const whole = createWholePart(parts, new Set(missing));
+  const writing = createWriteBehind(file);
   await eachAtOnce(missing, parallel, request.signal, async (part, signal) => {
     await bringPart(part, file, { ...request, signal });
     await notes.appendFile(partLine(part.index));
     doneBytes += part.sizeBytes;
     onBytes(doneBytes);
-  });
+    onWhole(whole.add(part));
+    writing.wrote(part.sizeBytes);
+  }).finally(() => writing.rest());
   await file.sync();
-  return { isResumed: (known?.done.size ?? 0) > 0 };
+  return { isResumed };
 }
 
 /** What is there from before, when it is of the same object in the same parts. */
@@ -70,10 +85,9 @@ async function bringPart(part: LayerPart, file: FileHandle, request: PartsReques
     for (let isAgain = false; ; isAgain = true) {
       try {
         let at = part.offset;
-        for await (const chunk of store.read(object, { offset: part.offset, sizeBytes: part.sizeBytes }, { signal })) {
-          await writeAll(file, chunk, at);
-          at += chunk.length;
-        }
+        const range = { offset: part.offset, sizeBytes: part.sizeBytes };
+        for await (const chunks of inBundles(store.read(object, range, { signal })))
+          at += await writeAll(file, chunks, at);
         if (at === part.offset + part.sizeBytes) return;
         throw new SnapshotFault("damaged", `${object.key} ends before its ${request.bytes} bytes.`);
       } catch (error) {
@@ -91,11 +105,66 @@ export function isDiskFull(error: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, offset + at);
-    at += bytesWritten;
+/** Stores send small pieces: a write for each would cost more than the bytes. */
+async function* inBundles(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array[], void, undefined> {
+  let bundle: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of source) {
+    bundle.push(chunk);
+    bytes += chunk.length;
+    if (bytes < BUNDLE_BYTES && bundle.length < MOST_BUNDLED) continue;
+    yield bundle;
+    [bundle, bytes] = [[], 0];
   }
+  if (bytes > 0) yield bundle;
+}
+
+/** Answers how many bytes that were. */
+async function writeAll(file: FileHandle, chunks: readonly Uint8Array[], offset: number): Promise<number> {
+  const bytes = chunks.reduce((sum, { length }) => sum + length, 0);
+  const { bytesWritten } = await file.writev(chunks, offset);
+  if (bytesWritten === bytes) return bytes;
+  const rest = Buffer.concat(chunks).subarray(bytesWritten);
+  for (let at = 0; at < rest.length;)
+    at += (await file.write(rest, at, rest.length - at, offset + bytesWritten + at)).bytesWritten;
+  return bytes;
+}
+
+/** How much of a file is there from its beginning on, while its parts come in any order. */
+function createWholePart(parts: readonly LayerPart[], missing: Set<LayerPart>) {
+  let next = 0;
+  return {
+    /** Answers how much is whole with this part. */
+    add(part: LayerPart): number {
+      missing.delete(part);
+      for (let at = parts[next]; at !== undefined && !missing.has(at); at = parts[next]) next += 1;
+      const last = parts[next - 1];
+      return last === undefined ? 0 : last.offset + last.sizeBytes;
+    },
+  };
+}
+
+/** Has the disk write what came while more of it comes, so that little is left to wait for at the end. */
+function createWriteBehind(file: FileHandle) {
+  let unwrittenBytes = 0;
+  let writing: Promise<void> | undefined;
+  let fault: { readonly error: unknown } | undefined;
+  return {
+    wrote(bytes: number): void {
+      unwrittenBytes += bytes;
+      if (unwrittenBytes < WRITE_BEHIND_BYTES || writing !== undefined) return;
+      unwrittenBytes = 0;
+      writing = file
+        .datasync()
+        .catch((error: unknown) => void (fault = { error }))
+        .finally(() => (writing = undefined));
+    },
+    /** Nothing uses the file any more. The kernel tells of a fault of the disk once: who heard of it has to say so. */
+    async rest(): Promise<void> {
+      await writing;
+      if (fault !== undefined) throw fault.error;
+    },
+  };
 }
 
 /** So many at once; the first failure ends the others, and all have come to rest when this returns. */

@@ -145,6 +145,158 @@ describe("createLayerCache() hold()", () => {
   });
 });
 
+/** Holds back reads of the store until it is told how many may go on. */
+function gated(): { readonly step: Step; readonly pass: (count: number) => void; begun: number } {
+  const waiting: (() => void)[] = [];
+  let free = 0;
+  const gate = {
+    begun: 0,
+    step: async (when: string, what: string): Promise<void> => {
+      if (when !== "before" || !what.startsWith("read")) return;
+      gate.begun += 1;
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+    pass(count: number): void {
+      for (let left = count; left > 0; left -= 1) {
+        const next = waiting.shift();
+        if (next === undefined) free += 1;
+        else next();
+      }
+    },
+  };
+  return gate;
+}
+
+const sizeOf = (chunks: readonly Uint8Array[]): number => chunks.reduce((sum, { length }) => sum + length, 0);
+
+/** Reads in the background. */
+function reading(source: AsyncIterable<Uint8Array>): { readonly chunks: Uint8Array[]; readonly done: Promise<void> } {
+  const chunks: Uint8Array[] = [];
+  const done = (async () => {
+    for await (const chunk of source) chunks.push(chunk);
+  })();
+  done.catch(() => undefined);
+  return { chunks, done };
+}
+
+describe("createLayerCache() read()", () => {
+  test("gives the bytes in order while more of them come, to all who read, with one download", async () => {
+    const layer = await stored(1);
+    const gate = gated();
+    const cache = await open({ lanes: { all: 1, each: 1 } }, gate.step);
+    const one = reading(cache.read("a", layer, call));
+    const held = cache.hold("a", layer, call);
+    gate.pass(2);
+    await expect.poll(() => sizeOf(one.chunks)).toBe(32);
+    const two = reading(cache.read("a", layer, call));
+    await expect.poll(() => sizeOf(two.chunks)).toBe(32);
+    gate.pass(5);
+    await Promise.all([one.done, two.done]);
+    for (const { chunks } of [one, two]) expect(digestOf(new Uint8Array(Buffer.concat(chunks)))).toBe(layer.digest);
+    expect(digestOf(await readFile((await held).path))).toBe(layer.digest);
+    const again = reading(cache.read("a", layer, call));
+    await again.done;
+    expect(digestOf(new Uint8Array(Buffer.concat(again.chunks)))).toBe(layer.digest);
+    expect(gate.begun).toBe(7);
+  });
+
+  test("gives nothing that a missing part would stand before", async () => {
+    const layer = await stored(1);
+    const first = Promise.withResolvers<void>();
+    let reads = 0;
+    const cache = await open({ lanes: { all: 2, each: 2 } }, async (when, what) => {
+      if (when === "before" && what.startsWith("read") && (reads += 1) === 1) await first.promise;
+    });
+    const { chunks, done } = reading(cache.read("a", layer, call));
+    await expect.poll(() => reads).toBe(7);
+    expect(chunks).toEqual([]);
+    first.resolve();
+    await done;
+    expect(digestOf(new Uint8Array(Buffer.concat(chunks)))).toBe(layer.digest);
+  });
+
+  test("ends with a fault when the last byte shows another digest, and keeps nothing", async () => {
+    const layer = { ...(await stored(4)), digest: digestOf(bytesOf(5)) };
+    const cache = await open();
+    const { chunks, done } = reading(cache.read("a", layer, call));
+    await expect(done).rejects.toMatchObject({ name: "SnapshotFault", code: "damaged" });
+    expect(sizeOf(chunks)).toBe(100);
+    await expect.poll(() => cache.usage()).toMatchObject({ bytes: 0, promisedBytes: 0 });
+    await expect.poll(() => readdir(join(dir, "a/partial"))).toEqual([]);
+  });
+
+  test("ends with the store's fault in the middle, and goes on from there when it is asked again", async () => {
+    const layer = await stored(2);
+    let reads = 0;
+    const cache = await open({ lanes: { all: 1, each: 1 } }, async (when, what) => {
+      if (when === "before" && what.startsWith("read") && (reads += 1) === 4) throw new Error("the store is gone");
+    });
+    const { chunks, done } = reading(cache.read("a", layer, call));
+    await expect(done).rejects.toThrow("the store is gone");
+    expect(sizeOf(chunks)).toBe(48);
+    const again = reading(cache.read("a", layer, call));
+    await again.done;
+    expect(digestOf(new Uint8Array(Buffer.concat(again.chunks)))).toBe(layer.digest);
+    expect(reads).toBe(8);
+  });
+
+  test("shows nothing of what an ended process left before all of it has been found to be right", async () => {
+    const layer = await stored(3);
+    let reads = 0;
+    const before = await open({ lanes: { all: 1, each: 1 } }, async (when, what) => {
+      if (when === "before" && what.startsWith("read") && (reads += 1) === 4) throw new Error("the process is gone");
+    });
+    const left = reading(before.read("a", layer, call));
+    await expect(left.done).rejects.toThrow("the process is gone");
+    await before.close();
+    const partial = (await readdir(join(dir, "a/partial"))).find((name) => !name.includes("."));
+    await truncate(join(dir, "a/partial", partial ?? ""), 20);
+    const count = counted();
+    const after = reading((await open({}, count.step)).read("a", layer, call));
+    await after.done;
+    expect(digestOf(new Uint8Array(Buffer.concat(after.chunks)))).toBe(layer.digest);
+    expect(count.reads).toBe(4 + 7);
+  });
+
+  test("who stops reading ends the download, unless somebody else waits for it", async () => {
+    const [lonely, shared] = [await stored(6), await stored(7)];
+    const gate = gated();
+    const cache = await open({ lanes: { all: 2, each: 1 } }, gate.step);
+    for (const [layer, isShared] of [
+      [lonely, false],
+      [shared, true],
+    ] as const) {
+      const other = isShared ? cache.hold("a", layer, call) : undefined;
+      gate.pass(1);
+      for await (const chunk of cache.read("a", layer, call)) {
+        expect(chunk.length).toBe(16);
+        break;
+      }
+      gate.pass(6);
+      if (isShared) expect((await other)?.digest).toBe(layer.digest);
+      else await expect.poll(() => cache.usage().promisedBytes).toBe(0);
+    }
+    expect([...cache.usage().namespaces]).toEqual([["a", { layers: 1, bytes: 100, pinnedBytes: 100 }]]);
+    const end = new AbortController();
+    const aborted = reading(cache.read("a", await stored(8), { signal: end.signal }));
+    end.abort(new Error("no more"));
+    await expect(aborted.done).rejects.toThrow("no more");
+  });
+
+  test("a reader that is slow holds up nobody and misses nothing", async () => {
+    const layer = await stored(1);
+    const cache = await open();
+    const slow = cache.read("a", layer, call);
+    const chunks = [(await slow.next()).value ?? new Uint8Array()];
+    const held = await cache.hold("a", layer, call);
+    // Its file has been moved to its place since it was opened.
+    held.release();
+    for await (const chunk of slow) chunks.push(chunk);
+    expect(digestOf(new Uint8Array(Buffer.concat(chunks)))).toBe(layer.digest);
+  });
+});
+
 describe("createLayerCache() bound", () => {
   test("removes what was used longest ago, never what is held, and is full when all is held", async () => {
     const layers = await Promise.all([1, 2, 3, 4].map((seed) => stored(seed)));

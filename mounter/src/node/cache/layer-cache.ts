@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import type { Clock } from "#core/clock.ts";
 import { usageOf, type NamespaceUsage } from "../../domain/eviction.ts";
 import { createFlight, type Flight } from "../../domain/flight.ts";
@@ -5,10 +6,17 @@ import { createQuota } from "../../domain/quota.ts";
 import { SnapshotFault } from "../../domain/snapshot-fault.ts";
 import type { ObjectStore, StoreCall } from "../../storage/port.ts";
 import { hashFile, noteUse, recoverCache, statFile } from "./cache-files.ts";
+import { createComingFile, type ComingFile } from "./coming-file.ts";
 import { createCacheIndex, type CacheEntry } from "./cache-index.ts";
 import { isNamespace, layerPaths } from "./cache-paths.ts";
 import { createCacheRoom } from "./cache-room.ts";
-import { downloadId, downloadLayer, type DownloadPorts, type WantedLayer } from "./download-layer.ts";
+import {
+  downloadId,
+  downloadLayer,
+  type DownloadCall,
+  type DownloadPorts,
+  type WantedLayer,
+} from "./download-layer.ts";
 
 export interface LayerCacheConfig {
   /** Absolute. */
@@ -55,6 +63,11 @@ export interface LayerCache {
    * are not those of its digest.
    */
   hold(namespace: string, layer: WantedLayer, call: HoldCall): Promise<HeldLayer>;
+  /**
+   * The bytes of a layer in order, as they come when it is not there. They are good only when the last one
+   * has come without a fault, of which there are the same as for `hold`: keep them apart until then.
+   */
+  read(namespace: string, layer: WantedLayer, call: HoldCall): AsyncGenerator<Uint8Array, void, undefined>;
   usage(): CacheUsage;
   /** Reads all that is there and removes what is not as its digest says; answers how many that were. */
   verify(call: StoreCall): Promise<number>;
@@ -66,6 +79,7 @@ const PART_BYTES = 8 << 20;
 const LANES = { all: 8, each: 4 };
 const MOST_ROUNDS = 4;
 const TOUCH_MS = 60_000;
+const READ_BYTES = 1 << 20;
 
 /** Opens the cache's folder, takes what is whole in it, and removes what is not. */
 export async function createLayerCache(config: LayerCacheConfig, ports: LayerCachePorts): Promise<LayerCache> {
@@ -79,9 +93,15 @@ export async function createLayerCache(config: LayerCacheConfig, ports: LayerCac
   return new Cache({ ...ports, index, room, lanes: createQuota(lanes.all), config: { dir, partBytes, lanes } });
 }
 
+/** A download, for those who wait for its end and those who read what it brings. */
+interface Bringing {
+  readonly flight: Flight<string, number>;
+  readonly coming: ComingFile;
+}
+
 class Cache implements LayerCache {
   readonly #ports: DownloadPorts;
-  readonly #flights = new Map<string, Flight<string, number>>();
+  readonly #flights = new Map<string, Bringing>();
   /** Digests of what has none of its own in the store; known as long as the process lives. */
   readonly #found = new Map<string, string>();
   readonly #closed = new AbortController();
@@ -93,15 +113,33 @@ class Cache implements LayerCache {
   async hold(namespace: string, layer: WantedLayer, call: HoldCall): Promise<HeldLayer> {
     if (!isNamespace(namespace)) throw new RangeError(`"${namespace}" is no namespace`);
     const name = `${namespace}/${downloadId(layer)}`;
-    for (let round = 0; round < MOST_ROUNDS; round += 1) {
+    for (let round = 0; round < MOST_ROUNDS;) {
+      await this.#atRest(name);
       call.signal.throwIfAborted();
       const digest = layer.digest ?? this.#found.get(name);
       const held = digest === undefined ? undefined : await this.#holdKnown(namespace, digest, layer.bytes);
       if (held !== undefined) return held;
-      const brought = await this.#bring(name, { namespace, layer }, call);
+      const brought = await this.#bring(name, { namespace, layer })?.flight.join(call.signal, call.onProgress);
+      // It was just given up by others.
+      if (brought === undefined) continue;
+      round += 1;
       if (layer.digest === undefined) this.#found.set(name, brought);
     }
     throw new SnapshotFault("full", `${layer.key} cannot be kept: it is removed as soon as it is there.`);
+  }
+
+  async *read(namespace: string, layer: WantedLayer, call: HoldCall): AsyncGenerator<Uint8Array, void, undefined> {
+    if (!isNamespace(namespace)) throw new RangeError(`"${namespace}" is no namespace`);
+    const name = `${namespace}/${downloadId(layer)}`;
+    await this.#atRest(name);
+    const isKnown = this.#ports.index.get(namespace, (layer.digest ?? this.#found.get(name) ?? "").slice(7), false);
+    if (isKnown === undefined && (yield* this.#readComing(name, { namespace, layer }, call))) return;
+    const held = await this.hold(namespace, layer, call);
+    try {
+      yield* createReadStream(held.path, { highWaterMark: READ_BYTES, signal: call.signal });
+    } finally {
+      held.release();
+    }
   }
 
   usage(): CacheUsage {
@@ -127,7 +165,7 @@ class Cache implements LayerCache {
 
   async close(): Promise<void> {
     this.#closed.abort(new Error("The cache is closed"));
-    await Promise.all([...this.#flights.values()].map(({ ended }) => ended));
+    await Promise.all([...this.#flights.values()].map(({ flight }) => flight.ended));
   }
 
   async #holdKnown(namespace: string, digest: string, bytes: number): Promise<HeldLayer | undefined> {
@@ -169,21 +207,66 @@ class Cache implements LayerCache {
     void noteUse(path, nowMs);
   }
 
-  /** One download for all who wait for it; one that was given up comes to rest before the next begins. */
-  async #bring(name: string, download: { namespace: string; layer: WantedLayer }, call: HoldCall): Promise<string> {
-    for (let flight = this.#flights.get(name); flight !== undefined; flight = this.#flights.get(name)) {
-      if (flight.isLive) return flight.join(call.signal, call.onProgress);
-      await flight.ended;
-      if (this.#flights.get(name) === flight) this.#flights.delete(name);
-    }
+  /** Reads a download as it comes; false when that has nothing to show before its end. */
+  async *#readComing(
+    name: string,
+    download: { namespace: string; layer: WantedLayer },
+    call: HoldCall,
+  ): AsyncGenerator<Uint8Array, boolean, undefined> {
+    const leaving = new AbortController();
+    const signal = AbortSignal.any([call.signal, leaving.signal]);
     call.signal.throwIfAborted();
+    const bringing = this.#bring(name, download);
+    if (bringing === undefined) return false;
+    const { flight, coming } = bringing;
+    flight.join(signal, call.onProgress).catch(() => undefined);
+    try {
+      await coming.ready(signal);
+      if (!coming.isBegun) return false;
+      yield* coming.read(signal);
+      return true;
+    } finally {
+      leaving.abort(LEFT);
+    }
+  }
+
+  /** One download for all who wait for it; undefined while one that was given up comes to rest. */
+  #bring(name: string, download: { namespace: string; layer: WantedLayer }): Bringing | undefined {
+    const known = this.#flights.get(name);
+    if (known !== undefined) return known.flight.isLive ? known : undefined;
     this.#closed.signal.throwIfAborted();
+    const coming = createComingFile();
     const flight = createFlight<string, number>((ending, onBytes) => {
       const signal = AbortSignal.any([ending, this.#closed.signal]);
-      return downloadLayer(this.#ports, download, { signal, onBytes });
+      return this.#download(download, { signal, onBytes, coming });
     });
-    this.#flights.set(name, flight);
-    void flight.ended.then(() => this.#flights.get(name) === flight && this.#flights.delete(name));
-    return flight.join(call.signal, call.onProgress);
+    const bringing = { flight, coming };
+    this.#flights.set(name, bringing);
+    void flight.ended.then(() => this.#flights.get(name) === bringing && this.#flights.delete(name));
+    return bringing;
+  }
+
+  /** A download that nobody waits for any more comes to rest: it may have brought the layer all the same. */
+  async #atRest(name: string): Promise<void> {
+    for (let known = this.#flights.get(name); known?.flight.isLive === false; known = this.#flights.get(name)) {
+      await known.flight.ended;
+      if (this.#flights.get(name) === known) this.#flights.delete(name);
+    }
+  }
+
+  async #download(download: { namespace: string; layer: WantedLayer }, call: DownloadCall): Promise<string> {
+    const { coming } = call;
+    try {
+      const digest = await downloadLayer(this.#ports, download, call);
+      coming.finish();
+      return digest;
+    } catch (error) {
+      coming.fail(error);
+      throw error;
+    } finally {
+      await coming.close();
+    }
   }
 }
+
+const LEFT = "nobody reads it any more";
