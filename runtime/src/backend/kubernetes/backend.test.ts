@@ -4,6 +4,7 @@ import { generateAgentKeys } from "#core/agent-token.ts";
 import type { KubeFetch } from "#core/kubernetes/client.ts";
 import { createInformer } from "#core/kubernetes/informer.ts";
 import { createKubeClient } from "#core/kubernetes/kube-client.ts";
+import { ANNOTATION } from "#core/kubernetes/names.ts";
 import type { KubeObject } from "#core/kubernetes/object.ts";
 import { PODS, SANDBOXES } from "#core/kubernetes/resources.ts";
 import { silentLog } from "#core/log.ts";
@@ -65,7 +66,6 @@ async function backendOver(pod: KubeObject | undefined, { sandbox = box, copied 
   };
   const agents = new Agents({ clock, keys: () => KEYS, connect });
   const running = [sandboxes, pods].map((informer) => informer.run(life.signal));
-  if (!isAway) await Promise.all([sandboxes.synced(signal), pods.synced(signal)]);
   const backend = new KubernetesBackend({
     client,
     sandboxes,
@@ -80,6 +80,7 @@ async function backendOver(pod: KubeObject | undefined, { sandbox = box, copied 
       await Promise.all(running);
     },
   });
+  if (!isAway) await Promise.all([sandboxes.synced(signal), pods.synced(signal)]);
   return { backend, pods, connected };
 }
 
@@ -116,6 +117,22 @@ describe("KubernetesBackend", () => {
     await backend.agent("box", call);
     expect(connected).toEqual(["10.0.0.8"]);
     await backend.close();
+  });
+
+  it("uses a sandbox at once in the pod that clients used before the gateway was started again", async () => {
+    const [used, other] = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"];
+    const metadata = { ...box.metadata, annotations: { [ANNOTATION.usedPod]: used } };
+    // The operator has not said yet that it runs.
+    const sandbox = { ...box, metadata, status: {} };
+    const { backend, connected } = await backendOver(undefined, { sandbox, copied: [podOf("box-1", { uid: used })] });
+    expect(await backend.get("box", call)).toMatchObject({ phase: "Running" });
+    await backend.agent("box", call);
+    expect(connected).toEqual(["10.0.0.9"]);
+    await backend.close();
+    const robbed = await backendOver(undefined, { sandbox, copied: [podOf("box-1", { uid: other })] });
+    await expect(robbed.backend.agent("box", call)).rejects.toMatchObject({ slug: "sandbox-not-ready" });
+    expect(robbed.connected).toEqual([]);
+    await robbed.backend.close();
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { SandboxResource } from "#api/crd/sandbox.ts";
 import type { Clock } from "#core/clock.ts";
+import { ANNOTATION } from "#core/kubernetes/names.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { silentLog } from "#core/log.ts";
 import { RunningProbe } from "./running-probe.ts";
@@ -94,6 +95,50 @@ describe("RunningProbe", () => {
     await turns();
     expect(asked).not.toEqual([]);
     probe.close();
+  });
+
+  describe("a sandbox whose object says which pod clients use", () => {
+    const [used, other] = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"];
+    const inUse = (uid: string) => sandbox("a", ["main"], { annotations: { [ANNOTATION.usedPod]: uid } });
+    const silent = () => new Promise<readonly string[]>(() => undefined);
+
+    it("is up with that pod, for a gateway that has never asked it", () => {
+      const { probe, asked } = probeOver(silent);
+      probe.consider(inUse(used), pod("a", "10.0.0.1", {}, { uid: used }));
+      expect([probe.upSinceMs("a"), probe.upPodUid("a"), probe.upAddress("a")]).toEqual([42, used, "10.0.0.1"]);
+      expect(asked).toEqual([]);
+    });
+
+    it("is up for a gateway that asks it while another one notes the pod", async () => {
+      const { probe, asked } = probeOver(silent);
+      probe.consider(sandbox("a"), pod("a", "10.0.0.1", {}, { uid: used }));
+      await turns();
+      expect([asked.length, probe.upSinceMs("a")]).toEqual([1, undefined]);
+      probe.consider(inUse(used), pod("a", "10.0.0.1", {}, { uid: used }));
+      expect(probe.upPodUid("a")).toBe(used);
+    });
+
+    it.each([
+      ["has no such pod", undefined],
+      ["has another pod in its place", pod("a", "10.0.0.1", {}, { uid: other })],
+      ["has that pod without an address", pod("a", undefined, {}, { uid: used })],
+      ["has that pod, which has ended", pod("a", "10.0.0.1", { phase: "Failed" }, { uid: used })],
+      ["has that pod, which is being removed", pod("a", "10.0.0.1", {}, { uid: used, deletionTimestamp: "now" })],
+      ["finds a pod of that uid that is another sandbox's", pod("b", "10.0.0.1", {}, { uid: used })],
+    ])("is not up where it %s", async (_, found) => {
+      const { probe, asked } = probeOver(() => ["main"]);
+      probe.consider(inUse(used), found);
+      await turns();
+      expect([probe.upSinceMs("a"), probe.upPodUid("a"), asked]).toEqual([undefined, undefined, []]);
+    });
+
+    it("is the operator's to tell of where it starts from a snapshot", () => {
+      const { probe } = probeOver(silent);
+      const { spec, ...rest } = inUse(used);
+      const restored = { ...rest, spec: { ...spec, rootfsSnapshotSources: [{ snapshotName: "kept" }] } };
+      probe.consider(restored, pod("a", "10.0.0.1", {}, { uid: used }));
+      expect(probe.upSinceMs("a")).toBeUndefined();
+    });
   });
 
   it("does not wait for containers that have ended already", async () => {

@@ -3,6 +3,7 @@ import { backoffMs } from "#core/backoff.ts";
 import type { Clock } from "#core/clock.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { sandboxState } from "#core/kubernetes/sandbox-state.ts";
+import { usedPodUid } from "#core/kubernetes/used-pod.ts";
 import type { Log } from "#core/log.ts";
 import { createSlots } from "#runtime/slots.ts";
 import { agentAddressOf, ownPod } from "./own-pod.ts";
@@ -34,7 +35,8 @@ interface Asking {
 /**
  * Finds out that a sandbox is up as soon as it is, by asking its agent from the moment the pod has
  * an address; kubelet's word comes a second later. Level-based: told of every change, it asks those
- * that need it and no others, and forgets what is gone.
+ * that need it and no others, and forgets what is gone. A pod that clients use already was found up
+ * by another gateway, or by this one before it was started again: that one is not asked anew.
  */
 export class RunningProbe {
   private readonly asked = new Map<string, Asking>();
@@ -71,10 +73,11 @@ export class RunningProbe {
     if (kept === undefined) this.forget(uid);
     if (own === undefined || ip === undefined) return;
     if (kept !== undefined) kept.pod = own;
-    if (kept !== undefined || !isPending) return;
-    const asking: Asking = { ip, abort: new AbortController(), pod: own };
+    if (!isPending || kept?.upSinceMs !== undefined) return;
+    const asking: Asking = kept ?? { ip, abort: new AbortController(), pod: own };
     this.asked.set(uid, asking);
-    void this.untilUp(sandbox, asking);
+    if (isUsed(sandbox, own)) this.takeAsUp(asking);
+    else if (kept === undefined) void this.untilUp(sandbox, asking);
   }
 
   forget(uid: string): void {
@@ -84,6 +87,11 @@ export class RunningProbe {
 
   close(): void {
     for (const uid of Array.from(this.asked.keys())) this.forget(uid);
+  }
+
+  private takeAsUp(asking: Asking): void {
+    asking.upSinceMs = this.deps.clock.now();
+    asking.abort.abort(new Error("another gateway has found the sandbox up"));
   }
 
   private foundUp(uid: string | undefined): Asking | undefined {
@@ -110,6 +118,11 @@ export class RunningProbe {
       await clock.sleep(backoffMs(attempt, PAUSE, random), signal).catch(() => undefined);
     }
   }
+}
+
+/** Whether this very pod is the one that clients use: no gateway notes one before all its containers have answered. */
+function isUsed(sandbox: SandboxResource, { metadata: { uid } }: Pod): boolean {
+  return uid !== undefined && usedPodUid(sandbox) === uid;
 }
 
 /** Whether it runs is then the operator's word: it looks first whether the image is the one that the snapshot belongs onto. */
