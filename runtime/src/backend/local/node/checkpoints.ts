@@ -1,10 +1,12 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "#core/clock.ts";
+import { withDeadline } from "#core/deadline.ts";
 import type { Log } from "#core/log.ts";
 import { CheckpointError, type Checkpoint, type CheckpointCall } from "../checkpoint.ts";
 import type { Boot } from "../machine.ts";
 import { checkpointNameOf } from "../oci.ts";
+import { orAborted } from "../or-aborted.ts";
 import { containerIdOf, type BootControl } from "./boot-control.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import { usedBytes } from "./disk-watch.ts";
@@ -53,23 +55,17 @@ export function createCheckpoints(deps: CheckpointsDeps) {
   }
 
   async function inTime(work: Promise<Saved>, container: string, call: CheckpointCall): Promise<Saved> {
-    const deadline = AbortSignal.timeout(call.timeoutMs);
-    const left = Promise.withResolvers<never>();
-    const leave = (): void => {
-      const words = `The container "${container}" was not saved within ${call.timeoutMs} ms.`;
-      left.reject(call.signal.aborted ? call.signal.reason : new CheckpointError("timeout", words));
-    };
-    for (const signal of [call.signal, deadline]) signal.addEventListener("abort", leave, { once: true });
+    const { signal, timeoutMs } = call;
+    const late = (): Error =>
+      new CheckpointError("timeout", `The container "${container}" was not saved within ${timeoutMs} ms.`);
     try {
-      return await Promise.race([work, left.promise]);
+      return await withDeadline({ clock: deps.clock, timeoutMs, signal, late }, (limited) => orAborted(work, limited));
     } catch (error) {
       void work.then(
         (saved) => saved.remove().catch((fault: unknown) => deps.log.error("Checkpoint not removed", { error: fault })),
         () => undefined,
       );
       throw error;
-    } finally {
-      for (const signal of [call.signal, deadline]) signal.removeEventListener("abort", leave);
     }
   }
 
