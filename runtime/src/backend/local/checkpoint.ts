@@ -28,6 +28,12 @@ export interface CheckpointCall extends Call {
   readonly timeoutMs: number;
 }
 
+export interface LossesCall {
+  /** Longest wait for the answer. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
 /** What a container had changed of its root at one moment, on staging disk until it is removed. */
 export interface Checkpoint {
   /** Folder of gVisor's four files. */

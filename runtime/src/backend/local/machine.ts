@@ -1,6 +1,7 @@
+import type { SnapshotWarning } from "#api/snapshot-manifest.ts";
 import type { SandboxReason, SandboxSpec } from "#core/sandbox.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
-import type { Checkpoint, CheckpointCall } from "./checkpoint.ts";
+import type { Checkpoint, CheckpointCall, LossesCall } from "./checkpoint.ts";
 import type { HeldContainer } from "./held.ts";
 import type { RootRestore } from "./root-restore.ts";
 import type { Shape } from "./shape.ts";
@@ -56,6 +57,8 @@ export interface Machine {
   agentFetch(boot: Boot): AgentFetch;
   /** Saves what a running container has changed of its root; throws CheckpointError. The sandbox stands still meanwhile, then goes on. */
   checkpoint(boot: Boot, container: string, call: CheckpointCall): Promise<Checkpoint>;
+  /** What checkpoints of a running container lack, as it is now; a warning when nobody can look, never a fault. */
+  losses(boot: Boot, container: string, call: LossesCall): Promise<readonly SnapshotWarning[]>;
   /** Removes everything of the boot; an absent one is no fault. */
   destroy(bootId: string): Promise<void>;
   /** Fills the pool up to its size; called after each take and at start. */

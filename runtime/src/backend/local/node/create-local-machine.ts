@@ -6,13 +6,15 @@ import { promisify } from "node:util";
 import type { Clock } from "#core/clock.ts";
 import type { Ids } from "#core/ids.ts";
 import type { Log } from "#core/log.ts";
+import { findLosses } from "#core/node/find-losses.ts";
 import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
 import { createTokenSource } from "#runtime/agent/token-source.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
+import { AGENT_FILES } from "#sidecar/manifest.ts";
 import type { LocalConfig } from "../config.ts";
 import { StartError } from "../machine.ts";
 import { loadAgentKeys, type AgentKeys } from "./agent-keys.ts";
-import { createBootControl } from "./boot-control.ts";
+import { createBootControl, rootIdOf } from "./boot-control.ts";
 import { createBootFiles, type BootFiles } from "./boot-files.ts";
 import { createBootMaker } from "./boot-maker.ts";
 import { BootPool } from "./boot-pool.ts";
@@ -119,6 +121,11 @@ export async function createLocalMachine(config: LocalConfig, deps: LocalDeps): 
     }),
     clusterResolvers: await hostResolvers(),
     acquireRoot: createRoots({ images, aliases: config.imageAliases }),
+    losses: async (bootId, containerName, call) => {
+      const runsc = { path: config.runscPath, rootDir: runscRoot };
+      const agent = { containerId: rootIdOf(bootId), program: AGENT_FILES.losses };
+      return (await findLosses({ runsc, agent, containerName, ...call })).warnings;
+    },
     checkpoints: createCheckpoints({
       runsc,
       files,

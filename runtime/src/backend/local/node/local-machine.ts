@@ -1,8 +1,9 @@
+import type { SnapshotWarning } from "#api/snapshot-manifest.ts";
 import type { Ids } from "#core/ids.ts";
 import type { ContainerSpec } from "#core/sandbox.ts";
 import { planNetwork } from "#core/network.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
-import type { Checkpoint, CheckpointCall } from "../checkpoint.ts";
+import type { Checkpoint, CheckpointCall, LossesCall } from "../checkpoint.ts";
 import type { Boot, ContainerEnd, Machine, StartRequest } from "../machine.ts";
 import { planContainer, type ContainerPlan } from "../container-plan.ts";
 import type { Image } from "../image.ts";
@@ -31,6 +32,7 @@ export interface LocalMachineDeps {
   readonly agentFetch: (bootId: string) => AgentFetch;
   readonly images: Pick<ImageStore, "hold" | "releaseAll" | "close">;
   readonly checkpoints: Checkpoints;
+  readonly losses: (bootId: string, container: string, call: LossesCall) => Promise<readonly SnapshotWarning[]>;
   /** The root of a container, its snapshot's layers included, held for `holder` until released; throws StartError. */
   readonly acquireRoot: (
     container: ContainerSpec,
@@ -101,6 +103,10 @@ export class LocalMachine implements Machine {
 
   checkpoint(boot: Boot, container: string, call: CheckpointCall): Promise<Checkpoint> {
     return this.deps.checkpoints.take(boot, container, call);
+  }
+
+  losses(boot: Boot, container: string, call: LossesCall): Promise<readonly SnapshotWarning[]> {
+    return this.deps.losses(boot.id, container, call);
   }
 
   async destroy(bootId: string): Promise<void> {

@@ -20,13 +20,15 @@ interface World {
   readonly records: Map<string, string>;
   readonly store: Map<string, SnapshotManifest>;
   writes: number;
+  /** How long a look for losses could have taken. */
+  readonly looksMs: number[];
   /** Passed before each thing that the gateway does outside of itself; one that never ends is the gateway's end. */
   step: (what: string) => Promise<void>;
 }
 
 function createWorld(): World {
   const step = async (): Promise<void> => undefined;
-  return { clock: createManualClock(), records: new Map(), store: new Map(), writes: 0, step };
+  return { clock: createManualClock(), records: new Map(), store: new Map(), writes: 0, looksMs: [], step };
 }
 
 /** The gateway's part, on what an earlier one left. */
@@ -45,7 +47,7 @@ async function load(world: World): Promise<{ readonly snapshots: LocalSnapshots;
       const manifest = store.get(name);
       return manifest === undefined ? { kind: "absent" } : { kind: "manifest", manifest };
     },
-    async write({ facts }, { signal, beforePublish, onProgress }) {
+    async write({ facts, warnings }, { signal, beforePublish, onProgress }) {
       onProgress({ phase: "Uploading", bytesDone: 1 });
       await world.step("upload");
       signal.throwIfAborted();
@@ -53,7 +55,7 @@ async function load(world: World): Promise<{ readonly snapshots: LocalSnapshots;
       await world.step("send");
       const layer = { key: `${facts.name}.x`, digest, bytes: 7, tarDigest: digest, tarBytes: 9, entries: 1 };
       const runtime = { name: "runsc" as const, version: "v" };
-      const manifest: SnapshotManifest = { ...facts, formatVersion: 1, runtime, layers: [layer], warnings: [] };
+      const manifest: SnapshotManifest = { ...facts, formatVersion: 1, runtime, layers: [layer], warnings };
       store.set(facts.name, manifest);
       world.writes += 1;
       await world.step("answer");
@@ -78,6 +80,11 @@ async function load(world: World): Promise<{ readonly snapshots: LocalSnapshots;
           durationMs: 1,
           remove: async () => {},
         };
+      },
+      async losses(_, container, { timeoutMs }) {
+        world.looksMs.push(timeoutMs);
+        await world.step("look");
+        return [{ code: "SocketsLeftOut", message: "Sockets.", count: 1, examples: [`/${container}`] }];
       },
     },
     mounter,
@@ -146,7 +153,7 @@ describe("LocalSnapshots", () => {
         expect([first, second, await stateOf(snapshots)]).toEqual([first, second, "Succeeded"]);
         const { result } = await snapshots.get("r1");
         expect(world.store.get("work")?.writeId).toBe(result?.writeId);
-        expect(result).toMatchObject({ bytes: 7, containerName: "main" });
+        expect(result).toMatchObject({ bytes: 7, containerName: "main", warnings: [{ examples: ["/main"] }] });
         await snapshots.remove("r1", call);
         expect([world.store.size, world.records.size]).toEqual([0, 0]);
       }
@@ -154,6 +161,19 @@ describe("LocalSnapshots", () => {
     }
     // The test is worth nothing when nothing was killed twice.
     expect(kills).toBeGreaterThan(20);
+  });
+
+  test("who looks for losses has some of the time that is left, and no more", async () => {
+    const world = createWorld();
+    const snapshots = await start(world);
+    for (const [id, timeoutSeconds] of [
+      ["short", 20],
+      ["long", 600],
+    ] as const) {
+      await snapshots.create({ id, requestDigest: id, spec: { ...spec, timeoutSeconds } }, call);
+      await world.clock.settle();
+    }
+    expect(world.looksMs).toEqual([5_000, 30_000]);
   });
 
   test("what stands is a success although its time was over while nobody looked", async () => {

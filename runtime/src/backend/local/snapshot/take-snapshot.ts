@@ -1,4 +1,5 @@
 import type { MounterAnswer, MounterAsk, WriteGround } from "#api/mounter-channel.ts";
+import type { SnapshotWarning } from "#api/snapshot-manifest.ts";
 import type { SnapshotProgress } from "#api/snapshot.ts";
 import type { Clock } from "#core/clock.ts";
 import type { SnapshotReason, SnapshotResult } from "#core/snapshot/snapshot.ts";
@@ -20,7 +21,7 @@ export interface SnapshotSource {
 }
 
 export interface TakeDeps {
-  readonly machine: Pick<Machine, "checkpoint">;
+  readonly machine: Pick<Machine, "checkpoint" | "losses">;
   readonly mounter: Pick<Mounter, "write">;
   readonly clock: Clock;
   readonly random: () => number;
@@ -48,6 +49,8 @@ export class TakeFault extends Error {
 }
 
 const BUSY_PAUSE_MS = 100;
+/** Longest that a snapshot waits to be told what it lacks, and of the time it has left. */
+const LOSSES = { mostMs: 30_000, share: 0.25 };
 
 /** Saves the container, and brings what it has changed into the store. Throws TakeFault, or the signal's reason. */
 export async function takeSnapshot(
@@ -72,8 +75,9 @@ export async function takeSnapshot(
       base,
     };
     const { dir: folder, name: checkpointName } = checkpoint;
-    const order = { folder, checkpointName, facts, ground, mostTarBytes, warnings: [] };
     const { clock, random } = deps;
+    const warnings = [...(await lossesOf(deps, { record, source }, call.signal))];
+    const order = { folder, checkpointName, facts, ground, mostTarBytes, warnings };
     return await untilStored(() => writeOnce(deps, order, call), {
       clock,
       random,
@@ -120,6 +124,17 @@ async function writeOnce(
     "StoreFailed",
     `A newer snapshot of the name "${order.facts.name}" stands in the store, written by another installation: it stays.`,
   );
+}
+
+/** As the container is now, shortly after the save: a hint, for which nothing fails. */
+function lossesOf(
+  { machine, clock }: TakeDeps,
+  { record, source }: { readonly record: SnapshotRecord; readonly source: SnapshotSource },
+  signal: AbortSignal,
+): Promise<readonly SnapshotWarning[]> {
+  const leftMs = (deadlineOf(record) - clock.now()) * LOSSES.share;
+  const timeoutMs = Math.max(1, Math.min(LOSSES.mostMs, leftMs));
+  return machine.losses(source.boot, source.containerName, { timeoutMs, signal });
 }
 
 function deadlineOf({ createdAtMs, spec }: SnapshotRecord): number {
