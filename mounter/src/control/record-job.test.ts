@@ -3,6 +3,7 @@ import { SnapshotManifest } from "#api/snapshot-manifest.ts";
 import type { KubeClient } from "#core/kubernetes/client.ts";
 import { snapshotState } from "#core/kubernetes/snapshot-state.ts";
 import { silentLog } from "#core/log.ts";
+import { ARRIVAL_MS } from "#core/snapshot/publish-times.ts";
 import { createManualClock, type ManualClock } from "../../../test/harness/manual-clock.ts";
 import { createModelRecords, createModelRecordsClient } from "../../../test/mounter/model-records.ts";
 import { sampleRequest } from "../../../test/mounter/sample-snapshot.ts";
@@ -172,22 +173,22 @@ describe("runRecordJob", () => {
       throw new SnapshotFault("unsure", "It is not known whether it stands.", { cause: away() });
     };
     const job = run();
-    await clock.advance(110_000);
+    await clock.advance(ARRIVAL_MS - 1000);
     expect([state().phase, world.writes]).toEqual(["Running", 1]);
-    await clock.advance(30_000);
+    await clock.advance(10_000);
     await job;
     expect([state().phase, world.writes]).toEqual(["Succeeded", 2]);
   });
 
   test("a clock that was not heard while a manifest was on its way is heard afterwards", async () => {
-    const { world, clock, run, state } = begin(60);
+    const { world, clock, run, state } = begin(30);
     world.step = (what) => {
       if (what === "put") throw new SnapshotFault("unsure", "It is not known whether it stands.", { cause: away() });
     };
     const job = run();
-    await clock.advance(100_000);
+    await clock.advance(ARRIVAL_MS - 1000);
     expect(state().phase).toBe("Running");
-    await clock.advance(60_000);
+    await clock.advance(2000);
     await job;
     expect(state()).toMatchObject({ phase: "Failed", reason: "StoreFailed" });
     expect(world.writes).toBe(1);

@@ -4,6 +4,7 @@ import type { Clock } from "#core/clock.ts";
 import { KubeError } from "#core/kubernetes/kube-error.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import type { Log } from "#core/log.ts";
+import { ARRIVAL_MS, PUBLISH_WINDOW_MS } from "#core/snapshot/publish-times.ts";
 import { untilStored } from "#core/snapshot/until-stored.ts";
 import type { Quota } from "../domain/quota.ts";
 import { isOpenFor, type RecordJob } from "../domain/record/record-job.ts";
@@ -38,10 +39,6 @@ export interface RecordJobCall {
 /** Nothing is to be said of the record any more: somebody else has, or will. */
 export const TAKEN_AWAY = new Error("The record was taken away");
 
-/** How long a manifest may be sent once that is allowed. */
-const PUBLISH_MS = 60_000;
-/** After that so long, and what was sent has arrived or never will. The operator waits twice as long. */
-const QUIET_MS = 60_000;
 const PAUSE = { firstMs: 500, mostMs: 10_000 };
 
 /**
@@ -113,7 +110,7 @@ class Taking {
   /** What a former life of this program achieved; undefined when nothing, then it is begun anew. */
   async #former(): Promise<RecordEnd | undefined> {
     if (this.#publishByMs === undefined) return undefined;
-    const found = await this.#lookUntil(this.#publishByMs + QUIET_MS, this.#abort.signal);
+    const found = await this.#lookUntil(this.#publishByMs + ARRIVAL_MS, this.#abort.signal);
     this.#publishByMs = undefined;
     return found === undefined ? undefined : this.#endOf(found);
   }
@@ -159,7 +156,9 @@ class Taking {
       return await work.write(dump, this.#job, target, { signal, onProgress: tell, beforePublish });
     } catch (error) {
       if (this.#publishByMs !== undefined && work.faultCode(error) === "unsure") {
-        const found = await this.#lookUntil(this.#publishByMs + QUIET_MS, signal);
+        // From here on this attempt sends nothing more.
+        const sentByMs = Math.min(this.#publishByMs, this.#ports.clock.now());
+        const found = await this.#lookUntil(sentByMs + ARRIVAL_MS, signal);
         if (found !== undefined) return found;
       }
       this.#publishByMs = undefined;
@@ -174,7 +173,7 @@ class Taking {
     const { writes, nodeName } = this.#ports;
     const untilMs = await writes.allowPublish(
       this.#job,
-      PUBLISH_MS,
+      PUBLISH_WINDOW_MS,
       (record) => isOpenFor(record, nodeName) && record.metadata.deletionTimestamp === undefined,
       signal,
     );

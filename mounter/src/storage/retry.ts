@@ -1,6 +1,7 @@
 import { backoffMs } from "#core/backoff.ts";
 import type { Clock } from "#core/clock.ts";
 import { withDeadline } from "#core/deadline.ts";
+import { STORE_REQUEST_MS } from "#core/snapshot/publish-times.ts";
 import { StoreError } from "./store-error.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -18,7 +19,7 @@ export interface Patience {
 }
 
 export const PATIENCE: Patience = {
-  attemptMs: 60_000,
+  attemptMs: STORE_REQUEST_MS,
   leastBytesPerSecond: 65_536,
   stallMs: 30_000,
   attempts: 6,

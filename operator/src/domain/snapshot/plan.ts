@@ -2,10 +2,11 @@ import { createdAtMsOf } from "#core/kubernetes/created-at.ts";
 import { ROOTFS_SNAPSHOTS } from "#core/kubernetes/resources.ts";
 import { snapshotState, type SnapshotState } from "#core/kubernetes/snapshot-state.ts";
 import { decideSnapshot, type SnapshotFacts } from "#core/snapshot/decide-snapshot.ts";
+import { SETTLE_MS } from "#core/snapshot/publish-times.ts";
 import { isFinished } from "#core/snapshot/snapshot.ts";
 import { removal, type Plan } from "../action.ts";
 import type { ObservedSnapshot } from "./observed.ts";
-import { NODE_LOOK_MS, SETTLE_MS } from "./settle-times.ts";
+import { NODE_LOOK_MS } from "./settle-times.ts";
 import { assign, fail, settle, wait } from "./status.ts";
 import { chooseTarget } from "./target.ts";
 

@@ -1,6 +1,4 @@
 /** A sandbox that is still starting is waited for so long: clients see one run before kubelet says so. */
 export const STARTING_MS = 10_000;
-/** After the last moment at which a manifest may be put, its mounter has so long to say what became of it. */
-export const SETTLE_MS = 120_000;
 /** While the pod of a record is gone, its node is looked at so often. */
 export const NODE_LOOK_MS = 15_000;
