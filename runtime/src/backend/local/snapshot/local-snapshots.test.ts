@@ -313,6 +313,73 @@ describe("LocalSnapshots", () => {
     await expect(second.get("r1")).rejects.toMatchObject({ slug: "snapshot-not-found" });
   });
 
+  test.each([
+    ["arrives", true, "Succeeded"],
+    ["never arrives", false, "Failed DumpFailed"],
+  ])(
+    "what an earlier process sent is waited for where it cannot be begun anew: it %s",
+    async (_, arrives, expected) => {
+      const world = createWorld();
+      world.step = (what) => (what === "send" ? new Promise(() => undefined) : Promise.resolve());
+      await (await start(world)).create({ ...request, spec: { ...spec, ttlSecondsAfterFinished: 600 } }, call);
+      await world.clock.settle();
+      const { writeId } = JSON.parse(world.records.get("r1") ?? "{}") as SnapshotRecord;
+      world.step = async (what) => {
+        if (what === "save") throw new Error("The sandbox is gone");
+      };
+      const snapshots = await start(world);
+      await world.clock.advance(10_000);
+      expect(await stateOf(snapshots)).toBe("Running");
+      const layer = { key: "work.x", digest, bytes: 7, tarDigest: digest, tarBytes: 9, entries: 1 };
+      const late = { writeId, containerName: "main", layers: [layer], base: { image: "debian" }, warnings: [] };
+      if (arrives) world.store.set("work", late as unknown as SnapshotManifest);
+      await world.clock.advance(70_000);
+      expect(await stateOf(snapshots)).toBe(expected);
+    },
+  );
+
+  test("a disk that takes no record fails the snapshot, is told at once, and is tried again", async () => {
+    const world = createWorld();
+    const snapshots = await start(world);
+    const full = Object.assign(new Error("no space left"), { code: "ENOSPC" });
+    let records = 0;
+    world.step = async (what) => {
+      if (what === "record" && (records += 1) > 1) throw full;
+    };
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    expect(await snapshots.get("r1")).toMatchObject({ phase: "Failed", reason: "DiskFull" });
+    const again = await start(world);
+    await world.clock.settle();
+    expect(await again.get("r1")).toMatchObject({ phase: "Failed", reason: "DiskFull" });
+    world.step = async () => undefined;
+    await world.clock.advance(2_000);
+    // Now the disk knows, too: a later process does not begin it anew.
+    const later = await start(world);
+    await world.clock.settle();
+    expect(await later.get("r1")).toMatchObject({ phase: "Failed", reason: "DiskFull" });
+    expect(world.writes).toBe(0);
+  });
+
+  test("a removal that the disk did not let begin begins when it is asked for again", async () => {
+    const world = createWorld();
+    world.step = async (what) => {
+      if (what === "upload") await new Promise(() => undefined);
+    };
+    const snapshots = await start(world);
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    world.step = async () => {
+      throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+    };
+    await expect(snapshots.remove("r1", call)).rejects.toMatchObject({ slug: "disk-full" });
+    expect(await stateOf(snapshots)).toBe("Running");
+    world.step = async () => undefined;
+    void snapshots.remove("r1", call);
+    await world.clock.settle();
+    expect(JSON.parse(world.records.get("r1") ?? "{}")).toHaveProperty("removeRequestedAtMs");
+  });
+
   test("a record goes when its time to live is over, and what it wrote stays", async () => {
     const world = createWorld();
     const snapshots = await start(world);

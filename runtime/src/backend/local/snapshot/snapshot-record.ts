@@ -1,6 +1,11 @@
 import * as z from "zod";
 import type { SnapshotProgress } from "#api/snapshot.ts";
-import { expiryOf, type SnapshotDecision, type SnapshotOutcome } from "#core/snapshot/decide-snapshot.ts";
+import {
+  expiryOf,
+  type SnapshotDecision,
+  type SnapshotFacts,
+  type SnapshotOutcome,
+} from "#core/snapshot/decide-snapshot.ts";
 import type { Snapshot, SnapshotResult, SnapshotSpec } from "#core/snapshot/snapshot.ts";
 
 /** Version of the record's form; a record of another version is refused, never guessed at. */
@@ -49,6 +54,22 @@ const Envelope = z.looseObject({
 /** Throws when the text is not a record of this version. */
 export function parseSnapshotRecord(text: string): SnapshotRecord {
   return Envelope.parse(JSON.parse(text));
+}
+
+/** What decides of a record, with what only the process at work knows. */
+export function factsOf(
+  { spec, createdAtMs, startedAtMs, outcome, result, publishUntilMs }: SnapshotRecord,
+  known: Pick<SnapshotFacts, "failure" | "behind">,
+): SnapshotFacts {
+  return {
+    spec,
+    createdAtMs,
+    ...(startedAtMs === undefined ? {} : { startedAtMs }),
+    ...(outcome === undefined ? {} : { outcome }),
+    ...known,
+    isWritten: result !== undefined,
+    isPublishing: publishUntilMs !== undefined,
+  };
 }
 
 /** The record as the port shows it. */

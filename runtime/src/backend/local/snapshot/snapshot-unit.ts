@@ -2,6 +2,7 @@ import type { SnapshotProgress } from "#api/snapshot.ts";
 import { backoffMs } from "#core/backoff.ts";
 import { createChange, type Change } from "#core/change.ts";
 import type { Log } from "#core/log.ts";
+import { ProblemError } from "#core/problem-error.ts";
 import {
   decideSnapshot,
   snapshotOutcomeOf,
@@ -12,7 +13,7 @@ import type { Snapshot, SnapshotResult } from "#core/snapshot/snapshot.ts";
 import { manifestKey } from "#core/snapshot/snapshot-keys.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import type { Mounter, MounterError } from "../mounter.ts";
-import { snapshotOf, type SnapshotRecord } from "./snapshot-record.ts";
+import { factsOf, snapshotOf, type SnapshotRecord } from "./snapshot-record.ts";
 import { resultOf, takeSnapshot, TakeFault, type SnapshotSource, type TakeDeps } from "./take-snapshot.ts";
 
 export interface SnapshotUnitDeps extends TakeDeps {
@@ -37,6 +38,8 @@ const PUBLISH_WINDOW_MS = 60_000;
 /** What was sent within the window has arrived, or never will, so long after its end. */
 const ARRIVAL_MS = 5_000;
 const PAUSE = { firstMs: 200, mostMs: 10_000 };
+/** A disk that could not take a record's end is tried again after so long. */
+const SAVE_AGAIN_MS = 1_000;
 
 /**
  * One snapshot: keeps its record, waits for its turn, takes it, and removes it. All changes go through
@@ -51,6 +54,9 @@ export class SnapshotUnit {
   private behind: string | undefined;
   private isGone = false;
   private isReleased = false;
+  private isSaved = true;
+  /** Until when an earlier process may have sent a manifest that did not stand when this one looked. */
+  private formerUntilMs: number | undefined;
   private queue: Promise<unknown> = Promise.resolve();
   private deadline = new AbortController();
   private running: Promise<void> = Promise.resolve();
@@ -64,7 +70,7 @@ export class SnapshotUnit {
   constructor(record: SnapshotRecord, deps: SnapshotUnitDeps) {
     this.record = record;
     this.deps = { ...deps, log: deps.log.child({ snapshot_id: record.id }) };
-    this.decision = decideSnapshot(this.facts(), deps.clock.now());
+    this.decision = decideSnapshot(this.facts(record), deps.clock.now());
   }
 
   get gone(): boolean {
@@ -84,7 +90,11 @@ export class SnapshotUnit {
 
   /** Gives up what is not finished and removes the record with what it wrote; resolves when that is done. */
   async remove(): Promise<void> {
-    this.removal ??= this.removeAll();
+    this.removal ??= this.removeAll().catch((error: unknown) => {
+      // Who asks again begins it again.
+      this.removal = undefined;
+      throw error;
+    });
     await this.removal;
   }
 
@@ -99,18 +109,12 @@ export class SnapshotUnit {
     await this.queue;
   }
 
-  private facts(): SnapshotFacts {
-    const { spec, createdAtMs, startedAtMs, outcome, result, publishUntilMs } = this.record;
-    return {
-      spec,
-      createdAtMs,
-      ...(startedAtMs === undefined ? {} : { startedAtMs }),
-      ...(outcome === undefined ? {} : { outcome }),
-      ...(this.failure === undefined ? {} : { failure: this.failure }),
-      ...(this.behind === undefined ? {} : { behind: this.behind }),
-      isWritten: result !== undefined,
-      isPublishing: publishUntilMs !== undefined,
-    };
+  private facts(record: SnapshotRecord): SnapshotFacts {
+    const { failure, behind } = this;
+    return factsOf(record, {
+      ...(failure === undefined ? {} : { failure }),
+      ...(behind === undefined ? {} : { behind }),
+    });
   }
 
   /** Takes in new facts, decides, saves what must last, and acts on the decision. */
@@ -123,14 +127,12 @@ export class SnapshotUnit {
   private async step(change: Partial<SnapshotRecord>, without: readonly (keyof SnapshotRecord)[]): Promise<void> {
     if (this.isGone || this.isReleased) return;
     const nowMs = this.deps.clock.now();
-    const before = this.record;
-    const changed = Object.entries({ ...before, ...change }).filter(([name]) => !without.includes(name as never));
-    this.record = Object.fromEntries(changed) as unknown as SnapshotRecord;
-    const outcome = this.record.outcome ?? snapshotOutcomeOf(decideSnapshot(this.facts(), nowMs), nowMs);
-    if (outcome !== undefined && this.record.outcome === undefined) this.record = { ...this.record, outcome };
-    if (JSON.stringify(before) !== JSON.stringify(this.record)) await this.deps.save(this.record);
+    const changed = Object.entries({ ...this.record, ...change }).filter(([name]) => !without.includes(name as never));
+    const facts = Object.fromEntries(changed) as unknown as SnapshotRecord;
+    const outcome = facts.outcome ?? snapshotOutcomeOf(decideSnapshot(this.facts(facts), nowMs), nowMs);
+    await this.keep(outcome === undefined ? facts : { ...facts, outcome });
     const { phase } = this.decision;
-    this.decision = decideSnapshot(this.facts(), nowMs);
+    this.decision = decideSnapshot(this.facts(this.record), nowMs);
     const { reason, message } = this.decision;
     if (phase !== this.decision.phase)
       this.deps.log.info("Snapshot changed", { phase: this.decision.phase, reason, detail: message });
@@ -143,13 +145,30 @@ export class SnapshotUnit {
     this.tell();
   }
 
+  /** Nothing has happened that the disk does not know, save how it ended: that is told all the same, and saved later. */
+  private async keep(record: SnapshotRecord): Promise<void> {
+    if (this.isSaved && JSON.stringify(record) === JSON.stringify(this.record)) return;
+    try {
+      await this.deps.save(record);
+      this.isSaved = true;
+    } catch (cause) {
+      if (record.outcome === undefined)
+        throw new ProblemError("disk-full", "The snapshot could not be recorded on disk.", { cause });
+      this.deps.log.error("Snapshot record not saved, trying again", { error: cause });
+      this.isSaved = false;
+    }
+    this.record = record;
+  }
+
   private arm(nowMs: number): void {
     this.deadline.abort();
     this.deadline = new AbortController();
-    const { nextDeadlineMs } = this.decision;
-    if (nextDeadlineMs === undefined || this.isReleased) return;
+    const { nextDeadlineMs = Infinity } = this.decision;
+    const againMs = this.isSaved ? Infinity : nowMs + SAVE_AGAIN_MS;
+    const atMs = Math.min(nextDeadlineMs, againMs);
+    if (atMs === Infinity || this.isReleased) return;
     this.deps.clock
-      .sleep(Math.max(nextDeadlineMs - nowMs, 0), this.deadline.signal)
+      .sleep(Math.max(atMs - nowMs, 0), this.deadline.signal)
       .then(() => this.update({}))
       .catch(() => undefined);
   }
@@ -170,7 +189,10 @@ export class SnapshotUnit {
     try {
       // An earlier process may have published it without hearing so.
       const former = this.record.publishUntilMs === undefined ? undefined : await this.settled();
-      if (former === undefined && this.record.publishUntilMs !== undefined) await this.forgetPublishing();
+      if (former === undefined && this.record.publishUntilMs !== undefined) {
+        this.formerUntilMs = this.record.publishUntilMs;
+        await this.forgetPublishing();
+      }
       const result = former ?? (await this.taken(signal));
       await this.update({ result }, ["publishUntilMs"]);
     } catch (error) {
@@ -212,14 +234,27 @@ export class SnapshotUnit {
   }
 
   private async fail(error: unknown): Promise<void> {
+    const late = await this.lateArrival();
+    if (late !== undefined) return this.update({ result: late }, ["publishUntilMs"]);
     if (error instanceof TakeFault) {
       this.failure = { reason: error.reason, message: error.message };
+    } else if (error instanceof ProblemError && error.slug === "disk-full") {
+      this.failure = { reason: "DiskFull", message: error.message };
     } else {
       this.deps.log.error("Snapshot not taken", { error });
       const message = "The snapshot failed inside the gateway; its log has the reason.";
       this.failure = { reason: "DumpFailed", message };
     }
     await this.update({}, ["publishUntilMs"]);
+  }
+
+  /** What an earlier process had sent, and came while this one tried it anew. */
+  private async lateArrival(): Promise<SnapshotResult | undefined> {
+    const publishUntilMs = this.formerUntilMs;
+    if (publishUntilMs === undefined || this.deps.clock.now() > publishUntilMs + ARRIVAL_MS) return undefined;
+    // Held again, so that no clock ends it before.
+    await this.update({ publishUntilMs });
+    return this.settled({ isOver: true });
   }
 
   private async forgetPublishing(): Promise<void> {
@@ -246,7 +281,8 @@ export class SnapshotUnit {
     const { namespace, mounter, clock, random, log } = this.deps;
     const { writeId, spec, createdAtMs, publishUntilMs = 0 } = this.record;
     const { signal } = this.work;
-    const mayRepeat = !isOver && clock.now() < createdAtMs + spec.timeoutSeconds * 1000;
+    // The clock that ends the next attempt must not run out while the manifest of this one is on its way.
+    const mayRepeat = !isOver && publishUntilMs + ARRIVAL_MS < createdAtMs + spec.timeoutSeconds * 1000;
     for (let attempt = 0; ; attempt += 1) {
       try {
         const found = await mounter.find({ namespace, name: spec.snapshotName }, { signal, log });
@@ -290,7 +326,9 @@ export class SnapshotUnit {
     // What may be on its way is waited for: removed before it arrives, it would stay for good.
     if (this.record.publishUntilMs === undefined) this.work.abort(new Error("the snapshot is removed"));
     await this.running;
-    const { result, publishUntilMs, writeId, spec } = this.record;
+    const { result, writeId, spec } = this.record;
+    // Where it is known what stands, that is what goes.
+    const publishUntilMs = this.record.publishUntilMs ?? (result === undefined ? this.formerUntilMs : undefined);
     const call: Call = { signal: this.life.signal, log };
     for (let attempt = 0; result !== undefined || publishUntilMs !== undefined; attempt += 1) {
       try {
