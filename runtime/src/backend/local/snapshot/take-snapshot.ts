@@ -100,7 +100,8 @@ export function resultOf(written: {
   readonly manifest: Extract<MounterAnswer<"write">, { readonly kind: "published" }>["manifest"];
 }): SnapshotResult {
   const { containerName, writeId, layers, base, warnings } = written.manifest;
-  const bytes = layers.reduce((sum, layer) => sum + layer.bytes, 0);
+  // What lies below was written before.
+  const bytes = layers.at(-1)?.bytes ?? 0;
   return { containerName, writeId, snapshotKey: written.key, bytes, base, warnings };
 }
 
