@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cryptoIds } from "#core/ids.ts";
+import { ProblemError } from "#core/problem-error.ts";
 import type { ContainerSpec, Sandbox, SandboxSpec } from "#core/sandbox.ts";
 import type { Snapshot, SnapshotSpec } from "#core/snapshot/snapshot.ts";
 import type { SnapshotBackend } from "#runtime/backend/port.ts";
@@ -211,6 +212,27 @@ export function snapshotCases(bench: () => Bench): void {
       await snapshots().remove(first.id, bench().call);
       const restored = await bench().running(from(snapshotName));
       expect(await files(restored.agent, "/srv/late")).toEqual(["yes"]);
+    });
+
+    it("outlive their record, and go with the record of a later one of their name", async () => {
+      const { sandbox } = await bench().running();
+      const { call } = bench();
+      const { id, spec } = await take(sandbox.id, { ttlSecondsAfterFinished: 0 });
+      const isGone = (): Promise<boolean> =>
+        snapshots()
+          .get(id, call)
+          .then(
+            () => false,
+            (error: unknown) => error instanceof ProblemError && error.slug === absent.slug,
+          );
+      await expect.poll(isGone, { timeout: CASE_TIMEOUT_MS }).toBe(true);
+      // There is no record of this id, so nothing is removed: what the name means is not told by it.
+      await snapshots().remove(spec.snapshotName, call);
+      const restored = await bench().running(from(spec.snapshotName));
+      const later = await take(restored.sandbox.id, { snapshotName: spec.snapshotName });
+      await snapshots().remove(later.id, call);
+      const waiting = await bench().create(from(spec.snapshotName));
+      await bench().until(waiting.id, ({ reason }) => reason === "WaitingForSnapshot");
     });
 
     it("are not removed while a sandbox starts from them", async () => {
