@@ -333,7 +333,7 @@ describe("LocalSnapshots", () => {
       const layer = { key: "work.x", digest, bytes: 7, tarDigest: digest, tarBytes: 9, entries: 1 };
       const late = { writeId, containerName: "main", layers: [layer], base: { image: "debian" }, warnings: [] };
       if (arrives) world.store.set("work", late as unknown as SnapshotManifest);
-      await world.clock.advance(70_000);
+      await world.clock.advance(130_000);
       expect(await stateOf(snapshots)).toBe(expected);
     },
   );
