@@ -9,7 +9,7 @@ import type { SnapshotRecord } from "./snapshot-record.ts";
 
 const call = { signal: new AbortController().signal, log: silentLog };
 const digest = `sha256:${"0".repeat(64)}`;
-const spec = { sandboxId: "box", snapshotName: "work", timeoutSeconds: 100, ttlSecondsAfterFinished: 60 };
+const spec = { sandboxId: "box", snapshotName: "work", timeoutSeconds: 300, ttlSecondsAfterFinished: 60 };
 const request = { id: "r1", spec, requestDigest: "d" };
 const unavailable = new MounterError({ code: "unavailable", reason: "StoreFailed", message: "No answer." });
 const unsure = new MounterError({ code: "unsure", reason: "StoreFailed", message: "It is not known." });
@@ -202,7 +202,7 @@ describe("LocalSnapshots", () => {
     const snapshots = await start(world);
     await world.clock.advance(50_000);
     expect(await stateOf(snapshots)).toBe("Running");
-    await world.clock.advance(30_000);
+    await world.clock.advance(80_000);
     expect([await stateOf(snapshots), world.writes]).toEqual(["Failed DeadlineExceeded", 0]);
   });
 
@@ -216,11 +216,11 @@ describe("LocalSnapshots", () => {
       if (what === lost) throw unsure;
     };
     const snapshots = await start(world);
-    await snapshots.create(request, call);
+    await snapshots.create({ ...request, spec: { ...spec, ttlSecondsAfterFinished: 600 } }, call);
     await world.clock.settle();
     if (!arrives) {
       expect(await stateOf(snapshots)).toBe("Running");
-      await world.clock.advance(160_000);
+      await world.clock.advance(400_000);
     }
     expect(await stateOf(snapshots)).toBe(expected);
   });
@@ -255,7 +255,7 @@ describe("LocalSnapshots", () => {
     expect(await stateOf(snapshots)).toBe("Succeeded");
     awayMs = Infinity;
     await snapshots.create({ ...request, id: "r2" }, call);
-    await world.clock.advance(100_000);
+    await world.clock.advance(300_000);
     expect(await snapshots.get("r2")).toMatchObject({
       phase: "Failed",
       reason: "StoreFailed",
@@ -333,7 +333,7 @@ describe("LocalSnapshots", () => {
       const layer = { key: "work.x", digest, bytes: 7, tarDigest: digest, tarBytes: 9, entries: 1 };
       const late = { writeId, containerName: "main", layers: [layer], base: { image: "debian" }, warnings: [] };
       if (arrives) world.store.set("work", late as unknown as SnapshotManifest);
-      await world.clock.advance(130_000);
+      await world.clock.advance(80_000);
       expect(await stateOf(snapshots)).toBe(expected);
     },
   );

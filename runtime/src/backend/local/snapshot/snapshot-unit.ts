@@ -9,6 +9,7 @@ import {
   type SnapshotDecision,
   type SnapshotFacts,
 } from "#core/snapshot/decide-snapshot.ts";
+import { ARRIVAL_MS, PUBLISH_WINDOW_MS } from "#core/snapshot/publish-times.ts";
 import type { Snapshot, SnapshotResult } from "#core/snapshot/snapshot.ts";
 import { manifestKey } from "#core/snapshot/snapshot-keys.ts";
 import type { Call } from "#runtime/backend/port.ts";
@@ -33,10 +34,6 @@ export interface SnapshotUnitDeps extends TakeDeps {
   readonly change: Change;
 }
 
-/** Longest time from the word that a manifest may be sent to the sending. */
-const PUBLISH_WINDOW_MS = 60_000;
-/** What was sent within the window has arrived, or never will, so long after its end. */
-const ARRIVAL_MS = 5_000;
 const PAUSE = { firstMs: 200, mostMs: 10_000 };
 /** A disk that could not take a record's end is tried again after so long. */
 const SAVE_AGAIN_MS = 1_000;
@@ -275,7 +272,7 @@ export class SnapshotUnit {
 
   /**
    * What this write has achieved, as the store says. Undefined = it does not stand: it may be begun
-   * anew, or, when that `isOver`, nothing that was sent can still arrive.
+   * anew, or, when that `isOver` and nobody sends it any more, nothing that was sent can still arrive.
    */
   private async settled({ isOver = false } = {}): Promise<SnapshotResult | undefined> {
     const { namespace, mounter, clock, random, log } = this.deps;
@@ -283,6 +280,7 @@ export class SnapshotUnit {
     const { signal } = this.work;
     // The clock that ends the next attempt must not run out while the manifest of this one is on its way.
     const mayRepeat = !isOver && publishUntilMs + ARRIVAL_MS < createdAtMs + spec.timeoutSeconds * 1000;
+    const arrivedMs = (isOver ? Math.min(publishUntilMs, clock.now()) : publishUntilMs) + ARRIVAL_MS;
     for (let attempt = 0; ; attempt += 1) {
       try {
         const found = await mounter.find({ namespace, name: spec.snapshotName }, { signal, log });
@@ -290,7 +288,7 @@ export class SnapshotUnit {
           const { manifest } = found;
           return resultOf({ key: manifestKey(namespace, spec.snapshotName), manifest });
         }
-        if (mayRepeat || clock.now() > publishUntilMs + ARRIVAL_MS) break;
+        if (mayRepeat || clock.now() > arrivedMs) break;
       } catch (error) {
         signal.throwIfAborted();
         log.warn("It is not known yet whether the snapshot stands", { error });
