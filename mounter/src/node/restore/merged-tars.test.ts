@@ -92,6 +92,14 @@ describe("createMergedTars()", () => {
     await first;
   });
 
+  test("two that come at once do not count on the same room", async () => {
+    const { tars, request } = await prepare(10);
+    (await tars.hold(request("a", 6), never)).release();
+    const outcomes = await Promise.allSettled([tars.hold(request("b", 6), never), tars.hold(request("c", 6), never)]);
+    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+    expect(tars.bytes).toBe(6);
+  });
+
   test("who leaves ends it for nobody else; what failed is forgotten and made anew", async () => {
     const { tars, request, files, made } = await prepare(100);
     const gate = Promise.withResolvers<void>();

@@ -75,6 +75,7 @@ class Tars implements MergedTars {
   readonly #flights = new Map<string, Flight<Entry, TarProgress>>();
   /** Files on their way out: one of the same name is made only after them. */
   readonly #removals = new Map<string, Promise<void>>();
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(config: MergedTarsConfig, clock: Clock) {
     this.#config = config;
@@ -114,10 +115,9 @@ class Tars implements MergedTars {
 
   async #make(name: string, { namespace, id, bytes, make }: TarRequest, call: MakeCall): Promise<Entry> {
     const folder = join(this.#config.dir, namespace);
-    await this.#makeRoom(bytes);
     const path = join(folder, `${id}.tar`);
     const entry: Entry = { path, bytes, lastUsedAtMs: this.#clock.now(), pins: 1, isPartial: false, isWhole: false };
-    this.#entries.set(name, entry);
+    await this.#book(name, entry);
     try {
       await this.#removals.get(path);
       await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -131,6 +131,16 @@ class Tars implements MergedTars {
     } finally {
       entry.pins -= 1;
     }
+  }
+
+  /** One after the other: two do not count on the same room. */
+  #book(name: string, entry: Entry): Promise<void> {
+    const booked = this.#turn.then(async () => {
+      await this.#makeRoom(entry.bytes);
+      this.#entries.set(name, entry);
+    });
+    this.#turn = booked.catch(() => undefined);
+    return booked;
   }
 
   /** Those that nobody holds go, the longest unused first. */
