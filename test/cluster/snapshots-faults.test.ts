@@ -1,10 +1,10 @@
-import { zstdDecompressSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SANDBOX_NAMESPACE } from "#core/kubernetes/names.ts";
 import { manifestKey, rawKey } from "#core/snapshot/snapshot-keys.ts";
 import { SnapshotFailedError, type Sandbox } from "#sdk";
 import type { Fault } from "../stores/fault-proxy.ts";
 import { newName, openSnapshotStage, run, type SnapshotStage } from "./snapshot-stage.ts";
+import { unpackWhole } from "../mounter/unpack-whole.ts";
 
 const TEST_MS = 180_000;
 const ALWAYS = 1_000_000;
@@ -92,7 +92,7 @@ describe("snapshots in a store that is wrong", { timeout: TEST_MS, concurrent: t
 
   it("of another program that were cut between two files are not restored", async () => {
     const { layerKey } = await take();
-    const raw = zstdDecompressSync(await stage.store.read(layerKey));
+    const raw = unpackWhole(await stage.store.read(layerKey));
     const name = newName();
     // Behind the last file: without what ends an archive.
     const ending = raw.findLastIndex((byte) => byte !== 0);

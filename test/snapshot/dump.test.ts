@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dumpFault } from "#mounter/domain/record/dump-fault.ts";
 import { createArchive } from "#mounter/node/archive/create-archive.ts";
+import { storedFile } from "#mounter/node/archive/stored-file.ts";
 import { runCheckpoint, RunscFault } from "#mounter/node/dump/run-checkpoint.ts";
 import { createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -79,7 +80,7 @@ describe("runCheckpoint()", () => {
     const path = join(lab.directory, "packed");
     await pipeline(packed.chunks, createWriteStream(path));
     const target = join(lab.directory, "archive.tar");
-    const layers = [{ path, sums: packed.sums() }];
+    const layers = [storedFile(path, packed.sums())];
     await archive.merge({ layers, scratch: lab.directory, target, mostTarBytes: MOST_TAR_BYTES }, never);
     await lab.add("copy", target);
     expect(

@@ -26,10 +26,11 @@ export interface TakenLayer extends LayerSource, AsyncDisposable {
   readonly warnings: readonly SnapshotWarning[];
 }
 
-/** A layer on this node's disk, bottom first in lists: packed with its sums, or a raw archive without any. */
+/** A layer as it is stored, bottom first in lists: packed with its sums, or a raw archive without any. */
 export interface StoredLayer {
-  readonly path: string;
   readonly sums?: LayerSums;
+  /** Its bytes, which may still be on their way: good only when the last one has come without a fault. */
+  open(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 /** One archive that does what all layers do, complete and on the disk. */

@@ -1,7 +1,8 @@
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { MounterAnswer, MounterAsk } from "#api/mounter-channel.ts";
+import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { layerLimits } from "../../archive/layer-limits.ts";
 import { checkLayer } from "../../node/archive/check-layer.ts";
 import type { LargeArchives } from "../../node/archive/large-archives.ts";
@@ -9,11 +10,11 @@ import { unpackLayer } from "../../node/archive/zstd.ts";
 import type { LayerCache } from "../../node/cache/layer-cache.ts";
 import type { Staging } from "../../node/staging.ts";
 
-const READ_BYTES = 1024 * 1024;
+const WRITE_BYTES = 4 * 1024 * 1024;
 
 export interface HoldPorts {
   readonly large: LargeArchives;
-  readonly cache: Pick<LayerCache, "hold">;
+  readonly cache: Pick<LayerCache, "hold" | "read">;
   readonly staging: Pick<Staging, "take">;
 }
 
@@ -28,34 +29,32 @@ export interface HeldTar {
   release(): Promise<void>;
 }
 
-/** Brings a layer of the store to the disk as the archive that it holds, checked from end to end. */
+/** Brings a layer of the store to the disk as the archive that it holds, unpacked and checked from end to end while it comes. */
 export async function holdTar(
   { cache, staging, large }: HoldPorts,
   { namespace, layer }: MounterAsk<"hold">,
   call: HoldCall,
 ): Promise<HeldTar> {
   const { signal } = call;
-  const held = await cache.hold(namespace, layer, call);
   if (!("digest" in layer)) {
+    const held = await cache.hold(namespace, layer, call);
     // It is an archive as it is; who reads it checks it.
     const answer = { path: held.path, tarDigest: held.digest, tarBytes: held.bytes };
     return { answer, release: async () => held.release() };
   }
+  const { tarDigest, tarBytes } = layer;
+  const place = await staging.take(tarBytes, { signal });
   try {
-    const place = await staging.take(layer.tarBytes, { signal });
-    try {
-      const path = join(place.dir, "layer.tar");
-      const tar = unpackLayer(createReadStream(held.path, { highWaterMark: READ_BYTES, signal }), layer);
-      using turn = large.enter(signal);
-      const checked = checkLayer(tar, layerLimits(layer.tarBytes), turn);
-      await pipeline(checked.chunks, createWriteStream(path, { mode: 0o600 }), { signal });
-      const { tarDigest, tarBytes } = layer;
-      return { answer: { path, tarDigest, tarBytes }, release: () => place.remove() };
-    } catch (error) {
-      await place.remove();
-      throw error;
-    }
-  } finally {
-    held.release();
+    const path = join(place.dir, "layer.tar");
+    using turn = large.enter(signal);
+    const checked = checkLayer(unpackLayer(cache.read(namespace, layer, call), layer), layerLimits(tarBytes), turn);
+    const sink = createWriteStream(path, { mode: 0o600, highWaterMark: WRITE_BYTES });
+    await pipeline(checked.chunks, sink, { signal });
+    return { answer: { path, tarDigest, tarBytes }, release: () => place.remove() };
+  } catch (error) {
+    await place.remove();
+    // Whether the bytes are those of the snapshot, or the fault is theirs who sent them, the digest tells.
+    if (error instanceof ArchiveFault) (await cache.hold(namespace, layer, call)).release();
+    throw error;
   }
 }

@@ -3,6 +3,7 @@ import type { SnapshotProgress } from "#api/snapshot.ts";
 import type { Log } from "#core/log.ts";
 import type { LayerEntry } from "../../domain/archive.ts";
 import { isSnapshotFault } from "../../domain/snapshot-fault.ts";
+import type { LayerCache } from "../../node/cache/layer-cache.ts";
 import { COLLECT_PATIENCE, collectSnapshots } from "../../node/snapshot/collect-snapshots.ts";
 import { findSnapshot } from "../../node/snapshot/find-snapshot.ts";
 import type { PublishCall, Published } from "../../node/snapshot/publish-snapshot.ts";
@@ -17,6 +18,7 @@ import { writeWhole, type GroundLayer, type WriteWholePorts } from "./write-whol
 const MOST_BELOW = 7;
 
 export interface LocalMounterPorts extends WriteWholePorts {
+  readonly cache: Pick<LayerCache, "hold" | "read">;
   readonly large: LargeArchives;
   readonly log: Log;
 }

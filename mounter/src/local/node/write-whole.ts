@@ -1,7 +1,8 @@
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Archive, LayerSource, StoredLayer } from "../../domain/archive.ts";
+import { storedFile } from "../../node/archive/stored-file.ts";
 import { packLayer } from "../../node/archive/zstd.ts";
 import type { WantedLayer } from "../../node/cache/download-layer.ts";
 import type { HeldLayer, LayerCache } from "../../node/cache/layer-cache.ts";
@@ -17,8 +18,6 @@ export interface WriteWholePorts extends WriteCheckpointPorts {
   readonly cache: Pick<LayerCache, "hold">;
   readonly staging: Pick<Staging, "take">;
 }
-
-const READ_BYTES = 1024 * 1024;
 
 /**
  * Makes a snapshot of a checkpoint and of all that it stands on, as one layer. Takes more disk and time
@@ -44,8 +43,8 @@ export async function writeWhole(
     const added = join(place.dir, "added.tar.zst");
     const packed = taken.open(signal);
     await pipeline(packed.chunks, createWriteStream(added, { mode: 0o600 }), { signal });
-    const below = ground.map(({ sums }, index): StoredLayer => ({ path: held.pathOf(index), ...(sums && { sums }) }));
-    const layers = [...below, { path: added, sums: packed.sums() }];
+    const below = ground.map(({ sums }, index) => storedFile(held.pathOf(index), sums));
+    const layers = [...below, storedFile(added, packed.sums())];
     const target = join(place.dir, "whole.tar");
     const { entries } = await archive.merge({ layers, scratch: place.dir, target, mostTarBytes }, signal);
     const said = {
@@ -76,5 +75,5 @@ class HeldLayers implements AsyncDisposable {
 }
 
 function layerOfFile(path: string, entries: number): LayerSource {
-  return { entries, open: (signal) => packLayer(createReadStream(path, { highWaterMark: READ_BYTES, signal })) };
+  return { entries, open: (signal) => packLayer(storedFile(path).open(signal)) };
 }

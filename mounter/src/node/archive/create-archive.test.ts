@@ -9,6 +9,7 @@ import { sampleCheckpoint, writeCheckpoint } from "../../../test/sample-checkpoi
 import { archiveOf, entry, ROOT } from "../../../test/sample-layer.ts";
 import type { StoredLayer } from "../../domain/archive.ts";
 import { createArchive } from "./create-archive.ts";
+import { storedFile } from "./stored-file.ts";
 
 const MOST_TAR_BYTES = 1024 * 1024;
 const signal = new AbortController().signal;
@@ -20,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function store(): Promise<StoredLayer> {
+async function store(): Promise<StoredLayer & { readonly path: string }> {
   const checkpoint = join(folder, "checkpoint");
   const file = { path: "./low", sizeBytes: 5000, segments: [{ startPage: 0, pages: 2, fill: 7 }] };
   await writeCheckpoint(checkpoint, sampleCheckpoint([ROOT], [file]));
@@ -29,7 +30,7 @@ async function store(): Promise<StoredLayer> {
   const packed = taken.open(signal);
   const path = join(folder, "layer");
   await pipeline(packed.chunks, createWriteStream(path));
-  return { path, sums: packed.sums() };
+  return { path, ...storedFile(path, packed.sums()) };
 }
 
 describe("createArchive", () => {
@@ -38,7 +39,7 @@ describe("createArchive", () => {
     const raw = join(folder, "raw");
     await writeFile(raw, archiveOf([entry("file", "./up", { data: "up" }), ROOT]));
     const target = join(folder, "target");
-    const request = { layers: [lower, { path: raw }], scratch: folder, target, mostTarBytes: MOST_TAR_BYTES };
+    const request = { layers: [lower, storedFile(raw)], scratch: folder, target, mostTarBytes: MOST_TAR_BYTES };
     const merged = await archive.merge(request, signal);
     const bytes = new Uint8Array(await readFile(target));
     expect(merged).toMatchObject({ path: target, tarBytes: bytes.length, entries: 3 });

@@ -1,4 +1,4 @@
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -11,7 +11,6 @@ import { mergeLayers } from "./merge-layers.ts";
 import { readCheckpoint, writeLayer } from "./read-checkpoint.ts";
 import { packLayer, unpackLayer } from "./zstd.ts";
 
-const READ_BYTES = 1024 * 1024;
 const WRITE_BYTES = 4 * 1024 * 1024;
 
 /** The archive port over files of this machine; archives of more entries than `smallBytes` of memory hold come one after the other. */
@@ -85,12 +84,12 @@ async function unpackOnly(
 }
 
 async function unpack(
-  { path, sums }: StoredLayer,
+  { sums, open: read }: StoredLayer,
   target: string,
   limits: LayerLimits,
   { signal, turn }: Call,
 ): Promise<number> {
-  const stored = createReadStream(path, { highWaterMark: READ_BYTES, signal });
+  const stored = read(signal);
   const tar = sums === undefined ? stored : unpackLayer(stored, sums);
   const checked = checkLayer(tar, limits, turn);
   // Unpacking goes on while the disk writes.

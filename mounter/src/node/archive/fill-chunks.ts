@@ -1,7 +1,9 @@
+import { FRAME_BYTES } from "../../archive/zstd-frame.ts";
 import type { FileBytes } from "./file-bytes.ts";
 import type { Piece } from "./layer-source.ts";
 
-const CHUNK_BYTES = 1024 * 1024;
+/** What is packed at once: it need not be put together anew. */
+const CHUNK_BYTES = FRAME_BYTES;
 
 /** A part of a chunk that is to be read; grows while the next piece lies behind it in the file. */
 interface Read {

@@ -59,14 +59,18 @@ export async function downloadParts(request: PartsRequest): Promise<{ readonly i
   await onBegin(isResumed);
   const whole = createWholePart(parts, new Set(missing));
   const writing = createWriteBehind(file);
-  await eachAtOnce(missing, parallel, request.signal, async (part, signal) => {
-    await bringPart(part, file, { ...request, signal });
-    await notes.appendFile(partLine(part.index));
-    doneBytes += part.sizeBytes;
-    onBytes(doneBytes);
-    onWhole(whole.add(part));
-    writing.wrote(part.sizeBytes);
-  }).finally(() => writing.rest());
+  try {
+    await eachAtOnce(missing, parallel, request.signal, async (part, signal) => {
+      await bringPart(part, file, { ...request, signal });
+      await notes.appendFile(partLine(part.index));
+      doneBytes += part.sizeBytes;
+      onBytes(doneBytes);
+      onWhole(whole.add(part));
+      writing.wrote(part.sizeBytes);
+    });
+  } finally {
+    await writing.rest();
+  }
   await file.sync();
   return { isResumed };
 }

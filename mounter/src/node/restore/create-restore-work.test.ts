@@ -1,7 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { SnapshotManifest } from "#api/snapshot-manifest.ts";
 import { rawKey } from "#core/snapshot/snapshot-keys.ts";
 import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { createModelObjects, createModelStore } from "../../../../test/mounter/model-store.ts";
@@ -13,12 +15,15 @@ import { packLayer } from "../archive/zstd.ts";
 import { createLayerCache } from "../cache/layer-cache.ts";
 import { publishSnapshot } from "../snapshot/publish-snapshot.ts";
 import { createQuota } from "../../domain/quota.ts";
+import type { StoreCall } from "../../storage/port.ts";
 import { createStaging } from "../staging.ts";
 import { createMergedTars } from "./merged-tars.ts";
 import { createRestoreFiles } from "./restore-files.ts";
 import { createRestoreWork } from "./create-restore-work.ts";
 
 const call = { signal: new AbortController().signal };
+const PART_BYTES = 2 ** 20;
+const PARTS = 10;
 const place = { namespace: "team", name: "work" };
 const owner = (digit: number) => ({
   namespace: "team",
@@ -31,18 +36,22 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-async function prepare(mostTarBytes = 2 ** 20) {
+async function prepare(mostTarBytes = 2 ** 20, onRead: () => Promise<void> = async () => undefined) {
   const model = createModelObjects();
   const steps: string[] = [];
-  const store = createModelStore(model, async (when, what) => void (when === "before" && steps.push(what)));
+  const store = createModelStore(model, async (when, what) => {
+    if (when !== "before") return;
+    steps.push(what);
+    if (what.startsWith("read ")) await onRead();
+  });
   const clock = createManualClock();
-  const room = { maxBytes: 2 ** 24, reserveBytes: 0 };
+  const room = { maxBytes: 2 ** 25, reserveBytes: 0 };
   const folder = join(dir, "restores");
   const work = createRestoreWork(
     {
       store,
       archive: createArchive(),
-      cache: await createLayerCache({ dir: join(dir, "cache"), ...room }, { store, clock }),
+      cache: await createLayerCache({ dir: join(dir, "cache"), partBytes: PART_BYTES, ...room }, { store, clock }),
       staging: await createStaging({ dir: join(folder, ".work"), ...room }),
       tars: await createMergedTars({ dir: join(folder, ".tars"), keptBytes: 2 ** 24, ...room }, clock),
       files: await createRestoreFiles(folder),
@@ -71,7 +80,7 @@ async function prepare(mostTarBytes = 2 ** 20) {
     const bytes = await readFile(join(folder, "team", owner(digit).sandboxUid, "main.tar"));
     return parseLayer(new Uint8Array(bytes)).map(({ head }) => head.path);
   };
-  const put = async (digit: number) => {
+  const put = async (digit: number, call: StoreCall = { signal: new AbortController().signal }) => {
     const found = await work.find(place, call);
     if (found === undefined) throw new Error("There is none");
     return work.place(owner(digit), "main", found, call);
@@ -153,6 +162,59 @@ describe("createRestoreWork()", () => {
       );
       expect(work.fault(error)).toMatchObject({ isDamage: true });
       await expect(names(1)).rejects.toThrow("ENOENT");
+    },
+  );
+
+  test.each(["comes", "fails", "shows another digest", "is no longer waited for"])(
+    "unpacks a layer while it comes, and puts nothing into place before its last part %s",
+    async (end) => {
+      const last = Promise.withResolvers<void>();
+      let reads = 0;
+      const { publish, put, names, folder, model, work } = await prepare(2 ** 24, async () => {
+        reads += 1;
+        if (reads === PARTS) await last.promise;
+      });
+      // Letters that no compression makes much smaller.
+      const data = randomBytes((PARTS - 1) * PART_BYTES).toString("latin1");
+      await publish("w1", archiveOf([ROOT, entry("file", "./a", { data })]));
+      const [layer, manifest] = ["zst", "json"].map((ending) =>
+        [...model.objects.values()].find(({ key }) => key.endsWith(`.${ending}`)),
+      );
+      expect(Math.ceil((layer?.sizeBytes ?? 0) / PART_BYTES)).toBe(PARTS);
+      if (end === "shows another digest" && manifest !== undefined) {
+        const { layers, ...rest } = SnapshotManifest.parse(JSON.parse(new TextDecoder().decode(manifest.bytes)));
+        const other = layers.map((each) => ({ ...each, digest: `sha256:${"0".repeat(64)}` }));
+        const bytes = new TextEncoder().encode(JSON.stringify({ ...rest, layers: other }));
+        model.objects.set(manifest.key, { ...manifest, bytes, sizeBytes: bytes.length });
+      }
+      const leaving = new AbortController();
+      const placed = put(1, { signal: leaving.signal });
+      placed.catch(() => undefined);
+      const unpacked = async (): Promise<number> => {
+        const places = await readdir(join(folder, ".work")).catch(() => []);
+        const found = await Promise.all(
+          places.map((each) => stat(join(folder, ".work", each, "only.tar")).catch(() => undefined)),
+        );
+        return Math.max(0, ...found.map((each) => each?.size ?? 0));
+      };
+      await expect.poll(unpacked).toBeGreaterThan(0);
+      await expect(names(1)).rejects.toThrow("ENOENT");
+      if (end === "is no longer waited for") leaving.abort(new Error("no more"));
+      if (end === "fails") last.reject(new Error("the store is gone"));
+      else last.resolve();
+      if (end === "comes") {
+        await placed;
+        expect(await names(1)).toEqual(["./", "./a"]);
+      } else {
+        const error: unknown = await placed.then(
+          () => undefined,
+          (fault: unknown) => fault,
+        );
+        expect(error).toBeInstanceOf(Error);
+        expect(work.fault(error).isDamage).toBe(end === "shows another digest");
+        await expect(names(1)).rejects.toThrow("ENOENT");
+      }
+      await expect.poll(() => readdir(join(folder, ".work"))).toEqual([]);
     },
   );
 

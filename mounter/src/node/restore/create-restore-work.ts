@@ -5,8 +5,9 @@ import type { Archive, StoredLayer } from "../../domain/archive.ts";
 import type { Quota } from "../../domain/quota.ts";
 import { RestoreFault } from "../../domain/restore/restore-fault.ts";
 import { isSnapshotFault, SnapshotFault } from "../../domain/snapshot-fault.ts";
+import type { LayerCache } from "../cache/layer-cache.ts";
 import type { Staging } from "../staging.ts";
-import { fetchSnapshot, type FetchedSnapshot, type FetchPorts } from "../snapshot/fetch-snapshot.ts";
+import { fetchSnapshot, type ComingSnapshot, type FetchPorts } from "../snapshot/fetch-snapshot.ts";
 import { findSnapshot, type FoundSnapshot } from "../snapshot/find-snapshot.ts";
 import { placeText, type SnapshotPlace } from "../snapshot/snapshot-place.ts";
 import type { MakeCall, MergedTars, TarProgress } from "./merged-tars.ts";
@@ -14,6 +15,7 @@ import { restoreFault } from "./restore-reason.ts";
 import type { RestoreFiles } from "./restore-files.ts";
 
 export interface RestoreWorkPorts extends FetchPorts {
+  readonly cache: Pick<LayerCache, "hold" | "read">;
   readonly archive: Pick<Archive, "merge">;
   /** On the file system of the archives. */
   readonly staging: Pick<Staging, "take">;
@@ -33,7 +35,7 @@ export function createRestoreWork(
   ports: RestoreWorkPorts,
   { mostTarBytes }: { readonly mostTarBytes: number },
 ): RestoreWork<Found> {
-  const { store, archive, staging, tars, files, slots } = ports;
+  const { store, cache, archive, staging, tars, files, slots } = ports;
 
   const merge = async (
     layers: readonly StoredLayer[],
@@ -50,23 +52,30 @@ export function createRestoreWork(
     }
   };
 
-  /** Makes the archive of exactly what was found. */
+  /** Makes the archive of exactly what was found, while it comes. */
   const make = async (found: Found, path: string, call: MakeCall): Promise<number> => {
-    const { signal } = call;
     const onProgress = (bytesDone: number, bytesTotal: number): void => call.onProgress({ bytesDone, bytesTotal });
-    const fetched = await fetchSnapshot(ports, found.place, { signal, onProgress });
-    try {
-      if (digestsOf(fetched.manifest) !== digestsOf(found.manifest))
+    let tarBytes = 0;
+    const meanwhile = async ({ manifest, layers }: ComingSnapshot, signal: AbortSignal): Promise<void> => {
+      if (digestsOf(manifest) !== digestsOf(found.manifest))
         throw new SnapshotFault("changing", `The snapshot ${placeText(found.place)} was replaced meanwhile.`);
       const giveBack = await slots.take(1, signal);
       try {
-        return await merge(layersOf(fetched), mostBytesOf(found.snapshot), path, signal);
+        const stored = layers.map((layer, index): StoredLayer => {
+          const sums = manifest?.layers[index];
+          return {
+            ...(sums && { sums }),
+            open: (signal) => cache.read(found.place.namespace, layer, { signal }),
+          };
+        });
+        tarBytes = await merge(stored, mostBytesOf(found.snapshot), path, signal);
       } finally {
         giveBack();
       }
-    } finally {
-      fetched.release();
-    }
+    };
+    const fetched = await fetchSnapshot(ports, found.place, { signal: call.signal, onProgress, meanwhile });
+    fetched.release();
+    return tarBytes;
   };
 
   return {
@@ -142,11 +151,4 @@ function idOf(snapshot: FoundSnapshot): string {
 
 function digestsOf(manifest: SnapshotManifest | undefined): string {
   return JSON.stringify(manifest?.layers.map(({ tarDigest }) => tarDigest) ?? []);
-}
-
-function layersOf({ manifest, layers }: FetchedSnapshot): readonly StoredLayer[] {
-  return layers.map(({ path }, index) => {
-    const sums = manifest?.layers[index];
-    return sums === undefined ? { path } : { path, sums };
-  });
 }

@@ -1,4 +1,5 @@
 import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
+import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { isSnapshotFault, SnapshotFault } from "../../domain/snapshot-fault.ts";
 import type { StoreCall } from "../../storage/port.ts";
 import { isStoreError } from "../../storage/store-error.ts";
@@ -15,6 +16,18 @@ export interface FetchPorts extends Pick<SnapshotPorts, "store"> {
 
 export interface FetchCall extends StoreCall {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  /**
+   * What is done with a snapshot while it comes, anew with each that is found. It counts only when all layers
+   * are there; what it throws of damage is told only of bytes that are those of the snapshot.
+   */
+  readonly meanwhile?: (coming: ComingSnapshot, signal: AbortSignal) => Promise<void>;
+}
+
+/** A snapshot on its way to this node. */
+export interface ComingSnapshot {
+  readonly manifest?: SnapshotManifest;
+  /** Bottom first. */
+  readonly layers: readonly WantedLayer[];
 }
 
 /** A snapshot whose layers lie on this node's disk, and stay there until it is released. */
@@ -35,9 +48,10 @@ export async function fetchSnapshot(
   let found = await findSnapshot(store, place, call);
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
     try {
-      const layers = await holdAll(cache, place.namespace, wantedOf(found), call);
+      const coming = comingOf(found);
+      const layers = await bring(cache, place.namespace, coming, call);
       const release = (): void => layers.forEach((layer) => layer.release());
-      return { ...(found.kind === "manifest" ? { manifest: found.manifest } : {}), layers, release };
+      return { ...coming, layers, release };
     } catch (error) {
       if (!mayBeOld(error)) throw error;
       const now = await findSnapshot(store, place, call);
@@ -48,10 +62,38 @@ export async function fetchSnapshot(
   throw new SnapshotFault("changing", `The snapshot ${placeText(place)} is replaced faster than it can be read.`);
 }
 
-function wantedOf(found: FoundSnapshot): readonly WantedLayer[] {
-  if (found.kind === "manifest") return found.manifest.layers;
+function comingOf(found: FoundSnapshot): ComingSnapshot {
+  if (found.kind === "manifest") return { manifest: found.manifest, layers: found.manifest.layers };
   const { key, version, sizeBytes } = found.object;
-  return [{ key, version, bytes: sizeBytes }];
+  return { layers: [{ key, version, bytes: sizeBytes }] };
+}
+
+/** Brings all layers, and does meanwhile what is to be done with them. */
+async function bring(
+  cache: FetchPorts["cache"],
+  namespace: string,
+  coming: ComingSnapshot,
+  { signal, onProgress, meanwhile }: FetchCall,
+): Promise<readonly HeldLayer[]> {
+  const end = new AbortController();
+  const limited = AbortSignal.any([signal, end.signal]);
+  const call = { signal: limited, ...(onProgress && { onProgress }) };
+  const work = async (): Promise<void> => {
+    try {
+      await meanwhile?.(coming, limited);
+    } catch (error) {
+      // Whether the bytes are those of the snapshot, or the fault is theirs who sent them, the digests tell.
+      if (!(error instanceof ArchiveFault)) end.abort(error);
+      throw error;
+    }
+  };
+  const hold = holdAll(cache, namespace, coming.layers, call);
+  hold.catch((error: unknown) => end.abort(error));
+  const [held, worked] = await Promise.allSettled([hold, work()]);
+  if (held.status === "rejected") throw held.reason;
+  if (worked.status === "fulfilled") return held.value;
+  held.value.forEach((layer) => layer.release());
+  throw worked.reason;
 }
 
 /** All layers or none: what is held when one fails is let go. */
@@ -59,7 +101,7 @@ async function holdAll(
   cache: FetchPorts["cache"],
   namespace: string,
   wanted: readonly WantedLayer[],
-  { signal, onProgress }: FetchCall,
+  { signal, onProgress }: Omit<FetchCall, "meanwhile">,
 ): Promise<readonly HeldLayer[]> {
   const end = new AbortController();
   const onAbort = (): void => end.abort(signal.reason);
