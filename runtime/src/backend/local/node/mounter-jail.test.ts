@@ -67,4 +67,8 @@ describe("credentialFiles()", () => {
     expect(credentialFiles(env)).toEqual(["/run/t", "/s", "/h/.aws", "/h/.config/gcloud", "/h/.azure"]);
     expect(credentialFiles({})).toEqual([]);
   });
+
+  test("leaves a jail a jail where a file lies in no folder", () => {
+    expect(credentialFiles({ GOOGLE_APPLICATION_CREDENTIALS: "/key.json" })).toEqual(["/key.json"]);
+  });
 });

@@ -80,11 +80,17 @@ const HOME_FOLDERS = [".aws", ".config/gcloud", ".azure"];
 
 /** Files and folders that clients of stores read by themselves. */
 export function credentialFiles(env: Readonly<Record<string, string | undefined>>): readonly string[] {
-  const files = FILE_VARIABLES.flatMap((name) => (env[name]?.startsWith("/") ? [dirname(env[name])] : []));
+  const files = FILE_VARIABLES.flatMap((name) => (env[name]?.startsWith("/") ? [placeOf(env[name])] : []));
   const home = env["HOME"];
   const given = [env["ATOLL_SNAPSHOT_CREDENTIALS_DIR"], env["SSL_CERT_DIR"]].flatMap((path) =>
     path?.startsWith("/") ? [path] : [],
   );
   const own = home?.startsWith("/") ? HOME_FOLDERS.map((name) => join(home, name)) : [];
   return [...files, ...given, ...own];
+}
+
+/** A file that lies in no folder but `/` comes alone: a jail with all of the machine in it is none. */
+function placeOf(file: string): string {
+  const folder = dirname(file);
+  return folder === "/" ? file : folder;
 }
