@@ -7,6 +7,7 @@ import { SNAPSHOT_DATA_FINALIZER } from "#core/kubernetes/names.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
 import { snapshotState } from "#core/kubernetes/snapshot-state.ts";
 import { silentLog } from "#core/log.ts";
+import { SETTLE_MS } from "#core/snapshot/publish-times.ts";
 import { isFinished } from "#core/snapshot/snapshot.ts";
 import { createInterleaving, type Interleaving } from "../../../test/mounter/interleaving.ts";
 import {
@@ -181,7 +182,7 @@ async function operate(world: World): Promise<void> {
       const deadlineMs = Date.parse(metadata.creationTimestamp ?? "") + spec.timeoutSeconds * 1000;
       const publishByMs = status.publishBy === undefined ? undefined : Date.parse(status.publishBy);
       if (nowMs >= deadlineMs && publishByMs === undefined) fail(key);
-      else if (nowMs >= deadlineMs && nowMs > (publishByMs ?? 0) + 120_000 && status.settle !== true) {
+      else if (nowMs >= deadlineMs && nowMs > (publishByMs ?? 0) + SETTLE_MS && status.settle !== true) {
         world.seen.settled += 1;
         kube.change(key, { status: { settle: true } });
       } else if (status.nodeName === undefined && isTurnOf(kube, record)) {

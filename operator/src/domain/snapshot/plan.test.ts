@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { RootfsSnapshotResource, RootfsSnapshotStatusResource } from "#api/crd/rootfs-snapshot.ts";
 import type { SandboxStatusResource } from "#api/crd/sandbox.ts";
 import type { Pod } from "#core/kubernetes/pod.ts";
+import { SETTLE_MS } from "#core/snapshot/publish-times.ts";
 import { CREATED_MS, exited, runningStatus, samplePod, sampleSandbox, waiting } from "../../../test/samples.ts";
 import { ASSIGNED, CONTAINER_ID, sampleRecord, savablePod } from "../../../test/snapshot-samples.ts";
 import type { Plan } from "../action.ts";
@@ -204,7 +205,7 @@ describe("planSnapshot() of a record that a node has", () => {
 
   it("leaves it to the mounter once it may be published, then to who asks the store, and never ends it", () => {
     const record = recordWith({ publishBy: "2026-01-01T00:01:00Z" });
-    const settleMs = CREATED_MS + 180_000;
+    const settleMs = CREATED_MS + 60_000 + SETTLE_MS;
     for (const nowMs of [NOW, DEADLINE, settleMs - 1])
       expect(planOf({ record, nodeIsGone: true, podIsGone: true }, nowMs)).toEqual({
         actions: [],

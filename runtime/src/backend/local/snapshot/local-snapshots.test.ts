@@ -202,7 +202,7 @@ describe("LocalSnapshots", () => {
     const snapshots = await start(world);
     await world.clock.advance(50_000);
     expect(await stateOf(snapshots)).toBe("Running");
-    await world.clock.advance(80_000);
+    await world.clock.advance(90_000);
     expect([await stateOf(snapshots), world.writes]).toEqual(["Failed DeadlineExceeded", 0]);
   });
 
