@@ -109,6 +109,16 @@ describe("RunningProbe", () => {
       expect(asked).toEqual([]);
     });
 
+    it.each([
+      ["kubelet says", ["1970-01-01T00:00:00.010Z", "1970-01-01T00:00:00.020Z"], 20],
+      ["it is now, where kubelet's clock is ahead", ["2026-11-01T10:00:00Z"], 42],
+    ])("is up since %s", (_, starts, sinceMs) => {
+      const { probe } = probeOver(silent);
+      const containerStatuses = starts.map((startedAt) => ({ name: "main", state: { running: { startedAt } } }));
+      probe.consider(inUse(used), pod("a", "10.0.0.1", { containerStatuses }, { uid: used }));
+      expect(probe.upSinceMs("a")).toBe(sinceMs);
+    });
+
     it("is up for a gateway that asks it while another one notes the pod", async () => {
       const { probe, asked } = probeOver(silent);
       probe.consider(sandbox("a"), pod("a", "10.0.0.1", {}, { uid: used }));

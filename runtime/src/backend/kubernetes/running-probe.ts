@@ -90,7 +90,7 @@ export class RunningProbe {
   }
 
   private takeAsUp(asking: Asking): void {
-    asking.upSinceMs = this.deps.clock.now();
+    asking.upSinceMs = runningSinceMs(asking.pod, this.deps.clock.now());
     asking.abort.abort(new Error("another gateway has found the sandbox up"));
   }
 
@@ -123,6 +123,13 @@ export class RunningProbe {
 /** Whether this very pod is the one that clients use: no gateway notes one before all its containers have answered. */
 function isUsed(sandbox: SandboxResource, { metadata: { uid } }: Pod): boolean {
   return uid !== undefined && usedPodUid(sandbox) === uid;
+}
+
+/** By kubelet's word on the last container that began; now, where it has not said so of any. */
+function runningSinceMs({ status }: Pod, nowMs: number): number {
+  const starts = (status?.containerStatuses ?? []).map(({ state }) => Date.parse(state?.running?.startedAt ?? ""));
+  const known = starts.filter((ms) => ms <= nowMs);
+  return known.length === 0 ? nowMs : Math.max(...known);
 }
 
 /** Whether it runs is then the operator's word: it looks first whether the image is the one that the snapshot belongs onto. */
