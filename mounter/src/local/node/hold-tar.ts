@@ -1,16 +1,13 @@
-import { createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { MounterAnswer, MounterAsk } from "#api/mounter-channel.ts";
 import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { layerLimits } from "../../archive/layer-limits.ts";
 import { checkLayer } from "../../node/archive/check-layer.ts";
 import type { LargeArchives } from "../../node/archive/large-archives.ts";
+import { writeChunks } from "../../node/archive/write-chunks.ts";
 import { unpackLayer } from "../../node/archive/zstd.ts";
 import type { LayerCache } from "../../node/cache/layer-cache.ts";
 import type { Staging } from "../../node/staging.ts";
-
-const WRITE_BYTES = 4 * 1024 * 1024;
 
 export interface HoldPorts {
   readonly large: LargeArchives;
@@ -48,8 +45,7 @@ export async function holdTar(
     const path = join(place.dir, "layer.tar");
     using turn = large.enter(signal);
     const checked = checkLayer(unpackLayer(cache.read(namespace, layer, call), layer), layerLimits(tarBytes), turn);
-    const sink = createWriteStream(path, { mode: 0o600, highWaterMark: WRITE_BYTES });
-    await pipeline(checked.chunks, sink, { signal });
+    await writeChunks(checked.chunks, path, { signal });
     return { answer: { path, tarDigest, tarBytes }, release: () => place.remove() };
   } catch (error) {
     await place.remove();

@@ -1,8 +1,7 @@
-import { createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { Archive, LayerSource, StoredLayer } from "../../domain/archive.ts";
 import { storedFile } from "../../node/archive/stored-file.ts";
+import { writeChunks } from "../../node/archive/write-chunks.ts";
 import { packLayer } from "../../node/archive/zstd.ts";
 import type { WantedLayer } from "../../node/cache/download-layer.ts";
 import type { HeldLayer, LayerCache } from "../../node/cache/layer-cache.ts";
@@ -42,7 +41,7 @@ export async function writeWhole(
   try {
     const added = join(place.dir, "added.tar.zst");
     const packed = taken.open(signal);
-    await pipeline(packed.chunks, createWriteStream(added, { mode: 0o600 }), { signal });
+    await writeChunks(packed.chunks, added, { signal });
     const below = ground.map(({ sums }, index) => storedFile(held.pathOf(index), sums));
     const layers = [...below, storedFile(added, packed.sums())];
     const target = join(place.dir, "whole.tar");

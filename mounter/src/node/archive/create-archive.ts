@@ -1,7 +1,5 @@
-import { createWriteStream } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { layerLimits, type LayerLimits } from "../../archive/layer-limits.ts";
 import type { Archive, LayerSums, MergedTar, MergeRequest, StoredLayer } from "../../domain/archive.ts";
 import { checkLayer } from "./check-layer.ts";
@@ -9,9 +7,8 @@ import { summing } from "./digest.ts";
 import { createLargeArchives, type ArchiveTurn } from "./large-archives.ts";
 import { mergeLayers } from "./merge-layers.ts";
 import { readCheckpoint, writeLayer } from "./read-checkpoint.ts";
+import { writeChunks } from "./write-chunks.ts";
 import { packLayer, unpackLayer } from "./zstd.ts";
-
-const WRITE_BYTES = 4 * 1024 * 1024;
 
 /** The archive port over files of this machine; archives of more entries than `smallBytes` of memory hold come one after the other. */
 export function createArchive({ smallBytes }: { readonly smallBytes?: number } = {}): Archive {
@@ -57,7 +54,7 @@ async function mergeStored(request: MergeRequest, call: Call): Promise<MergedTar
     for (const [index, layer] of layers.entries()) await unpack(layer, unpacked[index] ?? part, limits, call);
     await using merged = await mergeLayers(unpacked, limits, signal, call.turn);
     const tar = summing(merged.chunks(signal));
-    await writeWhole(tar.chunks, part, signal);
+    await writeChunks(tar.chunks, part, { signal, isDurable: true });
     await rename(part, target);
     const { digest, bytes } = tar.sum();
     return { path: target, tarBytes: bytes, tarDigest: digest, entries: merged.facts.entries };
@@ -74,8 +71,8 @@ async function unpackOnly(
 ): Promise<MergedTar> {
   const part = join(to.scratch, "only.tar");
   try {
-    const entries = await unpack(layer, part, to.limits, to.call);
-    await syncFile(part);
+    // On the disk before it gets its name: a restore has nothing to tell half an archive by.
+    const entries = await unpack(layer, part, to.limits, { ...to.call, isDurable: true });
     await rename(part, to.target);
     return { path: to.target, tarBytes, tarDigest, entries };
   } finally {
@@ -87,28 +84,11 @@ async function unpack(
   { sums, open: read }: StoredLayer,
   target: string,
   limits: LayerLimits,
-  { signal, turn }: Call,
+  { signal, turn, isDurable = false }: Call & { readonly isDurable?: boolean },
 ): Promise<number> {
   const stored = read(signal);
   const tar = sums === undefined ? stored : unpackLayer(stored, sums);
   const checked = checkLayer(tar, limits, turn);
-  // Unpacking goes on while the disk writes.
-  const sink = createWriteStream(target, { mode: 0o600, highWaterMark: WRITE_BYTES });
-  await pipeline(checked.chunks, sink, { signal });
+  await writeChunks(checked.chunks, target, { signal, isDurable });
   return checked.facts().entries;
-}
-
-/** On the disk before it gets its name: a restore has nothing to tell half an archive by. */
-async function writeWhole(chunks: AsyncIterable<Uint8Array>, path: string, signal: AbortSignal): Promise<void> {
-  await pipeline(chunks, createWriteStream(path, { mode: 0o600 }), { signal });
-  await syncFile(path);
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r+");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

@@ -93,18 +93,14 @@ export async function* unpackLayer(source: AsyncIterable<Uint8Array>, expected: 
       yield chunk;
     }
   }
-  const unpacked = pieces(inOrder(framesOf(counted()), AT_ONCE, (frame) => unpackFrame(frame, expected.tarBytes)));
+  const unpacked = inOrder(framesOf(counted()), AT_ONCE, (frame) => unpackFrame(frame, expected.tarBytes));
   const tar = summing(atMost(unpacked, expected.tarBytes, "archive"));
   yield* tar.chunks;
   compare("data", { digest: expected.digest, bytes: packedBytes }, expected);
   compare("archive", tar.sum(), { digest: expected.tarDigest, bytes: expected.tarBytes });
 }
 
-interface Frame {
-  readonly bytes: Uint8Array;
-  /** Where it has the bytes as they are. */
-  readonly stored: readonly StoredPiece[] | undefined;
-}
+type Frame = { readonly packed: Uint8Array } | { readonly plain: Uint8Array };
 
 async function* framesOf(source: AsyncIterable<Uint8Array>): AsyncIterable<Frame> {
   const scanner = createFrameScanner({ mostWindowBytes: 2 ** MOST_WINDOW_LOG });
@@ -121,18 +117,18 @@ async function* framesOf(source: AsyncIterable<Uint8Array>): AsyncIterable<Frame
       at = end ?? chunk.length;
       if (end === undefined) continue;
       isAny = true;
-      yield { bytes: begun.length === 1 ? piece : Buffer.concat(begun), stored: scanner.stored };
+      yield scanner.stored === undefined ? { packed: joined(begun) } : { plain: storedIn(begun, scanner.stored) };
       [begun, begunBytes] = [[], 0];
     }
   }
   if (scanner.isWithin || !isAny) throw new ArchiveFault("damaged", "the snapshot's data is cut before its end");
 }
 
-async function unpackFrame({ bytes, stored }: Frame, tarBytes: number): Promise<readonly Uint8Array[]> {
-  if (stored !== undefined) return stored.map((piece) => bytes.subarray(piece.at, piece.at + piece.bytes));
+async function unpackFrame(frame: Frame, tarBytes: number): Promise<Uint8Array> {
+  if ("plain" in frame) return frame.plain;
   try {
     const params = { [constants.ZSTD_d_windowLogMax]: MOST_WINDOW_LOG };
-    return [await decompress(bytes, { chunkSize: FRAME_BYTES, maxOutputLength: FRAME_BYTES, params })];
+    return await decompress(frame.packed, { chunkSize: FRAME_BYTES, maxOutputLength: FRAME_BYTES, params });
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
     if (error.code === "ERR_BUFFER_TOO_LARGE") throw tarBytes < FRAME_BYTES ? tooLong("archive", tarBytes) : tooLarge();
@@ -143,8 +139,31 @@ async function unpackFrame({ bytes, stored }: Frame, tarBytes: number): Promise<
   }
 }
 
-async function* pieces(source: AsyncIterable<readonly Uint8Array[]>): AsyncIterable<Uint8Array> {
-  for await (const some of source) yield* some;
+function joined([first, ...others]: readonly Uint8Array[]): Uint8Array {
+  return first !== undefined && others.length === 0
+    ? first
+    : Buffer.concat(first === undefined ? [] : [first, ...others]);
+}
+
+/** What a frame holds that has it as it is, out of the pieces it came in. */
+function storedIn(pieces: readonly Uint8Array[], stored: readonly StoredPiece[]): Uint8Array {
+  const plain = Buffer.allocUnsafeSlow(stored.reduce((sum, { bytes }) => sum + bytes, 0));
+  let [piece, pieceAt, filled] = [0, 0, 0];
+  for (const { at, bytes } of stored) {
+    for (let done = 0; done < bytes;) {
+      const from = pieces[piece] ?? new Uint8Array();
+      if (at + done >= pieceAt + from.length) {
+        pieceAt += from.length;
+        piece += 1;
+        continue;
+      }
+      const some = from.subarray(at + done - pieceAt, at + bytes - pieceAt);
+      plain.set(some, filled);
+      filled += some.length;
+      done += some.length;
+    }
+  }
+  return plain;
 }
 
 async function* atMost(source: AsyncIterable<Uint8Array>, mostBytes: number, what: string): AsyncIterable<Uint8Array> {

@@ -11,6 +11,7 @@ import {
 import type { Quota } from "../../domain/quota.ts";
 import { SnapshotFault } from "../../domain/snapshot-fault.ts";
 import type { ObjectStore, StoredObject } from "../../storage/port.ts";
+import { createWriteBehind } from "../write-behind.ts";
 import type { PartialPaths } from "./cache-paths.ts";
 
 const { O_CREAT, O_NOFOLLOW, O_RDWR, O_TRUNC, O_WRONLY, O_APPEND } = constants;
@@ -18,7 +19,6 @@ const { O_CREAT, O_NOFOLLOW, O_RDWR, O_TRUNC, O_WRONLY, O_APPEND } = constants;
 /** Bytes, and pieces, that are written at once. */
 const BUNDLE_BYTES = 1 << 20;
 const MOST_BUNDLED = 512;
-const WRITE_BEHIND_BYTES = 64 << 20;
 
 export interface PartsRequest {
   readonly store: ObjectStore;
@@ -144,29 +144,6 @@ function createWholePart(parts: readonly LayerPart[], missing: Set<LayerPart>) {
       for (let at = parts[next]; at !== undefined && !missing.has(at); at = parts[next]) next += 1;
       const last = parts[next - 1];
       return last === undefined ? 0 : last.offset + last.sizeBytes;
-    },
-  };
-}
-
-/** Has the disk write what came while more of it comes, so that little is left to wait for at the end. */
-function createWriteBehind(file: FileHandle) {
-  let unwrittenBytes = 0;
-  let writing: Promise<void> | undefined;
-  let fault: { readonly error: unknown } | undefined;
-  return {
-    wrote(bytes: number): void {
-      unwrittenBytes += bytes;
-      if (unwrittenBytes < WRITE_BEHIND_BYTES || writing !== undefined) return;
-      unwrittenBytes = 0;
-      writing = file
-        .datasync()
-        .catch((error: unknown) => void (fault = { error }))
-        .finally(() => (writing = undefined));
-    },
-    /** Nothing uses the file any more. The kernel tells of a fault of the disk once: who heard of it has to say so. */
-    async rest(): Promise<void> {
-      await writing;
-      if (fault !== undefined) throw fault.error;
     },
   };
 }
