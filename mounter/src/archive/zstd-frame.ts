@@ -12,21 +12,22 @@ const MOST_BLOCK_BYTES = 128 * 1024;
 const MOST_HEAD_BYTES = 18;
 const CHECKSUM_BYTES = 4;
 
-/** A frame that has the bytes as they are: what does not get smaller costs no time, neither here nor where it is read. */
-export function storedFrame(bytes: Uint8Array): Uint8Array {
+/**
+ * A frame that has the bytes as they are, in pieces that share their memory: what does not get smaller costs
+ * no time, neither here nor where it is read.
+ */
+export function storedFrame(bytes: Uint8Array): readonly Uint8Array[] {
+  const head = new Uint8Array(STORED_HEAD_BYTES);
+  head.set([...MAGIC, STORED_DESCRIPTOR]);
+  new DataView(head.buffer).setUint32(MAGIC.length + 1, bytes.length, true);
+  const pieces: Uint8Array[] = [head];
   const blocks = Math.max(1, Math.ceil(bytes.length / MOST_BLOCK_BYTES));
-  const frame = new Uint8Array(STORED_HEAD_BYTES + blocks * BLOCK_HEAD_BYTES + bytes.length);
-  frame.set([...MAGIC, STORED_DESCRIPTOR]);
-  new DataView(frame.buffer).setUint32(MAGIC.length + 1, bytes.length, true);
-  let at = STORED_HEAD_BYTES;
   for (let block = 0; block < blocks; block += 1) {
     const data = bytes.subarray(block * MOST_BLOCK_BYTES, (block + 1) * MOST_BLOCK_BYTES);
-    const head = (data.length << 3) | (block === blocks - 1 ? 1 : 0);
-    frame.set([head & 0xff, (head >> 8) & 0xff, head >> 16], at);
-    frame.set(data, at + BLOCK_HEAD_BYTES);
-    at += BLOCK_HEAD_BYTES + data.length;
+    const value = (data.length << 3) | (block === blocks - 1 ? 1 : 0);
+    pieces.push(new Uint8Array([value & 0xff, (value >> 8) & 0xff, value >> 16]), data);
   }
-  return frame;
+  return pieces;
 }
 
 /** Bytes within a frame that are what it holds. */

@@ -39,19 +39,23 @@ export interface PackedLayer {
  */
 export function packLayer(source: AsyncIterable<Uint8Array>): PackedLayer {
   const tar = summing(source);
-  const packed = summing(inOrder(inFrames(tar.chunks), AT_ONCE, packFrame));
+  const packed = summing(inPieces(inOrder(inFrames(tar.chunks), AT_ONCE, packFrame)));
   return {
     chunks: packed.chunks,
     sums: () => ({ ...packed.sum(), tarDigest: tar.sum().digest, tarBytes: tar.sum().bytes }),
   };
 }
 
-async function packFrame(bytes: Uint8Array): Promise<Uint8Array> {
+async function packFrame(bytes: Uint8Array): Promise<readonly Uint8Array[]> {
   if (looksRandom(bytes)) return storedFrame(bytes);
   const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
   const params = { [ZSTD_c_compressionLevel]: LEVEL, [ZSTD_c_checksumFlag]: 1 };
   const packed = await compress(bytes, { chunkSize: FRAME_BYTES, params, pledgedSrcSize: bytes.length });
-  return packed.length < bytes.length ? packed : storedFrame(bytes);
+  return packed.length < bytes.length ? [packed] : storedFrame(bytes);
+}
+
+async function* inPieces(frames: AsyncIterable<readonly Uint8Array[]>): AsyncIterable<Uint8Array> {
+  for await (const frame of frames) yield* frame;
 }
 
 /** Cuts a stream into what becomes frames; no stream is one empty frame. */
