@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { RESTORE_FOLDER, RESTORE_PORT, SANDBOX_NAMESPACE } from "#core/kubernetes/names.ts";
 import { Atoll, type Sandbox } from "#sdk";
 import { TEST_IMAGE } from "../harness/cluster-images.ts";
+import { startSnapshotStore, type SnapshotStore } from "../harness/snapshot-store.ts";
 import { openTestbed, type Testbed } from "../harness/testbed.ts";
 import { until } from "../harness/until.ts";
 
@@ -12,13 +13,18 @@ const MOUNTER = "^/bin/node /opt/atoll/mounter.js";
 
 let testbed: Testbed;
 let api: Atoll;
+let store: SnapshotStore;
 const made: Sandbox[] = [];
 
 beforeAll(async () => {
   testbed = await openTestbed();
+  store = await startSnapshotStore();
   api = new Atoll({ url: inject("gatewayUrl") });
-});
-afterAll(() => Promise.all(made.map((sandbox) => sandbox.delete())), TEST_MS);
+}, TEST_MS);
+afterAll(async () => {
+  await Promise.all(made.map((sandbox) => sandbox.delete()));
+  await store.end();
+}, TEST_MS);
 
 async function create(settings: { readonly rootfsSnapshotName?: string } = {}): Promise<Sandbox> {
   const sandbox = await api.sandboxes.create({ image: TEST_IMAGE, ...settings });

@@ -12,6 +12,7 @@ import type { Registration } from "./registration.ts";
 
 const NAMESPACE = "isola-sandboxes";
 const DEPLOYMENTS = { group: "apps", version: "v1", plural: "deployments", kind: "Deployment", namespaced: true };
+const SANDBOX_CRD = "sandboxes.sandbox.isola.run";
 const GUARD = { namespace: NAMESPACE, name: "atoll-drain" };
 
 let plane: ControlPlane;
@@ -47,7 +48,7 @@ function later(registration: Registration, description: string): Registration {
 }
 
 it("a definition that was installed, changed and kept is taken up by the next version", async () => {
-  const first = await only("CustomResourceDefinition");
+  const first = await only("CustomResourceDefinition", {}, SANDBOX_CRD);
   const settled = async (registration: Registration): Promise<void> => {
     await provider.update(registration);
     expect(await provider.diff(registration)).toEqual([]);
@@ -58,7 +59,7 @@ it("a definition that was installed, changed and kept is taken up by the next ve
   await provider.create(third, true);
   expect(await provider.diff(third)).toEqual([]);
   await settled(later(first, "the fourth"));
-  const { spec } = await client.get(CRDS, { name: "sandboxes.sandbox.isola.run" }, call());
+  const { spec } = await client.get(CRDS, { name: SANDBOX_CRD }, call());
   expect(JSON.stringify(spec.versions)).toContain("the fourth");
 });
 
