@@ -2,16 +2,18 @@ import { join } from "node:path";
 import type { MounterAnswer, MounterAsk } from "#api/mounter-channel.ts";
 import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { layerLimits } from "../../archive/layer-limits.ts";
+import type { LayerEntry } from "../../domain/archive.ts";
 import { checkLayer } from "../../node/archive/check-layer.ts";
 import type { LargeArchives } from "../../node/archive/large-archives.ts";
 import { writeChunks } from "../../node/archive/write-chunks.ts";
 import { unpackLayer } from "../../node/archive/zstd.ts";
+import { areSound } from "../../node/cache/are-sound.ts";
 import type { LayerCache } from "../../node/cache/layer-cache.ts";
 import type { Staging } from "../../node/staging.ts";
 
 export interface HoldPorts {
   readonly large: LargeArchives;
-  readonly cache: Pick<LayerCache, "hold" | "read">;
+  readonly cache: Pick<LayerCache, "hold" | "read" | "recheck">;
   readonly staging: Pick<Staging, "take">;
 }
 
@@ -28,17 +30,35 @@ export interface HeldTar {
 
 /** Brings a layer of the store to the disk as the archive that it holds, unpacked and checked from end to end while it comes. */
 export async function holdTar(
-  { cache, staging, large }: HoldPorts,
+  ports: HoldPorts,
   { namespace, layer }: MounterAsk<"hold">,
   call: HoldCall,
 ): Promise<HeldTar> {
-  const { signal } = call;
+  const { cache } = ports;
   if (!("digest" in layer)) {
     const held = await cache.hold(namespace, layer, call);
     // It is an archive as it is; who reads it checks it.
     const answer = { path: held.path, tarDigest: held.digest, tarBytes: held.bytes };
     return { answer, release: async () => held.release() };
   }
+  try {
+    return await unpacked(ports, namespace, layer, call);
+  } catch (error) {
+    if (!(error instanceof ArchiveFault)) throw error;
+    // Whether the bytes are those of the snapshot, or the fault is theirs who sent them, the digest tells.
+    (await cache.hold(namespace, layer, call)).release();
+    if (await areSound(cache, namespace, [layer], call)) throw error;
+    return unpacked(ports, namespace, layer, call);
+  }
+}
+
+async function unpacked(
+  { cache, staging, large }: HoldPorts,
+  namespace: string,
+  layer: LayerEntry,
+  call: HoldCall,
+): Promise<HeldTar> {
+  const { signal } = call;
   const { tarDigest, tarBytes } = layer;
   const place = await staging.take(tarBytes, { signal });
   try {
@@ -49,8 +69,6 @@ export async function holdTar(
     return { answer: { path, tarDigest, tarBytes }, release: () => place.remove() };
   } catch (error) {
     await place.remove();
-    // Whether the bytes are those of the snapshot, or the fault is theirs who sent them, the digest tells.
-    if (error instanceof ArchiveFault) (await cache.hold(namespace, layer, call)).release();
     throw error;
   }
 }

@@ -18,7 +18,7 @@ import { writeWhole, type GroundLayer, type WriteWholePorts } from "./write-whol
 const MOST_BELOW = 7;
 
 export interface LocalMounterPorts extends WriteWholePorts {
-  readonly cache: Pick<LayerCache, "hold" | "read">;
+  readonly cache: Pick<LayerCache, "hold" | "read" | "recheck">;
   readonly large: LargeArchives;
   readonly log: Log;
 }

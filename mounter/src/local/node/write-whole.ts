@@ -1,8 +1,10 @@
 import { join } from "node:path";
+import { ArchiveFault } from "../../archive/archive-fault.ts";
 import type { Archive, LayerSource, StoredLayer } from "../../domain/archive.ts";
 import { storedFile } from "../../node/archive/stored-file.ts";
 import { writeChunks } from "../../node/archive/write-chunks.ts";
 import { packLayer } from "../../node/archive/zstd.ts";
+import { areSound } from "../../node/cache/are-sound.ts";
 import type { WantedLayer } from "../../node/cache/download-layer.ts";
 import type { HeldLayer, LayerCache } from "../../node/cache/layer-cache.ts";
 import { publishSnapshot, type PublishCall, type Published } from "../../node/snapshot/publish-snapshot.ts";
@@ -14,18 +16,30 @@ export type GroundLayer = WantedLayer & Pick<StoredLayer, "sums"> & { readonly t
 
 export interface WriteWholePorts extends WriteCheckpointPorts {
   readonly archive: Archive;
-  readonly cache: Pick<LayerCache, "hold">;
+  readonly cache: Pick<LayerCache, "hold" | "recheck">;
   readonly staging: Pick<Staging, "take">;
 }
+
+type WholeOrder = Omit<CheckpointFiles, "below"> & { readonly ground: readonly GroundLayer[] };
 
 /**
  * Makes a snapshot of a checkpoint and of all that it stands on, as one layer. Takes more disk and time
  * than a layer on top of others, for what cannot stand so: too many of them, an archive without a
  * manifest, or layers that the store keeps no longer.
  */
-export async function writeWhole(
+export async function writeWhole(ports: WriteWholePorts, order: WholeOrder, call: PublishCall): Promise<Published> {
+  try {
+    return await writeOnce(ports, order, call);
+  } catch (error) {
+    const { ground, facts } = order;
+    if (!(error instanceof ArchiveFault) || (await areSound(ports.cache, facts.namespace, ground, call))) throw error;
+    return writeOnce(ports, order, call);
+  }
+}
+
+async function writeOnce(
   ports: WriteWholePorts,
-  { ground, ...checkpoint }: Omit<CheckpointFiles, "below"> & { readonly ground: readonly GroundLayer[] },
+  { ground, ...checkpoint }: WholeOrder,
   call: PublishCall,
 ): Promise<Published> {
   const { archive, cache, staging } = ports;

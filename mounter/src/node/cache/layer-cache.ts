@@ -69,8 +69,11 @@ export interface LayerCache {
    */
   read(namespace: string, layer: WantedLayer, call: HoldCall): AsyncGenerator<Uint8Array, void, undefined>;
   usage(): CacheUsage;
-  /** Reads all that is there and removes what is not as its digest says; answers how many that were. */
-  verify(call: StoreCall): Promise<number>;
+  /**
+   * Reads a layer that lies here once more, for who found that its bytes are wrong. False = they are not
+   * those of its digest any more, and go: whoever asks again gets it anew.
+   */
+  recheck(namespace: string, layer: WantedLayer, call: StoreCall): Promise<boolean>;
   /** Ends what is under way. */
   close(): Promise<void>;
 }
@@ -148,19 +151,18 @@ class Cache implements LayerCache {
     return { bytes: index.bytes, promisedBytes: room.promisedBytes, namespaces };
   }
 
-  async verify({ signal }: StoreCall): Promise<number> {
+  async recheck(namespace: string, layer: WantedLayer, { signal }: StoreCall): Promise<boolean> {
     const { index, config } = this.#ports;
-    let damaged = 0;
-    for (const entry of index.entries().filter(({ isPartial }) => !isPartial)) {
-      const { namespace, id } = entry;
-      const found = await hashFile(layerPaths(config.dir, namespace, id).file, signal).catch(() => undefined);
-      signal.throwIfAborted();
-      // It may have been evicted while it was read.
-      if (found === id || index.get(namespace, id, false) !== entry) continue;
-      damaged += 1;
-      await index.remove(entry);
-    }
-    return damaged;
+    const digest = layer.digest ?? this.#found.get(`${namespace}/${downloadId(layer)}`) ?? "";
+    const entry = index.get(namespace, digest.slice("sha256:".length), false);
+    if (entry === undefined) return false;
+    const { id } = entry;
+    const found = await hashFile(layerPaths(config.dir, namespace, id).file, signal).catch(() => undefined);
+    signal.throwIfAborted();
+    if (found === id) return true;
+    // It may have been evicted while it was read.
+    if (index.get(namespace, id, false) === entry) await index.remove(entry);
+    return false;
   }
 
   async close(): Promise<void> {

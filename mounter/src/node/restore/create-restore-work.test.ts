@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -142,6 +142,24 @@ describe("createRestoreWork()", () => {
     );
     expect(work.fault(error)).toMatchObject({ isDamage: false });
     await expect(names(1)).rejects.toThrow("ENOENT");
+  });
+
+  test("brings a layer anew that the node's own disk has not kept as it was", async () => {
+    const { publish, put, names, reads, work } = await prepare();
+    await publish("w1", file("./a", "one"));
+    const first = await put(1);
+    await publish("w2", file("./a", "one"), file("./b", "two"));
+    await first.remove();
+    const folder = join(dir, "cache/team/sha256");
+    for (const name of (await readdir(folder)).filter((each) => !each.includes("."))) {
+      const bytes = await readFile(join(folder, name));
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+      await writeFile(join(folder, name), bytes);
+    }
+    const before = reads();
+    await put(2);
+    expect([await names(2), reads() - before]).toEqual([["./", "./a", "./b"], 2]);
+    expect(await work.placed(owner(2), "main")).toBeDefined();
   });
 
   test.each(["flipped", "cut", "swapped"])(

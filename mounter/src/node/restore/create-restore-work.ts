@@ -15,7 +15,7 @@ import { restoreFault } from "./restore-reason.ts";
 import type { RestoreFiles } from "./restore-files.ts";
 
 export interface RestoreWorkPorts extends FetchPorts {
-  readonly cache: Pick<LayerCache, "hold" | "read">;
+  readonly cache: Pick<LayerCache, "hold" | "read" | "recheck">;
   readonly archive: Pick<Archive, "merge">;
   /** On the file system of the archives. */
   readonly staging: Pick<Staging, "take">;

@@ -3,6 +3,7 @@ import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { isSnapshotFault, SnapshotFault } from "../../domain/snapshot-fault.ts";
 import type { StoreCall } from "../../storage/port.ts";
 import { isStoreError } from "../../storage/store-error.ts";
+import { areSound } from "../cache/are-sound.ts";
 import type { WantedLayer } from "../cache/download-layer.ts";
 import type { HeldLayer, LayerCache } from "../cache/layer-cache.ts";
 import { findSnapshot, type FoundSnapshot } from "./find-snapshot.ts";
@@ -11,7 +12,7 @@ import { placeText, type SnapshotPlace, type SnapshotPorts } from "./snapshot-pl
 const MOST_ROUNDS = 5;
 
 export interface FetchPorts extends Pick<SnapshotPorts, "store"> {
-  readonly cache: Pick<LayerCache, "hold">;
+  readonly cache: Pick<LayerCache, "hold" | "recheck">;
 }
 
 export interface FetchCall extends StoreCall {
@@ -47,12 +48,13 @@ export async function fetchSnapshot(
 ): Promise<FetchedSnapshot> {
   let found = await findSnapshot(store, place, call);
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
+    const coming = comingOf(found);
     try {
-      const coming = comingOf(found);
       const layers = await bring(cache, place.namespace, coming, call);
       const release = (): void => layers.forEach((layer) => layer.release());
       return { ...coming, layers, release };
     } catch (error) {
+      if (error instanceof ArchiveFault && !(await areSound(cache, place.namespace, coming.layers, call))) continue;
       if (!mayBeOld(error)) throw error;
       const now = await findSnapshot(store, place, call);
       if (now.version === found.version && now.kind === found.kind) throw damaged(place, error);
