@@ -116,6 +116,8 @@ export const MounterFault = z.strictObject({
 export const MounterLine = z.discriminatedUnion("line", [
   z.strictObject({ line: z.literal("progress"), progress: SnapshotProgress }),
   z.strictObject({ line: z.literal("asked") }),
+  /** Of a hold: where its archive is being written, from its beginning on. It is good only when the end has come. */
+  z.strictObject({ line: z.literal("placed"), archive: HoldAnswer }),
   z.strictObject({ line: z.literal("end"), answer: z.unknown() }),
   z.strictObject({ line: z.literal("fault"), fault: MounterFault }),
 ]);

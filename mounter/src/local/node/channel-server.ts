@@ -37,6 +37,7 @@ async function serve(mounter: LocalMounter, log: Log, request: IncomingMessage, 
     signal: leaving.signal,
     left: left.promise,
     onAsked: () => say({ line: "asked" }),
+    onPlaced: (archive) => say({ line: "placed", archive }),
     onProgress: (progress) => {
       const nowMs = performance.now();
       const isNews = progress.phase !== told.phase || nowMs - told.atMs >= PROGRESS_MS;

@@ -57,6 +57,12 @@ async function prepare() {
 describe("a layer that the machine's own disk has not kept as it was", () => {
   test("is brought anew for whoever starts from it; what the store has damaged is damage", async () => {
     const { ports, layer } = await prepare();
+    const placed: string[] = [];
+    const onPlaced = ({ path }: { readonly path: string }): void => void placed.push(path);
+    // Somebody may have read what was wrong.
+    const first = holdTar(ports, { namespace: "team", layer }, { ...call, onPlaced });
+    await expect(first).rejects.toMatchObject({ kind: "unavailable" });
+    expect([placed.length, await readdir(join(dir, "staging"))]).toEqual([1, []]);
     const held = await holdTar(ports, { namespace: "team", layer }, call);
     const names = parseLayer(new Uint8Array(await readFile(held.answer.path))).map(({ head }) => head.path);
     expect(names).toEqual(["./", "./a"]);

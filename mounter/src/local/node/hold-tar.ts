@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MounterAnswer, MounterAsk } from "#api/mounter-channel.ts";
 import { ArchiveFault } from "../../archive/archive-fault.ts";
@@ -10,6 +11,7 @@ import { unpackLayer } from "../../node/archive/zstd.ts";
 import { areSound } from "../../node/cache/are-sound.ts";
 import type { LayerCache } from "../../node/cache/layer-cache.ts";
 import type { Staging } from "../../node/staging.ts";
+import { StoreError } from "../../storage/store-error.ts";
 
 export interface HoldPorts {
   readonly large: LargeArchives;
@@ -20,6 +22,8 @@ export interface HoldPorts {
 export interface HoldCall {
   readonly signal: AbortSignal;
   readonly onProgress?: (doneBytes: number) => void;
+  /** Told once, when what it is about to be is known, and before any of it is good. */
+  readonly onPlaced?: (archive: MounterAnswer<"hold">) => void;
 }
 
 /** An archive on the disk, until it is let go. */
@@ -48,7 +52,8 @@ export async function holdTar(
     // Whether the bytes are those of the snapshot, or the fault is theirs who sent them, the digest tells.
     (await cache.hold(namespace, layer, call)).release();
     if (await areSound(cache, namespace, [layer], call)) throw error;
-    return unpacked(ports, namespace, layer, call);
+    // Others may have read what was wrong: they ask again.
+    throw new StoreError("unavailable", `${layer.key} was not kept well on this machine; it is brought anew.`);
   }
 }
 
@@ -63,10 +68,13 @@ async function unpacked(
   const place = await staging.take(tarBytes, { signal });
   try {
     const path = join(place.dir, "layer.tar");
+    await writeFile(path, "", { mode: 0o600 });
+    const answer = { path, tarDigest, tarBytes };
+    call.onPlaced?.(answer);
     using turn = large.enter(signal);
     const checked = checkLayer(unpackLayer(cache.read(namespace, layer, call), layer), layerLimits(tarBytes), turn);
     await writeChunks(checked.chunks, path, { signal });
-    return { answer: { path, tarDigest, tarBytes }, release: () => place.remove() };
+    return { answer, release: () => place.remove() };
   } catch (error) {
     await place.remove();
     throw error;

@@ -28,6 +28,8 @@ export interface MounterCall {
   onProgress(progress: SnapshotProgress): void;
   /** All but the manifest is in the store. */
   onAsked(): void;
+  /** The archive of a hold is being written there: it may be read as it grows. */
+  onPlaced(archive: MounterAnswer<"hold">): void;
   /** What was answered may be used as long as this lasts; it never rejects. */
   readonly left: Promise<void>;
 }
@@ -84,7 +86,8 @@ export function createLocalMounter(ports: LocalMounterPorts): LocalMounter {
   async function hold(ask: MounterAsk<"hold">, call: MounterCall): Promise<MounterAnswer<"hold">> {
     const onProgress = (bytesDone: number): void =>
       call.onProgress({ phase: "Uploading", bytesDone, bytesTotal: ask.layer.bytes });
-    const held = await holdTar(ports, ask, { signal: call.signal, onProgress });
+    const { signal, onPlaced } = call;
+    const held = await holdTar(ports, ask, { signal, onProgress, onPlaced });
     void call.left
       .then(() => held.release())
       .catch((error: unknown) => log.error("A layer's place was not removed", { error }));

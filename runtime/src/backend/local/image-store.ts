@@ -50,6 +50,14 @@ export interface AcquireCall {
   readonly onProgress?: (progress: PullProgress) => void;
 }
 
+/** An archive that came was lost in the middle, for no fault of its own. */
+export class LayerLost extends Error {
+  constructor(cause: unknown) {
+    super("The archive of a snapshot was lost on its way", { cause });
+    this.name = "LayerLost";
+  }
+}
+
 /** A snapshot's layer, as a tar archive in gVisor's form. */
 export interface RootLayer {
   /** `sha256:…` of the archive; it is checked. */
@@ -60,6 +68,12 @@ export interface RootLayer {
 
 export interface LayerFile {
   readonly path: string;
+  /** The archive is still being written: to this length, from its beginning on. */
+  readonly coming?: {
+    readonly bytes: number;
+    /** Resolves when it is whole. Rejects when it will not be: with a `LayerLost` when it is worth bringing it anew. */
+    readonly whole: Promise<void>;
+  };
   /** The archive is needed no longer. */
   readonly release: () => void;
 }

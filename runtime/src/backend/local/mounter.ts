@@ -25,6 +25,9 @@ export interface WriteCall extends Call {
 export interface HeldArchive {
   readonly path: string;
   readonly tarDigest: string;
+  readonly tarBytes: number;
+  /** Until this resolves it is still being written. Rejects with MounterError: `unavailable` when it is worth asking again. */
+  readonly whole: Promise<void>;
   release(): void;
 }
 

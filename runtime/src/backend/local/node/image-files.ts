@@ -189,7 +189,8 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-async function syncPath(path: string): Promise<void> {
+/** Waits until a file is on the disk. */
+export async function syncPath(path: string): Promise<void> {
   const file = await open(path, "r");
   try {
     await file.sync();

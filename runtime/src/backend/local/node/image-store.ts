@@ -17,14 +17,17 @@ import {
   type Shelf,
   type ShelfImage,
 } from "#runtime/backend/local/image-shelf.ts";
+import { LayerLost } from "#runtime/backend/local/image-store.ts";
 import type {
   AcquireCall,
   ImageStore,
   ImageStoreConfig,
   PullProgress,
+  LayerFile,
   RootLayer,
   StoredImage,
 } from "#runtime/backend/local/image-store.ts";
+import { orAborted } from "#runtime/backend/local/or-aborted.ts";
 import { createTurnstile } from "#runtime/backend/local/image-turnstile.ts";
 import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
 import * as files from "#runtime/backend/local/node/image-files.ts";
@@ -42,6 +45,7 @@ export interface ImageStoreDeps {
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 const TOUCH_INTERVAL_MS = 60_000;
 const MAX_ATTEMPTS = 3;
+const LOST_PAUSE_MS = 500;
 
 /** Opens the image directory, removes what an interrupted process left, and keeps its index in memory. */
 export async function createImageStore(config: ImageStoreConfig, deps: ImageStoreDeps): Promise<ImageStore> {
@@ -66,6 +70,7 @@ class Store implements ImageStore {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #turnstile;
+  readonly #rootTurnstile;
   readonly #byReference = new Map<string, PullFlight>();
   readonly #byDigest = new Map<string, PullFlight>();
   readonly #removals = new Map<string, Promise<void>>();
@@ -79,6 +84,8 @@ class Store implements ImageStore {
     this.#log = deps.log;
     this.#clock = deps.clock;
     this.#turnstile = createTurnstile(config.maxConcurrentPulls ?? 2);
+    // A root takes as long as its layers come: pulls do not wait for that.
+    this.#rootTurnstile = createTurnstile(config.maxConcurrentPulls ?? 2);
   }
 
   async acquire(text: string, call: AcquireCall): Promise<Image> {
@@ -245,23 +252,39 @@ class Store implements ImageStore {
     }
   }
 
-  async #makeOnce(
-    digest: string,
-    root: { readonly base: Image; readonly origin: LayeredOrigin; readonly layers: readonly RootLayer[] },
-    call: FlightCall,
-  ): Promise<string> {
-    const { base, origin, layers } = root;
+  /** What is lost on its way is brought anew. */
+  async #makeOnce(digest: string, root: RootToMake, call: FlightCall): Promise<string> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#makeOfLayers(digest, root, call);
+      } catch (error) {
+        if (!(error instanceof LayerLost)) throw error;
+        if (attempt >= MAX_ATTEMPTS) throw error.cause;
+        this.#log.warn("a layer was lost on its way, bringing it anew", { digest, error });
+        await this.#clock.sleep(LOST_PAUSE_MS * attempt, call.signal);
+      }
+    }
+  }
+
+  async #makeOfLayers(digest: string, { base, origin, layers }: RootToMake, call: FlightCall): Promise<string> {
     const brought = await Promise.allSettled(layers.map((layer) => layer.fetch(call.signal)));
-    const paths = brought.flatMap((each) => (each.status === "fulfilled" ? [each.value.path] : []));
+    const files = brought.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    // Told where it is waited for, which may be later.
+    for (const { coming } of files) coming?.whole.catch(() => undefined);
     try {
       for (const each of brought) if (each.status === "rejected") throw each.reason;
-      const leave = await this.#turnstile.enter(call.signal);
+      const leave = await this.#rootTurnstile.enter(call.signal);
       try {
         await this.#removals.get(digest);
-        await this.#makeRoom((await bytesOf([base.erofsPath, ...paths])) + this.#pull.reserveBytes);
+        const layerBytes = await Promise.all(files.map(async ({ path, coming }) => coming?.bytes ?? bytesOf(path)));
+        const neededBytes = layerBytes.reduce((sum, bytes) => sum + bytes, await bytesOf(base.erofsPath));
+        await this.#makeRoom(neededBytes + this.#pull.reserveBytes);
         const startedAtMs = this.#clock.now();
         call.onProgress({ phase: "layer" });
-        const record = await makeLayeredRoot({ digest, base, origin, paths }, this.#pull, call.signal);
+        const record = await whileItComes(files, call.signal, (signal) => {
+          const found = files.map(({ path, coming }) => ({ path, ...(coming && { growsTo: coming.bytes }) }));
+          return makeLayeredRoot({ digest, base, origin, files: found }, this.#pull, signal);
+        });
         this.#shelve(record, undefined);
         const durationMs = this.#clock.now() - startedAtMs;
         this.#log.info("snapshot root made", { digest, size_bytes: record.sizeBytes, duration_ms: durationMs });
@@ -270,7 +293,7 @@ class Store implements ImageStore {
         leave();
       }
     } finally {
-      for (const each of brought) if (each.status === "fulfilled") each.value.release();
+      for (const file of files) file.release();
     }
   }
 
@@ -357,9 +380,33 @@ interface FlightCall {
   readonly onProgress: (progress: PullProgress) => void;
 }
 
-async function bytesOf(paths: readonly string[]): Promise<number> {
-  const found = await Promise.all(paths.map((path) => stat(path)));
-  return found.reduce((sum, { size }) => sum + size, 0);
+interface RootToMake {
+  readonly base: Image;
+  readonly origin: LayeredOrigin;
+  readonly layers: readonly RootLayer[];
+}
+
+/**
+ * Works on archives that are still being written; it is ended when one of them will never be whole, and that
+ * is then the fault that counts: what was read of it may be anything.
+ */
+async function whileItComes<T>(
+  files: readonly LayerFile[],
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lost = new AbortController();
+  const whole = Promise.all(files.map(async ({ coming }) => coming?.whole));
+  whole.catch((error: unknown) => lost.abort(error));
+  const [worked] = await Promise.allSettled([work(AbortSignal.any([signal, lost.signal]))]);
+  if (worked.status === "fulfilled") return worked.value;
+  const reason: unknown = worked.reason;
+  if (reason instanceof ImageError && reason.fault === "corrupt") await orAborted(whole, signal);
+  throw reason;
+}
+
+async function bytesOf(path: string): Promise<number> {
+  return (await stat(path)).size;
 }
 
 const DEFAULT_UPPER_BYTES = 256 * 2 ** 20;

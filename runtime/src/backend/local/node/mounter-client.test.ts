@@ -7,7 +7,8 @@ import { silentLog } from "#core/log.ts";
 import { sampleCheckpoint, writeCheckpoint } from "../../../../../mounter/test/sample-checkpoint.ts";
 import { ROOT } from "../../../../../mounter/test/sample-layer.ts";
 import { mounterPid } from "../../../../../test/harness/mounter-pid.ts";
-import type { Mounter, WriteCall } from "../mounter.ts";
+import type { HeldArchive, Mounter, WriteCall } from "../mounter.ts";
+import { createMounterClient } from "./mounter-client.ts";
 import { openMounter } from "./open-mounter.ts";
 
 const namespace = "team";
@@ -63,6 +64,18 @@ const call = (): WriteCall => callOf();
 const layersInStore = async (): Promise<string[]> =>
   (await readdir(join(home, "store"), { recursive: true })).filter((file) => file.endsWith(".tar.zst"));
 
+/** Waits until all of a layer is there. */
+async function holdWhole(layer: MounterAsk<"hold">["layer"]): Promise<HeldArchive> {
+  const held = await mounter.hold({ namespace, layer }, call());
+  try {
+    await held.whole;
+    return held;
+  } catch (error) {
+    held.release();
+    throw error;
+  }
+}
+
 function kill(): void {
   const pid = mounterPid(process.pid);
   if (pid === undefined) throw new Error("No mounter runs");
@@ -83,6 +96,7 @@ describe("the mounter of one machine", () => {
     const [layer] = written.manifest.layers;
     if (layer === undefined) throw new Error("It has no layer");
     const held = await mounter.hold({ namespace, layer }, call());
+    await held.whole;
     expect([held.tarDigest, (await readFile(held.path)).length]).toEqual([layer.tarDigest, layer.tarBytes]);
     held.release();
     await expect.poll(() => readdir(join(home, "mounter/staging"))).toEqual([]);
@@ -139,9 +153,10 @@ describe("the mounter of one machine", () => {
     if (layer === undefined) throw new Error("It has no layer");
     const key = join(home, "store", layer.key);
     await writeFile(key, new Uint8Array(layer.bytes));
-    await expect(mounter.hold({ namespace, layer }, call())).rejects.toMatchObject({ code: "damaged" });
+    await expect(holdWhole(layer)).rejects.toMatchObject({ code: "damaged" });
     await rm(key);
-    await expect(mounter.hold({ namespace, layer }, call())).rejects.toMatchObject({ code: "absent" });
+    await expect(holdWhole(layer)).rejects.toMatchObject({ code: "absent" });
+    await expect.poll(() => readdir(join(home, "mounter/staging"))).toEqual([]);
     await writeFile(join(home, "store/rootfssnapshots/team/work.json"), "{}");
     expect(await mounter.find({ namespace, name: "work" }, call())).toMatchObject({ kind: "unreadable" });
   });
@@ -150,7 +165,7 @@ describe("the mounter of one machine", () => {
     const below = await mounter.write(order("w1"), call());
     const layers = below.kind === "published" ? below.manifest.layers : [];
     // Brought once, it is at hand.
-    for (const layer of layers) (await mounter.hold({ namespace, layer }, call())).release();
+    for (const layer of layers) (await holdWhole(layer)).release();
     for (const { key } of layers) await rm(join(home, "store", key));
     const facts = { ...order("w2").facts, createdAt: "2026-11-22T10:00:01Z" };
     const written = await mounter.write(order("w2", { facts, ground: { kind: "layers", layers } }), call());
@@ -162,5 +177,61 @@ describe("the mounter of one machine", () => {
     const opening = openMounter(placeOf("ftp://somewhere"), { log: silentLog, random: Math.random });
     await expect(opening).rejects.toThrow(/cannot start: Cannot use the store's URL: ftp:/);
     mounter = await openMounter(placeOf(`file://${home}/store`), { log: silentLog, random: Math.random });
+  });
+});
+
+describe("createMounterClient() hold()", () => {
+  const layer = { key: "a", version: "1", bytes: 512 };
+  const archive = { path: "/mounter/place/layer.tar", tarDigest: `sha256:${"1".repeat(64)}`, tarBytes: 512 };
+  const said = (line: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(line)}\n`);
+
+  /** A mounter that has said where the archive will be. */
+  async function placed() {
+    let rest: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        rest = controller;
+        controller.enqueue(said({ line: "placed", archive }));
+      },
+    });
+    let requests = 0;
+    const fetch = async (): Promise<Response> => {
+      requests += 1;
+      return new Response(body);
+    };
+    const program = { ready: async () => fetch, close: async () => undefined };
+    const client = createMounterClient(program, { random: () => 0, dir: "/mounter" });
+    const held = await client.hold({ namespace, layer }, call());
+    expect(held).toMatchObject(archive);
+    return { held, rest, requests: () => requests };
+  }
+
+  test("answers as soon as it is known where the archive will be, and says when it is whole", async () => {
+    const { held, rest } = await placed();
+    let isWhole = false;
+    void held.whole.then(() => (isWhole = true));
+    rest?.enqueue(said({ line: "progress", progress: { phase: "Uploading", bytesDone: 1 } }));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isWhole).toBe(false);
+    rest?.enqueue(said({ line: "end", answer: archive }));
+    await held.whole;
+  });
+
+  test("says that a layer is worth asking for again when its program ends in the middle, and asks for nothing itself", async () => {
+    const { held, rest, requests } = await placed();
+    rest?.error(new Error("the program was killed"));
+    await expect(held.whole).rejects.toMatchObject({ name: "MounterError", code: "unavailable" });
+    const cut = await placed();
+    cut.rest?.close();
+    await expect(cut.held.whole).rejects.toMatchObject({ name: "MounterError", code: "unavailable" });
+    expect([requests(), cut.requests()]).toEqual([1, 1]);
+  });
+
+  test("passes on what the program found to be wrong", async () => {
+    const { held, rest } = await placed();
+    rest?.enqueue(
+      said({ line: "fault", fault: { code: "damaged", reason: "StoreFailed", message: "It is damaged." } }),
+    );
+    await expect(held.whole).rejects.toMatchObject({ code: "damaged", message: "It is damaged." });
   });
 });

@@ -22,6 +22,7 @@ export interface MounterProgram {
 }
 
 interface Hooks {
+  readonly onPlaced?: (archive: MounterAnswer<"hold">) => void;
   readonly onProgress?: WriteCall["onProgress"];
   readonly onAsked?: (fetch: AgentFetch) => Promise<void>;
 }
@@ -126,9 +127,20 @@ async function holdOnce(attempt: Attempt, wanted: MounterAsk<"hold">): Promise<H
   attempt.signal.addEventListener("abort", onAbort, { once: true });
   try {
     const lines = await send({ ...attempt, signal: leaving.signal }, "hold", wanted);
-    const { path, tarDigest } = await endOf(lines, "hold", {}, attempt);
+    const placed = Promise.withResolvers<MounterAnswer<"hold">>();
+    const ended = endOf(lines, "hold", { onPlaced: placed.resolve }, attempt);
+    void ended.then(placed.resolve, (error: unknown) => placed.reject(error));
+    const archive = await placed.promise;
     attempt.signal.throwIfAborted();
-    return { path, tarDigest, release };
+    const whole = ended.then(
+      () => undefined,
+      (error: unknown) => {
+        throw error instanceof MounterError ? error : lost("unavailable", error);
+      },
+    );
+    // Whoever needs all of it waits for it.
+    whole.catch(() => undefined);
+    return { ...archive, whole, release };
   } catch (error) {
     release();
     throw error;
@@ -166,7 +178,7 @@ async function send<V extends MounterVerb>({ fetch, signal }: Attempt, verb: V, 
 async function endOf<V extends MounterVerb>(
   lines: AsyncGenerator<string, void, undefined>,
   verb: V,
-  { onProgress, onAsked }: Hooks,
+  { onPlaced, onProgress, onAsked }: Hooks,
   { fetch }: Attempt,
 ): Promise<MounterAnswer<V>> {
   for (let next = await lines.next(); next.done !== true; next = await lines.next()) {
@@ -174,6 +186,7 @@ async function endOf<V extends MounterVerb>(
     if (line.line === "fault") throw new MounterError(line.fault);
     if (line.line === "end") return MOUNTER_CALLS[verb].answer.parse(line.answer) as MounterAnswer<V>;
     if (line.line === "asked") await onAsked?.(fetch);
+    else if (line.line === "placed") onPlaced?.(line.archive);
     else onProgress?.(line.progress);
   }
   throw new Error("The mounter's answer was cut");

@@ -32,12 +32,13 @@ function manifestOf(name: string, image = PIN): MounterAnswer<"find"> {
   };
 }
 
-function createBench() {
+function createBench(whole: Promise<void> = Promise.resolve()) {
   const clock = createManualClock();
   const change = createChange();
   const store = new Map<string, MounterAnswer<"find"> | MounterError>();
   const waits: (string | undefined)[] = [];
   let looks = 0;
+  whole.catch(() => undefined);
   const restores = createRestores({
     clock,
     change,
@@ -50,7 +51,13 @@ function createBench() {
         if (found instanceof MounterError) throw found;
         return found;
       },
-      hold: async () => ({ path: "/x", tarDigest: sha("7"), release: () => undefined }),
+      hold: async () => ({
+        path: "/x",
+        tarDigest: sha("7"),
+        tarBytes: 1024,
+        whole,
+        release: () => undefined,
+      }),
     },
   });
   const leaver = new AbortController();
@@ -63,7 +70,7 @@ function createBench() {
       },
       call,
     );
-  return { clock, change, store, waits, leaver, find, looks: () => looks };
+  return { clock, change, store, waits, leaver, call, find, looks: () => looks };
 }
 
 describe("createRestores()", () => {
@@ -138,5 +145,19 @@ describe("createRestores()", () => {
     });
     const same = await find({ rootfsSnapshotName: "one", rootfsSnapshotAllowOtherBase: true });
     expect(same.get("c0")?.restored.warning).toBeUndefined();
+  });
+
+  test.each([
+    ["unavailable", "LayerLost", { cause: { name: "StartError", reason: "RootfsRestoreConfigurationError" } }],
+    ["damaged", "StartError", { reason: "SnapshotDamaged" }],
+    ["absent", "StartError", { reason: "SnapshotDamaged" }],
+  ] as const)("says of a layer that turns out to be %s while it comes what is to be done", async (code, name, more) => {
+    const fault = new MounterError({ code, reason: "StoreFailed", message: "Something is wrong." });
+    const { store, find, call } = createBench(Promise.reject(fault));
+    store.set("one", manifestOf("one"));
+    const [layer] = (await find({ rootfsSnapshotName: "one" })).get("c0")?.root.layers ?? [];
+    const file = await layer?.fetch(call.signal);
+    expect(file?.coming?.bytes).toBe(1024);
+    await expect(file?.coming?.whole).rejects.toMatchObject({ name, ...more });
   });
 });

@@ -6,6 +6,7 @@ import type { ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
 import { compareBase, otherBaseMessage } from "#core/snapshot/compare-base.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import { StartError } from "../machine.ts";
+import { LayerLost } from "../image-store.ts";
 import { MounterError, type Mounter } from "../mounter.ts";
 import type { RootRestore } from "../root-restore.ts";
 
@@ -127,7 +128,16 @@ export function createRestores(deps: RestoresDeps): Restores {
     return async (signal: AbortSignal) => {
       for (let attempt = 0; ; attempt += 1) {
         try {
-          return await mounter.hold({ namespace, layer }, { signal, log });
+          const { path, tarDigest, tarBytes, whole, release } = await mounter.hold(
+            { namespace, layer },
+            { signal, log },
+          );
+          const told = whole.catch((error: unknown) => {
+            if (!(error instanceof MounterError)) throw error;
+            throw error.code === "unavailable" ? new LayerLost(startErrorOf(error)) : startErrorOf(error);
+          });
+          told.catch(() => undefined);
+          return { path, tarDigest, release, coming: { bytes: tarBytes, whole: told } };
         } catch (error) {
           signal.throwIfAborted();
           if (!(error instanceof MounterError)) throw error;

@@ -1,7 +1,7 @@
 import { BLOCK, CHAR, FIFO, FOLDER, REGULAR, SYMLINK } from "./erofs-format.ts";
 import { malformed, type TarEntry } from "./tar-header.ts";
 import type { LocatedEntry } from "./tar-reader.ts";
-import { isFolder, type TreeMeter, type TreeNode } from "./tree.ts";
+import { isFolder, type Content, type TreeMeter, type TreeNode } from "./tree.ts";
 
 const MAX_NAME_BYTES = 255;
 const MAX_PATH_BYTES = 65_536;
@@ -20,7 +20,8 @@ const MODES: Readonly<Record<Exclude<TarEntry["type"], "link">, number>> = {
 };
 
 export interface LayerApplication {
-  readonly layer: number;
+  /** Says where a file's bytes lie. */
+  readonly place: (located: LocatedEntry) => Content;
   readonly meter: TreeMeter;
   /** Names that this layer has deleted so far. */
   readonly deleted: Set<string>;
@@ -30,7 +31,8 @@ export interface LayerApplication {
  * Puts one member of a layer onto a tree. All happens in memory and by exact names, without a
  * look at any file system: there is nothing that a name could escape to.
  */
-export function applyEntry(root: TreeNode, { entry, offset }: LocatedEntry, how: LayerApplication): void {
+export function applyEntry(root: TreeNode, located: LocatedEntry, how: LayerApplication): void {
+  const { entry } = located;
   const parts = partsOf(entry.name, entry.type === "folder");
   how.meter.add(costOf(entry));
   const name = parts.at(-1);
@@ -44,7 +46,7 @@ export function applyEntry(root: TreeNode, { entry, offset }: LocatedEntry, how:
   const before = parent.children.get(name);
   const node = nodeOf(entry);
   if (entry.type === "folder") node.children = isFolder(before) && !isOpaque(entry) ? before.children : new Map();
-  if (entry.bytes > 0) node.content = { kind: "layer", layer: how.layer, offset };
+  if (entry.bytes > 0) node.content = how.place(located);
   parent.children.set(name, node);
 }
 

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   lstatSync,
@@ -189,6 +189,29 @@ describe("buildRoot()", () => {
     const [one, two] = [build([layer]), build([layer])];
     expect(readFileSync(one.erofs).equals(readFileSync(two.erofs))).toBe(true);
     expect(readFileSync(one.upperTar).equals(readFileSync(two.upperTar))).toBe(true);
+  });
+
+  test("reads a layer that is still being written, to the length that it will have", () => {
+    const whole = tar([{ name: "./" }, { name: "./a", data: "x".repeat(3_000_000) }, { name: "./b", data: "y" }]);
+    const [path, rest] = [next("layer.tar"), next("rest")];
+    writeFileSync(path, whole.subarray(0, 1_500_700));
+    writeFileSync(rest, whole.subarray(1_500_700));
+    const order = { base: join(dir, "base.erofs"), erofs: next("e"), upperTar: next("u") };
+    const limits = { maxEntries: 100, maxNameBytes: 1e6, maxBytes: 1e9, maxUpperBytes: 1e6, reserveBytes: 0 };
+    const tarDigest = `sha256:${createHash("sha256").update(whole).digest("hex")}`;
+    // Building holds up this process: somebody else goes on with the layer, when the reader has come to its end.
+    const writer = spawn("sh", [
+      "-c",
+      'sleep 0.2; head -c 700000 "$1" >> "$2"; sleep 0.1; tail -c +700001 "$1" >> "$2"',
+      "sh",
+      rest,
+      path,
+    ]);
+    const { upperBytes } = buildRoot({ ...order, layers: [{ path, tarDigest, growsTo: whole.length }], limits });
+    writer.unref();
+    const root = extract({ erofs: order.erofs, upperTar: order.upperTar, upperBytes });
+    expect(readFileSync(join(root, "a"), "utf8")).toBe("x".repeat(3_000_000));
+    expect(readFileSync(join(root, "b"), "utf8")).toBe("y");
   });
 
   const hostile: readonly (readonly [what: string, members: readonly Member[]])[] = [

@@ -5,9 +5,9 @@ import { readErofs } from "./erofs-reader.ts";
 import { writeAll, writeErofs } from "./erofs-writer.ts";
 import { ensureMountPoints } from "./mount-points.ts";
 import { RootFault } from "./root-fault.ts";
-import { isZero, pad, readTar } from "./tar-reader.ts";
+import { isZero, pad, readTar, type ContentSink, type LocatedEntry } from "./tar-reader.ts";
 import { encodeHeader, TAR_END } from "./tar-writer.ts";
-import { isFolder, TreeMeter, type TreeLimits, type TreeNode } from "./tree.ts";
+import { isFolder, TreeMeter, type Content, type TreeLimits, type TreeNode } from "./tree.ts";
 import { upperMembers } from "./upper-tar.ts";
 
 /** All that the program is told; paths of this machine, never of a layer. */
@@ -15,7 +15,12 @@ export interface BuildOrder {
   /** The image's EROFS file. */
   readonly base: string;
   /** From the bottom to the top. */
-  readonly layers: readonly { readonly path: string; readonly tarDigest: string }[];
+  readonly layers: readonly {
+    readonly path: string;
+    readonly tarDigest: string;
+    /** Its length when it is whole, if it is still being written. */
+    readonly growsTo?: number;
+  }[];
   /** Neither may exist. */
   readonly erofs: string;
   readonly upperTar: string;
@@ -36,54 +41,90 @@ const COPY_BYTES = 2 ** 20;
 /** Between two looks at the free disk. */
 const WATCH_BYTES = 64 * 2 ** 20;
 
-/** Makes a root's files: an EROFS file of image and layers, and an archive of what that cannot show. */
+/**
+ * Makes a root's files: an EROFS file of image and layers, and an archive of what that cannot show. The
+ * highest layer's bytes are put into the file as they are read, as nothing hides them; those below only
+ * when it is known what is left of them.
+ */
 export function buildRoot(order: BuildOrder): BuildResult {
   const meter = new TreeMeter(order.limits);
   const base = openSync(order.base, "r");
   const layers = order.layers.map(({ path }) => openSync(path, "r"));
+  let data: DataBlocks | undefined;
   try {
     const root = readErofs(base, meter);
+    const blocks = (data = new DataBlocks(order, fstatSync(base).size, meter));
     for (const [layer, fd] of layers.entries()) {
-      const how = { layer, meter, deleted: new Set<string>() };
-      const digest = readTar(fd, (located) => applyEntry(root, located, how));
-      if (digest !== order.layers[layer]?.tarDigest)
+      let sink: ContentSink | undefined;
+      const place =
+        layer < layers.length - 1
+          ? ({ offset }: LocatedEntry): Content => ({ kind: "layer", layer, offset })
+          : ({ entry }: LocatedEntry): Content => {
+              const taken = blocks.take(entry.bytes);
+              sink = taken.write;
+              return { kind: "block", block: taken.block };
+            };
+      const how = { place, meter, deleted: new Set<string>() };
+      const { growsTo, tarDigest } = order.layers[layer] ?? {};
+      const digest = readTar({ fd, growsTo }, (located) => {
+        sink = undefined;
+        applyEntry(root, located, how);
+        return sink;
+      });
+      if (digest !== tarDigest)
         throw new RootFault("corrupt", `layer ${layer + 1} of it is damaged: its digest is ${digest}`);
     }
     ensureMountPoints(root);
-    writeRoot(order, root, { base, layers, meter });
+    for (const node of layeredFiles(root)) copyContent(node, layers, blocks);
+    blocks.finish(root);
     return { upperBytes: writeUpper(order, root) };
   } finally {
+    data?.close();
     for (const fd of [base, ...layers]) closeSync(fd);
   }
 }
 
-function writeRoot(
-  order: BuildOrder,
-  root: TreeNode,
-  from: { readonly base: number; readonly layers: readonly number[]; readonly meter: TreeMeter },
-): void {
-  const nodes = layeredFiles(root);
-  const baseBytes = fstatSync(from.base).size;
-  const neededBytes = nodes.reduce((sum, { bytes }) => sum + padBlock(bytes), 0);
-  from.meter.checkBytes(baseBytes + neededBytes);
-  const watch = watchDisk(order);
-  watch(baseBytes);
-  // Where the file system can, both files share their blocks.
-  copyFileSync(order.base, order.erofs, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
-  const out = openSync(order.erofs, "r+");
-  try {
-    let block = Math.ceil(baseBytes / BLOCK_BYTES);
-    const chunk = Buffer.allocUnsafe(COPY_BYTES);
-    for (const node of nodes) {
-      if (node.content?.kind !== "layer") continue;
-      const { layer, offset } = node.content;
-      copyContent(from.layers[layer] ?? -1, out, { chunk, offset, bytes: node.bytes, to: block * BLOCK_BYTES, watch });
-      node.content = { kind: "block", block };
-      block += Math.ceil(node.bytes / BLOCK_BYTES);
-    }
-    writeErofs(out, root, block);
-  } finally {
-    closeSync(out);
+/** The EROFS file while it is made: the image's own, and files' bytes behind it. */
+class DataBlocks {
+  private readonly fd: number;
+  private readonly meter: TreeMeter;
+  private readonly watch: (bytes: number) => void;
+  private nextBlock: number;
+
+  constructor(order: BuildOrder, baseBytes: number, meter: TreeMeter) {
+    this.meter = meter;
+    this.watch = watchDisk(order);
+    this.nextBlock = Math.ceil(baseBytes / BLOCK_BYTES);
+    meter.checkBytes(baseBytes);
+    this.watch(baseBytes);
+    // Where the file system can, both files share their blocks.
+    copyFileSync(order.base, order.erofs, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    this.fd = openSync(order.erofs, "r+");
+  }
+
+  /** Room for a file, which is then written from its beginning to its end. */
+  take(bytes: number): { readonly block: number; readonly write: ContentSink } {
+    const block = this.nextBlock;
+    this.nextBlock += Math.ceil(bytes / BLOCK_BYTES);
+    this.meter.checkBytes(this.nextBlock * BLOCK_BYTES);
+    let at = block * BLOCK_BYTES;
+    const write = (part: Buffer): void => {
+      // Zeros are left out: they are holes of the file, and take no disk.
+      if (!isZero(part)) {
+        this.watch(part.length);
+        writeAll(this.fd, part, at);
+      }
+      at += part.length;
+    };
+    return { block, write };
+  }
+
+  finish(root: TreeNode): void {
+    writeErofs(this.fd, root, this.nextBlock);
+  }
+
+  close(): void {
+    closeSync(this.fd);
   }
 }
 
@@ -98,26 +139,18 @@ function layeredFiles(root: TreeNode): TreeNode[] {
   return [...files];
 }
 
-interface Copy {
-  readonly chunk: Buffer;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly to: number;
-  readonly watch: (bytes: number) => void;
-}
-
-/** Zeros are left out: they are holes of the file, and take no disk. */
-function copyContent(from: number, out: number, { chunk, offset, bytes, to, watch }: Copy): void {
-  for (let at = 0; at < bytes;) {
-    const count = readSync(from, chunk, 0, Math.min(COPY_BYTES, bytes - at), offset + at);
+function copyContent(node: TreeNode, layers: readonly number[], data: DataBlocks): void {
+  if (node.content?.kind !== "layer") return;
+  const { layer, offset } = node.content;
+  const { block, write } = data.take(node.bytes);
+  const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, node.bytes));
+  for (let at = 0; at < node.bytes;) {
+    const count = readSync(layers[layer] ?? -1, chunk, 0, Math.min(chunk.length, node.bytes - at), offset + at);
     if (count === 0) throw new RootFault("corrupt", "a layer of it was cut while it was read");
-    const part = chunk.subarray(0, count);
-    if (!isZero(part)) {
-      watch(count);
-      writeAll(out, part, to + at);
-    }
+    write(chunk.subarray(0, count));
     at += count;
   }
+  node.content = { kind: "block", block };
 }
 
 function writeUpper(order: BuildOrder, root: TreeNode): number {
@@ -163,8 +196,4 @@ function watchDisk({ base, limits }: BuildOrder): (bytes: number) => void {
     if (bavail * bsize - bytes < limits.reserveBytes) throw new RootFault("disk-full", "the disk is full");
     leftBytes = WATCH_BYTES;
   };
-}
-
-function padBlock(bytes: number): number {
-  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Image } from "#runtime/backend/local/image.ts";
-import type { RootLayer } from "#runtime/backend/local/image-store.ts";
+import { LayerLost, type RootLayer } from "#runtime/backend/local/image-store.ts";
 import { makeLayer, type Member } from "../../../../../../test/machine/make-layer.ts";
 import { call, file, useImageStore } from "../../../../../test/images/store-harness.ts";
 
@@ -95,6 +95,40 @@ describe("ImageStore.acquireLayered()", () => {
       message: "The snapshot cannot be restored: a layer of it has been cut.",
     });
     expect([layer.use, await litter()]).toEqual([{ fetched: 1, released: 1 }, []]);
+  });
+
+  test("makes a root of a layer while it comes, brings it anew when it is lost, and says what it says of itself", async () => {
+    const base = await baseOf("root-coming");
+    const layer = await layerOf("coming", [{ name: "./x", data: "x".repeat(5000) }]);
+    const bytes = await readFile(layer.path);
+    const coming = (whole: () => Promise<void>): RootLayer => ({
+      tarDigest: layer.tarDigest,
+      fetch: async (signal) => {
+        await truncate(layer.path, 1000);
+        return { ...(await layer.fetch(signal)), coming: { bytes: bytes.length, whole: whole() } };
+      },
+    });
+    const damaged = coming(async () => {
+      throw new Error("the store has other bytes");
+    });
+    await expect(h.store.acquireLayered(base, [damaged], call)).rejects.toThrow("the store has other bytes");
+    const never = coming(() => Promise.reject(new LayerLost(new Error("it does not come"))));
+    await expect(h.store.acquireLayered(base, [never], call)).rejects.toThrow("it does not come");
+    expect([layer.use, await litter()]).toEqual([{ fetched: 4, released: 4 }, []]);
+    const garbled = coming(async () => {
+      await writeFile(layer.path, Buffer.from(bytes).fill(7, 100, 110));
+      throw new Error("what was read was not kept well");
+    });
+    await expect(h.store.acquireLayered(base, [garbled], call)).rejects.toThrow("not kept well");
+    let rounds = 0;
+    const late = coming(async () => {
+      rounds += 1;
+      if (rounds === 1) throw new LayerLost(new Error("killed"));
+      await writeFile(layer.path, bytes);
+    });
+    const root = await h.store.acquireLayered(base, [late], call);
+    expect(rounds).toBe(2);
+    expect(await readFile(join(await h.extract(root.erofsPath), "x"), "utf8")).toBe("x".repeat(5000));
   });
 
   test("takes a root that is not whole for none", async () => {

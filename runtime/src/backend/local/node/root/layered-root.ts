@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { totalmem } from "node:os";
 import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { ImageError } from "#runtime/backend/local/image-error.ts";
 import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
-import { imagePaths, installImage, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
+import { imagePaths, installImage, syncPath, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
 import { runTool } from "#runtime/backend/local/node/image-tool.ts";
 import type { BuildOrder } from "./build-root.ts";
 
@@ -15,7 +16,7 @@ export interface RootSource {
   readonly base: Image;
   readonly origin: LayeredOrigin;
   /** The layers' archives on this machine, in the order of their digests. */
-  readonly paths: readonly string[];
+  readonly files: readonly Pick<BuildOrder["layers"][number], "path" | "growsTo">[];
 }
 
 export interface RootLimits {
@@ -37,6 +38,7 @@ const ENTRY_MEMORY_BYTES = 1536;
 /** It takes a small part of the machine's memory at most, for the names as for their bytes. */
 const MEMORY_PART = 8;
 const LEAST_FILE_BYTES = 4096;
+const WRITE_BEHIND_MS = 250;
 
 const Answer = z.union([
   z.object({ upperBytes: z.int().min(0) }),
@@ -61,11 +63,12 @@ export async function makeLayeredRoot(
     const order = orderOf(source, limits, staging);
     const orderFile = join(staging, "order.json");
     await writeFile(orderFile, JSON.stringify(order));
-    const stdout = await runTool(process.execPath, [...runtimeArguments(), PROGRAM, orderFile], {
+    const made = runTool(process.execPath, [...runtimeArguments(), PROGRAM, orderFile], {
       signal,
       cwd: staging,
       env: limits.env,
     });
+    const [stdout] = await Promise.all([made, writeBehind(order.erofs, made)]);
     const answer = Answer.parse(JSON.parse(new TextDecoder().decode(stdout)));
     if ("fault" in answer) throw new ImageError(answer.fault, `The snapshot cannot be restored: ${answer.message}.`);
     signal.throwIfAborted();
@@ -80,12 +83,33 @@ export async function makeLayeredRoot(
   }
 }
 
-function orderOf({ base, origin, paths }: RootSource, limits: RootLimits, staging: string): BuildOrder {
+/** Has the disk write the root while it grows: what is left of it at the end is waited for. */
+async function writeBehind(path: string, made: Promise<unknown>): Promise<void> {
+  let isMade = false;
+  let fault: { readonly error: unknown } | undefined;
+  const over = made.then(
+    () => void (isMade = true),
+    () => void (isMade = true),
+  );
+  while (!isMade) {
+    const pause = new AbortController();
+    await Promise.race([over, sleep(WRITE_BEHIND_MS, undefined, { signal: pause.signal }).catch(() => undefined)]);
+    pause.abort();
+    if (isMade) break;
+    // The kernel tells of a fault of the disk once: who heard of it has to say so.
+    await syncPath(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") fault = { error };
+    });
+  }
+  if (fault !== undefined) throw fault.error;
+}
+
+function orderOf({ base, origin, files }: RootSource, limits: RootLimits, staging: string): BuildOrder {
   const memoryBytes = Math.floor(totalmem() / MEMORY_PART);
   const diskEntries = Math.floor(limits.maxUnpackedBytes / LEAST_FILE_BYTES);
   return {
     base: base.erofsPath,
-    layers: paths.map((path, index) => ({ path, tarDigest: origin.tarDigests[index] ?? "" })),
+    layers: files.map((file, index) => ({ ...file, tarDigest: origin.tarDigests[index] ?? "" })),
     erofs: join(staging, "root.erofs"),
     upperTar: join(staging, "upper.tar"),
     limits: {

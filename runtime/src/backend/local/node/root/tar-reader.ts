@@ -4,6 +4,10 @@ import { RootFault } from "./root-fault.ts";
 import { malformed, parseEntry, parsePax, parseRawHeader, TAR_BLOCK_BYTES, type TarEntry } from "./tar-header.ts";
 
 const CHUNK_BYTES = 2 ** 20;
+const WAIT_MS = 2;
+/** Who writes an archive has given up long before. */
+const MOST_WAIT_MS = 600_000;
+const IDLE = new Int32Array(new SharedArrayBuffer(4));
 /** Longest PAX header: attributes of a file may have 64 KiB each. */
 const MAX_EXTENSION_BYTES = 4 * 2 ** 20;
 
@@ -13,12 +17,22 @@ export interface LocatedEntry {
   readonly offset: number;
 }
 
+/** Takes a file's content as it is read; the bytes are good until it returns. */
+export type ContentSink = (bytes: Buffer) => void;
+
+/** An archive that may still be written: whoever writes it appends, and ends this program when it fails. */
+export interface TarFile {
+  readonly fd: number;
+  /** Its length when it is whole; absent = it is. */
+  readonly growsTo?: number | undefined;
+}
+
 /**
  * Reads a tar archive from its beginning to its end, every byte once, and answers the digest of
  * all. Nothing of it is trusted before that: an archive that was cut has members as well.
  */
-export function readTar(fd: number, onEntry: (located: LocatedEntry) => void): string {
-  const source = createSource(fd);
+export function readTar(file: TarFile, onEntry: (located: LocatedEntry) => ContentSink | undefined): string {
+  const source = createSource(file);
   let records = new Map<string, string>();
   for (;;) {
     const block = source.take(TAR_BLOCK_BYTES);
@@ -31,8 +45,9 @@ export function readTar(fd: number, onEntry: (located: LocatedEntry) => void): s
     }
     const entry = parseEntry(header, records);
     records = new Map();
-    onEntry({ entry, offset: source.position() });
-    source.skipPadded(entry.bytes);
+    const sink = onEntry({ entry, offset: source.position() });
+    source.pass(entry.bytes, sink);
+    source.pass(pad(entry.bytes) - entry.bytes);
   }
   source.skipZeros();
   return source.digest();
@@ -45,7 +60,7 @@ function extensionOf(typeFlag: string, bytes: Buffer): Map<string, string> {
   return new Map([[typeFlag === "L" ? "path" : "linkpath", text]]);
 }
 
-function createSource(fd: number) {
+function createSource({ fd, growsTo = 0 }: TarFile) {
   const hash = createHash("sha256");
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let at = 0;
@@ -58,6 +73,11 @@ function createSource(fd: number) {
     chunkOffset += end;
     at = 0;
     end = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+    for (let waitedMs = 0; end === 0 && chunkOffset < growsTo; waitedMs += WAIT_MS) {
+      if (waitedMs > MOST_WAIT_MS) throw cut();
+      Atomics.wait(IDLE, 0, 0, WAIT_MS);
+      end = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+    }
     hash.update(chunk.subarray(0, end));
     return end > 0;
   }
@@ -78,10 +98,11 @@ function createSource(fd: number) {
     return bytes;
   }
 
-  function skip(length: number): void {
+  function pass(length: number, sink?: ContentSink): void {
     for (let left = length; left > 0;) {
       if (!fill()) throw cut();
       const count = Math.min(left, end - at);
+      sink?.(chunk.subarray(at, at + count));
       at += count;
       left -= count;
     }
@@ -96,7 +117,7 @@ function createSource(fd: number) {
       if (padded === undefined) throw cut();
       return Buffer.from(padded.subarray(0, length));
     },
-    skipPadded: (length: number): void => skip(pad(length)),
+    pass,
     skipZeros: (): void => {
       while (fill()) {
         if (!isZero(chunk.subarray(at, end))) throw malformed("something behind its end");
