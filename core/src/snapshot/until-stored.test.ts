@@ -14,15 +14,18 @@ class Fault extends Error implements StoringFault {
   }
 }
 
-function storing(work: (sinceMs: number) => Promise<string>, timeoutMs: number) {
+function storing(
+  work: (sinceMs: number, tell: (progress: SnapshotProgress) => void) => Promise<string>,
+  timeoutMs: number,
+) {
   const clock = createManualClock();
   const startMs = clock.now();
   const end = new AbortController();
   const told: SnapshotProgress[] = [];
   let attempts = 0;
-  const attempt = (): Promise<string> => {
+  const attempt = (tell: (progress: SnapshotProgress) => void): Promise<string> => {
     attempts += 1;
-    return work(clock.now() - startMs);
+    return work(clock.now() - startMs, tell);
   };
   const outcome = untilStored(attempt, {
     clock,
@@ -50,6 +53,29 @@ describe("untilStored", () => {
     await world.clock.advance(20_000);
     expect(await world.outcome).toBe("stored");
     expect(world.attempts()).toBe(soFar + 1);
+  });
+
+  test("what it met is told until the store has taken something", async () => {
+    const steps = [
+      { phase: "Packing", bytesDone: 0 },
+      { phase: "Uploading", bytesDone: 5 },
+      { phase: "Verifying", bytesDone: 9 },
+    ] as const;
+    const world = storing(async (sinceMs, tell) => {
+      for (const step of steps.slice(0, sinceMs === 0 ? 1 : 3)) tell(step);
+      if (sinceMs === 0) throw new Fault("unavailable");
+      return "stored";
+    }, 300_000);
+    await world.clock.advance(2000);
+    expect(await world.outcome).toBe("stored");
+    const message = expect.stringContaining("The store is unavailable.") as string;
+    expect(world.told).toEqual([
+      steps[0],
+      { phase: "Uploading", bytesDone: 0, message },
+      { ...steps[0], message },
+      steps[1],
+      steps[2],
+    ]);
   });
 
   test("what it last met is thrown before the record's time is over", async () => {

@@ -19,6 +19,8 @@ export interface Storing {
   readonly onProgress: (progress: SnapshotProgress) => void;
 }
 
+type Tell = (progress: SnapshotProgress) => void;
+
 const PAUSE = { firstMs: 1000, mostMs: 15_000 };
 /** So long before its time is over a snapshot fails by what it last met, not by the clock. */
 const LAST_WORDS_MS = 2000;
@@ -27,13 +29,19 @@ const MAY_PASS: ReadonlySet<StoringFault["code"]> = new Set<StoringFault["code"]
 
 /**
  * Brings a snapshot into the store, and tries again while the store gives no answer and there is time;
- * then the last fault is thrown. `work` begins anew each time, and leaves nothing unknown behind when it throws.
+ * then the last fault is thrown. `work` begins anew each time, and leaves nothing unknown behind when it
+ * throws; what it tells says what was met until the store has taken something.
  */
-export async function untilStored<T>(work: () => Promise<T>, storing: Storing): Promise<T> {
+export async function untilStored<T>(work: (tell: Tell) => Promise<T>, storing: Storing): Promise<T> {
   const { clock, random, log, deadlineMs, signal, faultOf, onProgress } = storing;
+  let met: string | undefined;
+  const tell: Tell = (progress) => {
+    if (hasMoved(progress)) met = undefined;
+    onProgress(met === undefined ? progress : { ...progress, message: met });
+  };
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await work();
+      return await work(tell);
     } catch (error) {
       signal.throwIfAborted();
       const fault = faultOf(error);
@@ -41,9 +49,14 @@ export async function untilStored<T>(work: () => Promise<T>, storing: Storing): 
       if (fault === undefined || !MAY_PASS.has(fault.code)) throw error;
       if (clock.now() + pauseMs + LAST_WORDS_MS > deadlineMs) throw error;
       log.warn("The snapshot was not stored, trying again", { error });
-      const message = `The store gives no answer, it is asked again until the snapshot's time is over: ${fault.message}`;
-      onProgress({ phase: "Uploading", bytesDone: 0, message });
+      met = `The store gives no answer, it is asked again until the snapshot's time is over: ${fault.message}`;
+      tell({ phase: "Uploading", bytesDone: 0 });
       await clock.sleep(pauseMs, signal);
     }
   }
+}
+
+/** The store has taken bytes of it. */
+function hasMoved({ phase, bytesDone }: SnapshotProgress): boolean {
+  return phase === "Verifying" || (phase === "Uploading" && bytesDone > 0);
 }

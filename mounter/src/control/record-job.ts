@@ -136,7 +136,7 @@ class Taking {
   /** What was saved lasts: a store that is away is asked again while there is time. */
   #store(dump: Dump, target: RecordTarget, tell: (progress: SnapshotProgress) => void): Promise<Written> {
     const { work, clock, random, log } = this.#ports;
-    return untilStored(() => this.#write(dump, target, tell), {
+    return untilStored((onProgress) => this.#write(dump, target, onProgress), {
       clock,
       random,
       log,

@@ -78,7 +78,7 @@ export async function takeSnapshot(
     const { clock, random } = deps;
     const warnings = [...(await lossesOf(deps, { record, source }, call.signal))];
     const order = { folder, checkpointName, facts, ground, mostTarBytes, warnings };
-    return await untilStored(() => writeOnce(deps, order, call), {
+    return await untilStored((onProgress) => writeOnce(deps, order, { ...call, onProgress }), {
       clock,
       random,
       log: call.log,
