@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dumpFault } from "#mounter/domain/record/dump-fault.ts";
@@ -7,6 +7,7 @@ import { storedFile } from "#mounter/node/archive/stored-file.ts";
 import { runCheckpoint, RunscFault } from "#mounter/node/dump/run-checkpoint.ts";
 import { createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
+import { bareRunsc } from "./bare-runsc.ts";
 import { startSnapshotLab, type SnapshotLab } from "./lab.ts";
 
 const MOST_TAR_BYTES = 2 ** 28;
@@ -17,11 +18,7 @@ let runsc: string;
 
 beforeAll(async () => {
   lab = await startSnapshotLab();
-  runsc = join(lab.directory, "bare-runsc");
-  // As in the mounter's pod: no capability, and other processes than the node's.
-  const program = process.env["ATOLL_RUNSC"] ?? join(process.env["ATOLL_HOME"] ?? "/var/lib/atoll", "bin/runsc");
-  const bare = "setpriv --no-new-privs --bounding-set=-all --inh-caps=-all";
-  await writeFile(runsc, `#!/bin/sh\nexec unshare --pid --fork ${bare} ${program} "$@"\n`, { mode: 0o755 });
+  runsc = await bareRunsc(lab.directory);
 }, 60_000);
 afterAll(() => lab?.[Symbol.asyncDispose]());
 
