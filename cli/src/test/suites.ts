@@ -53,15 +53,15 @@ export const SUITES: readonly Suite[] = [
     command: ["knip", "--no-progress"],
     counting: "exit",
   },
-  vitest("unit", "Units and properties beside the code", 110, "nothing", true),
+  vitest("unit", "Units and properties beside the code", 150, "nothing", true),
   vitest("architecture", "The fences report what they forbid", 30, "nothing", true),
-  vitest("sdk", "TypeScript client on Node, Bun and Deno", 80, "nothing", true),
+  vitest("sdk", "TypeScript client on Node, Bun and Deno", 70, "nothing", true),
   vitest("http", "One HTTP suite on Bun, Deno, Node and workerd", 120, "nothing", true),
   vitest("machine", "Images and set-up steps on this machine, against a real registry", 60, "setup", false),
   vitest("network", "Flows and life of links, with real packets", 40, "setup", false),
-  vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 130, "setup", false),
-  vitest("local", "Local backend on gVisor: conformance, limits, recovery, snapshots", 400, "setup", false),
-  vitest("snapshot", "Layers of snapshots out of gVisor and back into it", 90, "setup", false),
+  vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 110, "setup", false),
+  vitest("local", "Local backend on gVisor: conformance, limits, recovery, snapshots", 420, "setup", false),
+  vitest("snapshot", "Layers of snapshots out of gVisor and back into it", 60, "setup", false),
   vitest("stores", "Object stores on real servers: conformance, faults, bounded memory", 120, "stores", false),
   vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 110, "testbed", false),
   vitest("scale", "The operator over 1,000 sandboxes on simulated nodes", 130, "testbed", false),
@@ -73,15 +73,19 @@ export const SUITES: readonly Suite[] = [
     false,
   ),
   vitest("chaos", "The platform under load while its parts are killed", 320, "platform", false),
-  pytest("e2e", "Official Isola Python client against the gateway", 270, "setup"),
-  pytestOnPlatform("e2e", "Official Isola Python client against the platform on Kubernetes", 360),
-  pytest("fuzz", "Requests made from the OpenAPI document", 50, "setup"),
+  pytest("e2e", "Official Isola Python client against the gateway", 320, "setup"),
+  pytestOnPlatform("e2e", "Official Isola Python client against the platform on Kubernetes", 320),
+  pytest("fuzz", "Requests made from the OpenAPI document", 45, "setup"),
 ];
 
-/** The same folder of Python tests, against the platform installed on the testbed. */
+/** The same folder of Python tests, against the platform installed on the testbed: most of their time they wait for pods. */
 function pytestOnPlatform(folder: string, title: string, budgetSeconds: number): Suite {
   const { command, ...suite } = pytest(folder, title, budgetSeconds, "platform");
-  return { ...suite, name: `${folder}-cluster`, command: ["node", "test/run-on-platform.ts", ...command] };
+  return {
+    ...suite,
+    name: `${folder}-cluster`,
+    command: ["node", "test/run-on-platform.ts", ...command, "--numprocesses=3"],
+  };
 }
 
 /** A folder of Python tests with its own pinned packages. */
