@@ -6,7 +6,7 @@ import { snapshotState } from "#core/kubernetes/snapshot-state.ts";
 import { podName, SNAPSHOT_COLLECTOR_LEASE } from "#core/kubernetes/names.ts";
 import { until } from "../harness/until.ts";
 import { call } from "./cluster.ts";
-import { RUNNING, startMounterStage, type MounterStage } from "./mounter-stage.ts";
+import { AGENT, RUNNING, startMounterStage, type MounterStage } from "./mounter-stage.ts";
 
 let stage: MounterStage;
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
   stage = await startMounterStage();
   await stage.start();
   await stage.sandbox("box");
-  await stage.podStatus("box", RUNNING);
+  await stage.podStatus("box", AGENT, RUNNING);
 }, 180_000);
 afterEach(() => stage.letSave());
 afterAll(() => stage?.dispose());
@@ -49,7 +49,7 @@ describe("the mounter takes snapshots", () => {
         writeId: ended.metadata.uid,
         snapshotKey: `rootfssnapshots/${stage.namespace}/work.json`,
         base: { image: "debian:13" },
-        warnings: [],
+        warnings: [expect.objectContaining({ code: "SocketsLeftOut", count: 1, examples: ["/s"] })],
       },
     });
     expect(ended.status?.publishBy).toBeDefined();
