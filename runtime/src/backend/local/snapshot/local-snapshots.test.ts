@@ -277,6 +277,28 @@ describe("LocalSnapshots", () => {
     expect(await stateOf(snapshots)).toBe("Succeeded");
   });
 
+  test("who waits for others is woken by their ends, not by how far they are", async () => {
+    const world = createWorld();
+    let answer = (): void => undefined;
+    world.step = (what) => (what === "send" ? new Promise((resolve) => (answer = resolve)) : Promise.resolve());
+    const snapshots = await start(world);
+    let woken = 0;
+    const { signal } = call;
+    const listen = async (): Promise<void> => {
+      for (;;) {
+        await snapshots.change.wait(signal);
+        woken += 1;
+      }
+    };
+    void listen();
+    await snapshots.create(request, call);
+    await world.clock.settle();
+    expect([await stateOf(snapshots), woken]).toEqual(["Running", 0]);
+    answer();
+    await world.clock.settle();
+    expect([await stateOf(snapshots), woken]).toEqual(["Succeeded", 1]);
+  });
+
   test("one that is removed while it is being sent takes what it wrote along", async () => {
     const world = createWorld();
     let answer = (): void => undefined;

@@ -139,7 +139,7 @@ export class SnapshotUnit {
     }
     this.arm(nowMs);
     if (this.decision.remove === true && this.removal === undefined) await this.vanish();
-    this.tell();
+    this.tell({ isEnd: outcome !== undefined });
   }
 
   /** Nothing has happened that the disk does not know, save how it ended: that is told all the same, and saved later. */
@@ -170,9 +170,10 @@ export class SnapshotUnit {
       .catch(() => undefined);
   }
 
-  private tell(): void {
+  /** Others wait for ends alone: for their turn, or for what a name means. */
+  private tell({ isEnd }: { readonly isEnd: boolean }): void {
     this.change.notify();
-    this.deps.change.notify();
+    if (isEnd) this.deps.change.notify();
   }
 
   private async vanish(): Promise<void> {
@@ -315,7 +316,7 @@ export class SnapshotUnit {
   private show(progress: SnapshotProgress): void {
     if (this.record.outcome !== undefined) return;
     this.progress = progress;
-    this.tell();
+    this.tell({ isEnd: false });
   }
 
   private async removeAll(): Promise<void> {
@@ -339,6 +340,6 @@ export class SnapshotUnit {
       await clock.sleep(backoffMs(attempt, PAUSE, random), this.life.signal);
     }
     await this.vanish();
-    this.tell();
+    this.tell({ isEnd: true });
   }
 }
