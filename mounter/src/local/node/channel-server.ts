@@ -54,8 +54,10 @@ async function serve(mounter: LocalMounter, log: Log, request: IncomingMessage, 
     say({ line: "end", answer: await work(ask.data, call) });
   } catch (error) {
     if (leaving.signal.aborted) return;
-    log.warn("A request of the gateway failed", { verb, error });
-    say({ line: "fault", fault: channelFault(error) });
+    const fault = channelFault(error);
+    // What has words of its own the gateway tells; of all else the log alone has the reason.
+    log[fault.code === "other" ? "warn" : "debug"]("A request of the gateway failed", { verb, error });
+    say({ line: "fault", fault });
   }
   // What is held lasts until the gateway leaves.
   if (verb !== "hold") response.end();

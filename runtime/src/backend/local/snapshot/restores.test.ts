@@ -61,7 +61,9 @@ function createBench(whole: Promise<void> = Promise.resolve()) {
     },
   });
   const leaver = new AbortController();
-  const call = { signal: leaver.signal, log: silentLog, onWait: (what: string | undefined) => void waits.push(what) };
+  const warnings: string[] = [];
+  const log = { ...silentLog, warn: (message: string) => void warnings.push(message) };
+  const call = { signal: leaver.signal, log, onWait: (what: string | undefined) => void waits.push(what) };
   const find = (...containers: Partial<ContainerSpec>[]) =>
     restores.find(
       {
@@ -70,7 +72,7 @@ function createBench(whole: Promise<void> = Promise.resolve()) {
       },
       call,
     );
-  return { clock, change, store, waits, leaver, call, find, looks: () => looks };
+  return { clock, change, store, waits, warnings, leaver, call, find, looks: () => looks };
 }
 
 describe("createRestores()", () => {
@@ -102,11 +104,13 @@ describe("createRestores()", () => {
   });
 
   test("looks again by itself, as others write to the store too, and while that does not answer", async () => {
-    const { clock, store, waits, find } = createBench();
+    const { clock, store, waits, warnings, looks, find } = createBench();
     store.set("one", new MounterError({ code: "unavailable", reason: "StoreFailed", message: "It is away." }));
     const finding = find({ rootfsSnapshotName: "one" });
     await clock.advance(3_000);
     expect(waits.at(-1)).toBe('the snapshot "one", as the store does not say what it is: It is away');
+    // Asked again and again, it is said once.
+    expect([looks() > 2, warnings]).toEqual([true, ["The store of snapshots does not answer"]]);
     store.set("one", manifestOf("one"));
     await clock.advance(5_000);
     expect((await finding).size).toBe(1);

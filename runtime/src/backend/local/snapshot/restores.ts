@@ -55,11 +55,13 @@ export function createRestores(deps: RestoresDeps): Restores {
   async function find(spec: SandboxSpec, call: RestoresCall): Promise<ReadonlyMap<string, FoundRestore>> {
     const named = spec.containers.filter(isNamed);
     if (named.length === 0) return new Map();
+    /** Faults that are in the log: it is asked again and again. */
+    const told = new Set<string>();
     for (let attempt = 0; ; attempt += 1) {
       const changed = new AbortController();
       const woken = change.wait(AbortSignal.any([changed.signal, call.signal])).catch(() => undefined);
       try {
-        const looks = await Promise.all(named.map((container) => look(container.rootfsSnapshotName, call)));
+        const looks = await Promise.all(named.map((container) => look(container.rootfsSnapshotName, told, call)));
         const missing = looks.flatMap((each) => ("missing" in each ? [each.missing] : []));
         call.onWait(missing[0]);
         if (missing.length === 0)
@@ -73,7 +75,7 @@ export function createRestores(deps: RestoresDeps): Restores {
     }
   }
 
-  async function look(name: string, call: Call): Promise<Found> {
+  async function look(name: string, told: Set<string>, call: Call): Promise<Found> {
     try {
       const found = await mounter.find({ namespace, name }, call);
       if (found.kind !== "absent") return { found };
@@ -81,7 +83,8 @@ export function createRestores(deps: RestoresDeps): Restores {
     } catch (error) {
       call.signal.throwIfAborted();
       if (!(error instanceof MounterError)) throw error;
-      call.log.warn("The store of snapshots does not answer", { error });
+      if (!told.has(error.message)) call.log.warn("The store of snapshots does not answer", { error });
+      told.add(error.message);
       return { missing: `the snapshot "${name}", as the store does not say what it is: ${withoutDot(error.message)}` };
     }
   }
