@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SANDBOX_NAMESPACE } from "#core/kubernetes/names.ts";
 import { manifestKey, rawKey } from "#core/snapshot/snapshot-keys.ts";
@@ -146,5 +147,24 @@ describe("snapshots over a bad way to the store", { timeout: TEST_MS, concurrent
       expect(said).toMatch(/: \w+ .*\.$/);
       expect(await stage.store.manifest(name)).toBeUndefined();
     } else await expectRestored(outcome as Taken);
+  });
+});
+
+/** Longer than any single request is repeated by itself. */
+const AWAY_MS = 15_000;
+
+describe("snapshots without a store", { timeout: TEST_MS }, () => {
+  it("wait for it while there is time, say so, and are taken as they were", async () => {
+    const name = newName();
+    const sum = await run(source, "head -c 400000 /dev/urandom >/srv/data; sha1sum /srv/data");
+    const said: (string | undefined)[] = [];
+    await stage.store.kill();
+    const taking = source.snapshot({ snapshotName: name, onProgress: ({ progress }) => said.push(progress?.message) });
+    await sleep(AWAY_MS);
+    await run(source, "echo later >/srv/data");
+    await stage.store.start();
+    await taking;
+    expect(said.filter((message) => message?.includes("The store gives no answer"))).not.toEqual([]);
+    await expectRestored({ name, sum });
   });
 });
