@@ -45,8 +45,9 @@ try {
   const layer = join(folder, "layer");
   const { key, bytes } = await store.topLayer(first.manifestKey);
   await store.download(key, layer);
-  const [upload = [], snapshot = []] = await inTurn(ROUNDS, [
+  const [upload = [], parts = [], snapshot = []] = await inTurn(ROUNDS, [
     () => timeMs(() => store.upload(layer, bytes)),
+    () => timeMs(() => store.uploadParts(layer, bytes)),
     async () => (await take(sandbox)).ms,
   ]);
   const restored = await client.sandboxes.create({ image: "atoll/debian", rootfsSnapshotName: sandbox.id });
@@ -55,10 +56,12 @@ try {
   report({
     question: `How long does a snapshot of ${BYTES} bytes take until it is complete in an S3 store?`,
     series: [
-      { name: "the store's own client, same bytes", unit: "ms", values: upload },
+      { name: "the store's own client, same bytes in one request", unit: "ms", values: upload },
+      { name: "the store's own client, same bytes in parts", unit: "ms", values: parts },
       { name: "snapshot", unit: "ms", values: snapshot },
     ],
-    goals: [{ of: "snapshot", to: "the store's own client, same bytes", atMost: 1.3 }],
+    // What is packed while it is sent has no size to announce: it goes in parts, as whatever is large does.
+    goals: [{ of: "snapshot", to: "the store's own client, same bytes in parts", atMost: 1.3 }],
     facts: {
       uploadedBytes: bytes,
       [`uploadedBytesOfARestoredSandboxThatWrote${LITTLE}Bytes`]: (await store.topLayer(second.manifestKey)).bytes,

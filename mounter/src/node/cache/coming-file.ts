@@ -19,11 +19,13 @@ export interface ComingFile {
   fail(error: unknown): void;
   /** Resolves when it can be read as it comes, or is finished without; rejects when it fails. */
   ready(signal: AbortSignal): Promise<void>;
+  /** Its bytes in order. Ends when it is finished, and throws what it failed with. */
+  read(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
   /**
-   * Its bytes in order. Ends when it is finished, and throws what it failed with; with a length it ends
-   * there, for whoever finds out whether it is what it should be.
+   * The same up to a length, for whoever finds out whether it is what it should be. Each piece is good only
+   * until the next is asked for.
    */
-  read(signal: AbortSignal, endsAt?: number): AsyncGenerator<Uint8Array, void, undefined>;
+  pass(bytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
   /** Closes it as soon as nobody reads it any more. */
   close(): Promise<void>;
 }
@@ -50,6 +52,32 @@ export function createComingFile(): ComingFile {
     if (outcome !== undefined && "error" in outcome) throw outcome.error;
   };
 
+  async function* readAs(
+    signal: AbortSignal,
+    { take, endsAt }: { readonly take: (bytes: number) => Buffer; readonly endsAt?: number },
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const from = file;
+    if (from === undefined) throw new Error("The file is not to be read as it comes");
+    readers += 1;
+    try {
+      for (let at = 0; ;) {
+        signal.throwIfAborted();
+        throwFailure();
+        if (at < thereBytes) {
+          const buffer = take(Math.min(READ_BYTES, thereBytes - at));
+          const { bytesRead } = await from.read(buffer, 0, buffer.length, at);
+          if (bytesRead === 0) throw new Error(`The file ends before byte ${thereBytes}, which was written`);
+          at += bytesRead;
+          yield buffer.subarray(0, bytesRead);
+        } else if (outcome !== undefined || at === endsAt) return;
+        else await change.wait(signal);
+      }
+    } finally {
+      readers -= 1;
+      await closeUnused();
+    }
+  }
+
   return {
     get isBegun() {
       return file !== undefined;
@@ -68,27 +96,10 @@ export function createComingFile(): ComingFile {
       while (file === undefined && outcome === undefined) await change.wait(signal);
       throwFailure();
     },
-    async *read(signal, endsAt) {
-      const from = file;
-      if (from === undefined) throw new Error("The file is not to be read as it comes");
-      readers += 1;
-      try {
-        for (let at = 0; ;) {
-          signal.throwIfAborted();
-          throwFailure();
-          if (at < thereBytes) {
-            const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, thereBytes - at));
-            const { bytesRead } = await from.read(buffer, 0, buffer.length, at);
-            if (bytesRead === 0) throw new Error(`The file ends before byte ${thereBytes}, which was written`);
-            at += bytesRead;
-            yield buffer.subarray(0, bytesRead);
-          } else if (outcome !== undefined || at === endsAt) return;
-          else await change.wait(signal);
-        }
-      } finally {
-        readers -= 1;
-        await closeUnused();
-      }
+    read: (signal) => readAs(signal, { take: (bytes) => Buffer.allocUnsafeSlow(bytes) }),
+    pass(bytes, signal) {
+      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, bytes));
+      return readAs(signal, { take: (wanted) => buffer.subarray(0, wanted), endsAt: bytes });
     },
     async close() {
       isClosed = true;

@@ -102,7 +102,7 @@ async function bringBytes(
   const { file } = partialPaths(ports.config.dir, download.namespace, errand.id);
   let summing: Promise<string> | undefined;
   const sumUp = async (): Promise<string> => {
-    const digest = await digestOf(coming.read(signal, layer.bytes));
+    const digest = await digestOf(coming.pass(layer.bytes, signal));
     // Its readers need not wait until the disk has it too.
     if (digest === (layer.digest ?? digest)) coming.finish();
     else coming.fail(other(layer, digest));
