@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,19 +18,23 @@ def running_gateway():
     if given:
         yield given.rstrip("/")
         return
-    events = _atoll("up", "--detach", "--no-first", "--port", str(_free_port()))
-    url = next(event["url"] for event in events if event.get("event") in ("already-up", "usage"))
-    try:
-        yield url
-    finally:
-        # A gateway that was up before the tests is somebody else's.
-        if not any(event.get("event") == "already-up" for event in events):
-            _atoll("down")
+    # What snapshots write outlives their records: it is not to be left in the store of this machine.
+    with tempfile.TemporaryDirectory(prefix="atoll-e2e-store-") as store:
+        up = ("up", "--detach", "--no-first", "--port", str(_free_port()))
+        events = _atoll(*up, environment={"ATOLL_SNAPSHOT_STORE": f"file://{store}"})
+        url = next(event["url"] for event in events if event.get("event") in ("already-up", "usage"))
+        try:
+            yield url
+        finally:
+            # A gateway that was up before the tests is somebody else's.
+            if not any(event.get("event") == "already-up" for event in events):
+                _atoll("down")
 
 
-def _atoll(*words):
+def _atoll(*words, environment={}):
     done = subprocess.run(
         [ROOT / "atoll", *words, "--json"],
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
