@@ -1,25 +1,38 @@
-import { afterAll, beforeAll, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, inject, it } from "vitest";
 import { Atoll } from "#sdk";
-import { TEST_IMAGE } from "../harness/cluster-images.ts";
+import { TEST_IMAGE as image } from "../harness/cluster-images.ts";
 import { startSnapshotStore, type SnapshotStore } from "../harness/snapshot-store.ts";
-import { expectRandomTreesRestored, treesOf } from "../snapshot/random-trees.ts";
+import { expectFilesRestored, LARGE_FILE, MANY_FILES } from "../snapshot/files-of-a-kind.ts";
+import { expectRandomTreesRestored, TREES, TREES_TIMEOUT_MS } from "../snapshot/random-trees.ts";
 import { newName } from "./snapshot-stage.ts";
 
-const ROUNDS = process.env["ATOLL_SOAK"] === "1" ? 200 : 5;
+const IS_SOAK = process.env["ATOLL_SOAK"] === "1";
 
-let store: SnapshotStore;
-beforeAll(async () => {
-  store = await startSnapshotStore();
-}, 60_000);
-afterAll(() => store?.end(), 60_000);
+describe("what is restored equals what was there", () => {
+  let store: SnapshotStore;
+  let client: Atoll;
+  beforeAll(async () => {
+    client = new Atoll({ url: inject("gatewayUrl") });
+    store = await startSnapshotStore();
+  }, 60_000);
+  afterAll(() => store?.end(), 60_000);
 
-it(
-  `what is restored equals what was there, for ${treesOf(ROUNDS)} random trees over an image, each on top of the ones before`,
-  async () => {
-    const client = new Atoll({ url: inject("gatewayUrl") });
+  it(
+    `for ${TREES} random trees over an image, each on top of the ones before`,
     // The root folder itself is the node's: gVisor restores what lies in it.
-    const lost = ["/"];
-    await expectRandomTreesRestored({ client, image: TEST_IMAGE, rounds: ROUNDS, prefix: newName(), lost });
-  },
-  ROUNDS * 60_000,
-);
+    () => expectRandomTreesRestored({ client, image, prefix: newName(), lost: ["/"] }),
+    TREES_TIMEOUT_MS,
+  );
+
+  it.runIf(IS_SOAK)(
+    "for 100,000 small files",
+    () => expectFilesRestored(MANY_FILES, { client, image, snapshotName: newName() }),
+    MANY_FILES.timeoutMs,
+  );
+
+  it.runIf(IS_SOAK)(
+    "for a file of 4 GiB",
+    () => expectFilesRestored(LARGE_FILE, { client, image, snapshotName: newName() }),
+    LARGE_FILE.timeoutMs,
+  );
+});

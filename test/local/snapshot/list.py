@@ -1,12 +1,17 @@
-"""Says all that is known of each file of the root, or of the folders that are its arguments, as JSON by path; times to the second, as snapshots keep them."""
+"""Says all that is known of each file of the root, or of the folders that are its arguments, as JSON by argument and path: each path where the nearest argument above it is; times to the second, as snapshots keep them."""
 import hashlib, json, os, stat, sys
 
 sys.setrecursionlimit(5000)
 found, links = {}, {}
+# Later times are not kept: the year 2262.
+LAST = 2**63 // 10**9
+
+def key(path):
+    return path if len(path) <= 300 else path[:40] + "..." + path[-200:] + hashlib.sha1(path.encode()).hexdigest()
 
 def facts(path, fd, name):
     st = os.stat(name, dir_fd=fd, follow_symlinks=False)
-    one = {"mode": oct(st.st_mode), "owner": [st.st_uid, st.st_gid], "time": round(st.st_mtime_ns / 1e9)}
+    one = {"mode": oct(st.st_mode), "owner": [st.st_uid, st.st_gid], "time": min(round(st.st_mtime_ns / 1e9), LAST)}
     kind = stat.S_IFMT(st.st_mode)
     if kind == stat.S_IFREG:
         one["size"] = st.st_size
@@ -31,24 +36,26 @@ def facts(path, fd, name):
         one["attributes"] = values
     return one, kind
 
-def walk(path, fd):
+def walk(path, fd, listed):
     for name in sorted(os.fsencode(name) for name in os.listdir(fd)):
         below = path + "/" + name.decode("latin1")
         # Other file systems are mounted there.
-        if below in ("/proc", "/sys", "/dev", "/tmp", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname"):
+        if below in starts or below in ("/proc", "/sys", "/dev", "/tmp", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname"):
             continue
-        found[below[-300:] + str(len(below))], kind = facts(below, fd, name)
+        listed[key(below)], kind = facts(below, fd, name)
         if kind == stat.S_IFDIR:
             folder = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=fd)
-            walk(below, folder)
+            walk(below, folder, listed)
             os.close(folder)
 
-for start in sys.argv[1:] or ["/"]:
+starts = sys.argv[1:] or ["/"]
+for start in filter(os.path.isdir, starts):
     root = os.open(start, os.O_RDONLY)
-    found[start] = facts(start, root, ".")[0]
-    walk("" if start == "/" else start, root)
+    listed = found[start] = {start: facts(start, root, ".")[0]}
+    walk("" if start == "/" else start, root, listed)
+    os.close(root)
 # Which names are one file; a count of links tells of names that were removed, too, where a layer lies above.
 for names in links.values():
     for _, one in names if len(names) > 1 else []:
-        one["links"] = sorted(path[-300:] for path, _ in names)
+        one["links"] = sorted(key(path) for path, _ in names)
 print(json.dumps(found, sort_keys=True))
