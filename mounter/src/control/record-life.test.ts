@@ -57,6 +57,8 @@ interface World {
   readonly published: Set<string>;
   readonly seen: Seen;
   attempts: number;
+  /** Nobody deletes a record any more. */
+  isLeftAlone: boolean;
   isOver: boolean;
 }
 
@@ -248,12 +250,14 @@ function insertRecords({ kube, model, turns }: World): void {
   }
 }
 
-/** Somebody deletes records, at any time. */
-async function removeSome({ kube, turns }: World): Promise<void> {
+/** Somebody deletes records, at any time. It is not over before that. */
+async function removeSome(world: World): Promise<void> {
+  const { kube, turns } = world;
   for (let left = turns.random(3); left > 0; left -= 1) {
     await turns.clock.sleep(turns.random(200_000));
     kube.remove(`${namespace}/record-${1 + turns.random(4)}`);
   }
+  world.isLeftAlone = true;
 }
 
 function check(world: World): void {
@@ -276,18 +280,29 @@ describe("records, the mounter that works on them, the operator and the one that
       const model = createModelObjects();
       const turns = createInterleaving(model, seed, { stepMs: 200, leapMs: 90_000, leapOneIn });
       const kube = createModelRecords(() => model.nowMs);
-      const world: World = { model, kube, turns, published: new Set(), seen, attempts: 0, isOver: false };
+      const world: World = {
+        model,
+        kube,
+        turns,
+        published: new Set(),
+        seen,
+        attempts: 0,
+        isLeftAlone: false,
+        isOver: false,
+      };
       insertRecords(world);
       const work = [mount(world, lives), operate(world), settle(world), removeSome(world)];
       let state = "";
       await turns.run(work, () => {
-        const now = `${model.versions} ${[...kube.records.values()].map(({ metadata }) => metadata.resourceVersion).join()}`;
+        const now = `${world.isLeftAlone} ${model.versions} ${[...kube.records.values()].map(({ metadata }) => metadata.resourceVersion).join()}`;
         if (now === state) return;
         state = now;
         check(world);
-        world.isOver = [...kube.records.values()].every(
-          (record) => hasEnded(record) && record.metadata.deletionTimestamp === undefined,
-        );
+        world.isOver =
+          world.isLeftAlone &&
+          [...kube.records.values()].every(
+            (record) => hasEnded(record) && record.metadata.deletionTimestamp === undefined,
+          );
       });
       for (const record of kube.records.values()) {
         if (snapshotState(record).phase === "Succeeded") seen.succeeded += 1;
