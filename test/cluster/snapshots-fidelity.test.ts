@@ -6,7 +6,7 @@ import { expectFilesRestored, LARGE_FILE, MANY_FILES } from "../snapshot/files-o
 import { expectRandomTreesRestored, TREES, TREES_TIMEOUT_MS } from "../snapshot/random-trees.ts";
 import { newName } from "./snapshot-stage.ts";
 
-const IS_SOAK = process.env["ATOLL_SOAK"] === "1";
+const KINDS = process.env["ATOLL_SOAK"] === "1" ? [MANY_FILES, LARGE_FILE] : [];
 
 describe("what is restored equals what was there", () => {
   let store: SnapshotStore;
@@ -24,15 +24,10 @@ describe("what is restored equals what was there", () => {
     TREES_TIMEOUT_MS,
   );
 
-  it.runIf(IS_SOAK)(
-    "for 100,000 small files",
-    () => expectFilesRestored(MANY_FILES, { client, image, snapshotName: newName() }),
-    MANY_FILES.timeoutMs,
-  );
-
-  it.runIf(IS_SOAK)(
-    "for a file of 4 GiB",
-    () => expectFilesRestored(LARGE_FILE, { client, image, snapshotName: newName() }),
-    LARGE_FILE.timeoutMs,
-  );
+  for (const kind of KINDS)
+    it(
+      `for ${kind.title}`,
+      () => expectFilesRestored(kind, { client, image, snapshotName: newName() }),
+      kind.timeoutMs,
+    );
 });

@@ -2,14 +2,15 @@ import { expect } from "vitest";
 import type { Atoll } from "#sdk";
 import { runScript } from "./run-script.ts";
 
-interface FilesOfAKind {
+export interface FilesOfAKind {
+  readonly title: string;
   /** Script that makes them and that checks them, by its first argument. */
   readonly name: string;
   readonly timeoutMs: number;
 }
 
-export const MANY_FILES: FilesOfAKind = { name: "many-files", timeoutMs: 300_000 };
-export const LARGE_FILE: FilesOfAKind = { name: "large-file", timeoutMs: 1_800_000 };
+export const MANY_FILES: FilesOfAKind = { title: "100,000 small files", name: "many-files", timeoutMs: 300_000 };
+export const LARGE_FILE: FilesOfAKind = { title: "a file of 4 GiB", name: "large-file", timeoutMs: 1_800_000 };
 
 /** Makes files, takes a snapshot of them, and expects of what starts from it that it has them all as they were made. */
 export async function expectFilesRestored(
