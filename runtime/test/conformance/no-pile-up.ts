@@ -1,7 +1,10 @@
 import { expect } from "vitest";
 
-/** Beside the journal a stalled reader may let at most this much pile up, in the memory of the gateway and all sockets together. */
-const MAX_PILED_UP_BYTES = 32 << 20;
+/**
+ * Beside the journal a stalled reader may let at most this much pile up, in the memory of the gateway and all sockets
+ * together: a Linux kernel lets the receiving end of one connection alone grow to 32 MiB.
+ */
+const MAX_PILED_UP_BYTES = 64 << 20;
 
 /**
  * Reads an endless output of which another reader has stalled, until nothing comes any more: the
