@@ -41,7 +41,12 @@ test("createS3Driver() signs every body, large or small, over its own SHA-256", 
   await store.put("small", new Uint8Array(randomBytes(10)), { kind: "always" }, call);
   expect(sizeBytes).toBe(17 << 20);
   expect(seen.map(({ isRight }) => isRight)).toEqual(seen.map(() => true));
-  expect(seen.map(({ bytes }) => bytes).toSorted((a, b) => b - a).slice(0, 3)).toEqual([8 << 20, 8 << 20, 1 << 20]);
+  expect(
+    seen
+      .map(({ bytes }) => bytes)
+      .toSorted((a, b) => b - a)
+      .slice(0, 3),
+  ).toEqual([8 << 20, 8 << 20, 1 << 20]);
   store.close();
   server.close();
 });
