@@ -78,15 +78,23 @@ export const PublishRequest = z.strictObject({ writeId: SnapshotWriteId, untilMs
 export const PublishAnswer = z.strictObject({ allowed: z.boolean() });
 
 /** Brings a layer to this machine; it stays there as long as its request stays open. */
-export const HoldRequest = z.strictObject({ namespace: Namespace, layer: z.union([SnapshotLayer, RawLayer]) });
-/** The archive, unpacked and compared with its digest. */
+export const HoldRequest = z.strictObject({
+  namespace: Namespace,
+  layer: z.union([SnapshotLayer, RawLayer]),
+  /** It is read once, from its beginning to its end, as it comes: then it need not lie on the disk. @default false */
+  isReadOnce: z.boolean().optional(),
+});
+/** The archive, unpacked and compared with its digest; what is read once may be a named pipe. */
 export const HoldAnswer = z.strictObject({ path: Path, tarDigest: Sha256Digest, tarBytes: SizeBytes });
 
 /** Removes what a name means, if this very write made it. */
 export const RemoveRequest = z.strictObject({ ...Place, writeId: SnapshotWriteId });
 export const RemoveAnswer = z.strictObject({ removed: z.enum(["removed", "absent", "other"]) });
 
-/** Removes what no manifest names. `inUse`: keys of layers that sandboxes stand on; those stay. */
+/**
+ * Removes what no manifest names. `inUse`: keys of layers that sandboxes stand on; those stay. `unreadable`:
+ * manifests that do not tell what they name, for which older layers stay.
+ */
 export const CollectRequest = z.strictObject({
   namespace: Namespace,
   inUse: z.array(z.string().max(1024)).max(100_000),
@@ -95,7 +103,7 @@ export const CollectAnswer = z.strictObject({
   removedLayers: z.int().min(0),
   removedBytes: SizeBytes,
   abortedUploads: z.int().min(0),
-  unreadable: z.array(z.strictObject({ name: z.string(), fault: z.string() })),
+  unreadable: z.array(z.strictObject({ key: z.string(), fault: z.string() })),
 });
 
 export const HealthRequest = z.strictObject({});

@@ -1,17 +1,19 @@
 import * as z from "zod";
 import {
   LABEL_PATTERN,
+  LABEL_WORDS,
   MAX_SANDBOX_NAME,
   MAX_SNAPSHOT_NAME,
   SUBDOMAIN_PATTERN,
+  SUBDOMAIN_WORDS,
   UUID_PATTERN,
 } from "./name-patterns.ts";
 
-export const ContainerName = z.string().min(1).max(63).regex(LABEL_PATTERN);
+export const ContainerName = z.string().min(1).max(63).regex(LABEL_PATTERN, LABEL_WORDS);
 /** Name of a sandbox. */
-export const SandboxId = z.string().min(1).max(MAX_SANDBOX_NAME).regex(SUBDOMAIN_PATTERN);
-export const SnapshotName = z.string().min(1).max(MAX_SNAPSHOT_NAME).regex(SUBDOMAIN_PATTERN);
-export const CommandId = z.string().regex(UUID_PATTERN);
+export const SandboxId = z.string().min(1).max(MAX_SANDBOX_NAME).regex(SUBDOMAIN_PATTERN, SUBDOMAIN_WORDS);
+export const SnapshotName = z.string().min(1).max(MAX_SNAPSHOT_NAME).regex(SUBDOMAIN_PATTERN, SUBDOMAIN_WORDS);
+export const CommandId = z.string().regex(UUID_PATTERN, "Expected a UUID in lower case");
 
 /** Whole seconds, at least one; the bound keeps a deadline representable as a date. */
 export const PositiveSeconds = z.int().min(1).max(315_360_000);

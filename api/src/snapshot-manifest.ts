@@ -2,7 +2,11 @@ import * as z from "zod";
 import { LABEL_PATTERN } from "./name-patterns.ts";
 import { ContainerName, SandboxId, SnapshotName, Timestamp } from "./scalars.ts";
 
-/** Version of the form of manifests and layers that this release writes, and the only one that it reads. */
+/**
+ * Version of the form of manifests and layers that this release writes, and the only one that it reads. In
+ * every version a manifest is JSON and names all its layers as `layers[].key`: a release that cannot read
+ * the rest of it keeps these from being removed.
+ */
 export const SNAPSHOT_FORMAT_VERSION = 1;
 
 /** SHA-256 as `sha256:` and 64 hex digits. */

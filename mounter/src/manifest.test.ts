@@ -11,6 +11,12 @@ describe("readEnvironment()", () => {
       /ATOLL_SNAPSHOT_STORE: .*ATOLL_SNAPSHOT_CREDENTIALS_DIR: Expected an absolute path/,
     );
   });
+
+  test("says what is wrong with a store's URL", () => {
+    expect(() => readEnvironment({ ATOLL_SNAPSHOT_STORE: "s3://key:secret@bucket" })).toThrow(
+      "ATOLL_SNAPSHOT_STORE: Cannot use the store's URL: credentials do not belong into it",
+    );
+  });
 });
 
 describe("readNodeEnvironment()", () => {

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { countVariable, flagVariable, listVariable, parseEnvironment, type Variables } from "#api/environment.ts";
 import { RESTORE_FOLDER, RESTORE_PORT, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
+import { parseStoreUrl } from "./storage/store-url.ts";
 
 export { MOUNTER_SANDBOX_NAMESPACE_RULES, MOUNTER_SYSTEM_NAMESPACE_RULES } from "./rules.ts";
 export { CREDENTIAL_NAMES } from "./storage/store-credentials.ts";
@@ -12,10 +13,18 @@ export const MOUNTER_PATHS = { live: "/healthz", ready: "/readyz", metrics: "/me
 const Path = z.string().regex(/^\//, "Expected an absolute path");
 const Secret = z.string().min(1).optional();
 
+/** URL of a store of snapshots, without credentials. */
+export const StoreUrl = z.string().superRefine((text, { addIssue }) => {
+  try {
+    parseStoreUrl(text);
+  } catch (error) {
+    addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+  }
+});
+
 /** Environment of the mounter. The program parses with it; what starts the program renders it. */
 export const MounterEnvironment = z.object({
-  /** URL of the store of snapshots, without credentials. */
-  ATOLL_SNAPSHOT_STORE: z.string().min(1),
+  ATOLL_SNAPSHOT_STORE: StoreUrl,
   /** Folder of a mounted secret; wins over the single values. Without either, the process's own identity. */
   ATOLL_SNAPSHOT_CREDENTIALS_DIR: Path.optional(),
   /** Ask the store as nobody: emulators. */

@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import { NO_XATTRS, type EntryHead } from "#mounter/archive/entry-head.ts";
 import { createTarScanner } from "#mounter/archive/tar-scanner.ts";
 import type { SampleEntry } from "./sample-layer.ts";
@@ -21,7 +20,9 @@ export function parseLayer(bytes: Uint8Array): SampleEntry[] {
   }));
 }
 
-/** All bytes of a stream. */
+/** All bytes of a stream, whose pieces are good only until the next is asked for. */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  return new Uint8Array(await buffer(chunks));
+  const copies: Uint8Array[] = [];
+  for await (const chunk of chunks) copies.push(Uint8Array.from(chunk));
+  return new Uint8Array(Buffer.concat(copies));
 }

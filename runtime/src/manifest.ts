@@ -9,6 +9,7 @@ import {
 import { AGENT_KEYS_SECRET, SANDBOX_GROUP, SANDBOX_NAMESPACE, SYSTEM_NAMESPACE } from "#core/kubernetes/names.ts";
 import type { PolicyRule } from "#core/kubernetes/policy-rule.ts";
 import { DEFAULT_RETENTION_MS } from "#core/lifecycle.ts";
+import { StoreUrl } from "#mounter/manifest.ts";
 import { DEFAULT_GATEWAY_CONFIG, MAX_CREATE_WAIT_MS, type GatewayConfig } from "./gateway-config.ts";
 
 const defaults = DEFAULT_GATEWAY_CONFIG;
@@ -101,7 +102,7 @@ export const GatewayEnvironment = z.object({
   /** Local backend: sandboxes that start at the same time; more wait their turn. */
   ATOLL_START_CONCURRENCY: countVariable(4, 1, 256),
   /** Local backend: URL of the store of snapshots; absent = a folder below `ATOLL_HOME`. */
-  ATOLL_SNAPSHOT_STORE: z.string().min(1).optional(),
+  ATOLL_SNAPSHOT_STORE: StoreUrl.optional(),
   /** Local backend: bytes of all snapshots kept at hand above which unused ones are removed; the store has them still. */
   ATOLL_SNAPSHOT_CACHE_BYTES: countVariable(10 * 2 ** 30, 0, Number.MAX_SAFE_INTEGER),
   /** Local backend: disk of a container that names no limit. */

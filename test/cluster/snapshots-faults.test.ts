@@ -59,6 +59,7 @@ const DAMAGES: readonly (readonly [string, (taken: Taken) => Promise<void>])[] =
   ["the layer of another", async ({ layerKey }) => copy((await take()).layerKey, layerKey)],
   ["no layer", ({ layerKey }) => stage.store.objects.remove(layerKey, {}, { signal: AbortSignal.timeout(10_000) })],
   ["a manifest that was cut", ({ name }) => change(manifestOf(name), (bytes) => bytes.subarray(0, bytes.length >> 1))],
+  ["a manifest larger than any", ({ name }) => change(manifestOf(name), () => new Uint8Array(2 << 20))],
   ["the manifest of another", async ({ name }) => copy(manifestOf((await take()).name), manifestOf(name))],
   [
     "a manifest that names the layer of another",

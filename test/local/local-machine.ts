@@ -56,7 +56,8 @@ export async function makeMachine(change: Partial<LocalConfig> = {}): Promise<Ma
       const containers = [{ name: "main", image: BASE_IMAGE, env: {}, ...container }];
       const restore = restores.get(container.rootfsSnapshotName ?? "");
       const spec = { containers, startupTimeoutSeconds: 60 };
-      const request = { spec, restores: new Map(restore && [["main", restore]]), own: async () => {} };
+      const from = { spec, restores: new Map(restore && [["main", restore]]) };
+      const request = { ...from, own: async () => {}, slot: <T>(work: () => Promise<T>) => work() };
       const boot = await machine.start(request, call);
       started.add(boot.id);
       return boot;

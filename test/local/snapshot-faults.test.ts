@@ -103,7 +103,13 @@ describe("snapshots on one machine", { timeout: 120_000 }, () => {
     ]);
     expect(stdout).toBe(`${sum}of itls: cannot access '/etc/issue': No such file or directory\n`);
     writeFileSync(join(store, "cut.tar"), bytes.subarray(0, 100_000));
-    expect(await failureOf("cut")).toMatchObject({ status: "Failed", reason: "SnapshotDamaged" });
+    expect(await failureOf("cut")).toEqual({
+      status: "Failed",
+      reason: "SnapshotDamaged",
+      message: expect.stringMatching(
+        /^The snapshot cannot be restored: the archive is cut within "\/.+" \(at byte 100000\)\.$/,
+      ),
+    });
     await Promise.all([sandbox, restored, again].map((each) => each.delete()));
   });
 

@@ -43,6 +43,7 @@ describe.each<ServerKind>(["s3", "azure"])("credentials of %s", (kind) => {
     const wrong = Object.fromEntries(Object.keys(valuesOf(server)).map((name) => [name, "d3JvbmcK"]));
     const refusal = { kind: "denied", message: expect.not.stringContaining("d3Jvbmc") };
     await expect(write({ kind: "inline", values: wrong })).rejects.toMatchObject(refusal);
-    await expect(write({ kind: "none" })).rejects.toMatchObject({ kind: "denied" });
+    const byServer = { kind: "denied", message: expect.stringMatching(/, 40[13]\)\.$/) };
+    await expect(write({ kind: "none" })).rejects.toMatchObject(byServer);
   });
 });

@@ -34,6 +34,8 @@ interface Rule {
 export interface SeenRequest {
   readonly method: string;
   readonly path: string;
+  /** Its header of that name. */
+  readonly authorization: string | undefined;
   readonly status: number;
   readonly answerBytes: number;
 }
@@ -83,7 +85,8 @@ export async function startFaultProxy(
     const got = await forward(asked, body);
     const content = await readAll(got);
     const { statusCode: status = 502 } = got;
-    seen.push({ method: facts.method, path: facts.path, status, answerBytes: content.length });
+    const { authorization } = asked.headers;
+    seen.push({ method: facts.method, path: facts.path, authorization, status, answerBytes: content.length });
     if (fault?.kind === "corrupt-answer" && content.length > 0)
       content.writeUInt8(content.readUInt8(content.length >> 1) ^ 1, content.length >> 1);
     if (fault?.kind === "lost-answer") return void asked.socket.resetAndDestroy();

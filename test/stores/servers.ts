@@ -1,3 +1,4 @@
+import type { ContainerClient } from "@azure/storage-blob";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { createRequire } from "node:module";
@@ -154,13 +155,32 @@ function describeServer(kind: ServerKind, { data, port }: { data: string; port: 
         url: (origin, prefix) =>
           `azblob://${BUCKET}/${prefix}?account=${ACCOUNT.name}&endpoint=${origin}/${ACCOUNT.name}`,
         makeBucket: async (origin) => {
-          const { BlobServiceClient, StorageSharedKeyCredential } = await import("@azure/storage-blob");
-          const credential = new StorageSharedKeyCredential(ACCOUNT.name, ACCOUNT.key);
-          await new BlobServiceClient(`${origin}/${ACCOUNT.name}`, credential).createContainer(BUCKET);
+          await (await azureContainer(origin)).create();
         },
       };
     }
   }
+}
+
+/** Opens the bucket to whoever asks, as far as the kind allows: S3's may not upload in parts, Azure's only read. */
+export async function letEverybodyIn({ kind, origin }: StoreServer): Promise<void> {
+  if (kind === "s3") {
+    const { PutBucketPolicyCommand, S3Client } = await import("@aws-sdk/client-s3");
+    const credentials = { accessKeyId: S3_KEYS.AWS_ACCESS_KEY_ID, secretAccessKey: S3_KEYS.AWS_SECRET_ACCESS_KEY };
+    const client = new S3Client({ region: "us-east-1", endpoint: origin, forcePathStyle: true, credentials });
+    const Resource = [`arn:aws:s3:::${BUCKET}`, `arn:aws:s3:::${BUCKET}/*`];
+    const Statement = [{ Effect: "Allow", Principal: "*", Action: "s3:*", Resource }];
+    const Policy = JSON.stringify({ Version: "2012-10-17", Statement });
+    await client.send(new PutBucketPolicyCommand({ Bucket: BUCKET, Policy }));
+    client.destroy();
+  }
+  if (kind === "azure") await (await azureContainer(origin)).setAccessPolicy("container");
+}
+
+async function azureContainer(origin: string): Promise<ContainerClient> {
+  const { BlobServiceClient, StorageSharedKeyCredential } = await import("@azure/storage-blob");
+  const credential = new StorageSharedKeyCredential(ACCOUNT.name, ACCOUNT.key);
+  return new BlobServiceClient(`${origin}/${ACCOUNT.name}`, credential).getContainerClient(BUCKET);
 }
 
 /** URL of the S3 server's bucket below a prefix, as reached at an origin. */

@@ -45,6 +45,11 @@ describe("gatewayEnvironment()", () => {
     [{}, { ...plain, listen: "0.0.0.0" }, "cannot listen on 0.0.0.0 without API keys"],
     [{ ATOLL_POOL_SIZE: "many" }, plain, "cannot use the environment: ATOLL_POOL_SIZE"],
     [{ ATOLL_LISTEN: "nowhere" }, plain, "cannot use the environment: ATOLL_LISTEN"],
+    [
+      { ATOLL_SNAPSHOT_STORE: "s3://bucket?colour=red" },
+      plain,
+      'cannot use the environment: ATOLL_SNAPSHOT_STORE: Cannot use the store\'s URL: s3:// knows no setting "colour"',
+    ],
   ])("of %o and %o is refused in one sentence", (base, options, message) => {
     expect(() => gatewayEnvironment(base, options)).toThrow(message);
   });

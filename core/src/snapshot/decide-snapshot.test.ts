@@ -36,6 +36,22 @@ describe("decideSnapshot", () => {
       { phase: "Failed", reason: "DeadlineExceeded", message: expect.stringContaining('"other"') },
     ],
     [
+      "says how far it had come",
+      { startedAtMs: 1500, progress: { phase: "Uploading", bytesDone: 5 } },
+      301_000,
+      { phase: "Failed", reason: "DeadlineExceeded", message: expect.stringContaining("as far as Uploading") },
+    ],
+    [
+      "says what the store said last",
+      { startedAtMs: 1500, progress: { phase: "Uploading", bytesDone: 0, message: "The store gives no answer." } },
+      301_000,
+      {
+        phase: "Failed",
+        reason: "StoreFailed",
+        message: expect.stringMatching(/300 s .*The store gives no answer\.$/),
+      },
+    ],
+    [
       "knows no clock while the manifest may be on its way",
       { startedAtMs: 1500, isPublishing: true },
       400_000,

@@ -1,3 +1,4 @@
+import type { SnapshotProgress } from "#api/snapshot.ts";
 import { isFinished, type SnapshotPhase, type SnapshotReason, type SnapshotSpec } from "./snapshot.ts";
 
 /**
@@ -30,6 +31,8 @@ export interface SnapshotFacts {
   readonly failure?: { readonly reason: SnapshotReason; readonly message: string };
   /** Id of the record that writes the same name and goes first (`turnOf`). */
   readonly behind?: string;
+  /** How far the taking is, and what it last met. */
+  readonly progress?: SnapshotProgress;
 }
 
 export interface SnapshotDecision {
@@ -87,10 +90,24 @@ function endOf(facts: SnapshotFacts, nowMs: number): SnapshotOutcome | undefined
   if (facts.isWritten === true) return { phase: "Succeeded", atMs: nowMs };
   if (facts.failure !== undefined) return { phase: "Failed", ...facts.failure, atMs: nowMs };
   if (facts.isPublishing === true || nowMs < deadlineOf(facts)) return undefined;
-  const waited = facts.startedAtMs === undefined && facts.behind !== undefined;
-  const why = waited ? `: it waited for the snapshot "${facts.behind}", which writes the same name` : "";
-  const message = `The snapshot was not complete ${facts.spec.timeoutSeconds} s after its creation${why}.`;
-  return { phase: "Failed", reason: "DeadlineExceeded", message, atMs: nowMs };
+  return { phase: "Failed", ...lateFailure(facts.spec.timeoutSeconds, facts), atMs: nowMs };
+}
+
+/** What a record says whose time is over: what held it up, where that is known. */
+export function lateFailure(
+  timeoutSeconds: number,
+  { startedAtMs, behind, progress }: Pick<SnapshotFacts, "startedAtMs" | "behind" | "progress"> = {},
+): { readonly reason: SnapshotReason; readonly message: string } {
+  const late = `The snapshot was not complete ${timeoutSeconds} s after its creation`;
+  if (progress?.message !== undefined)
+    return { reason: "StoreFailed", message: `${late}; until then: ${progress.message}` };
+  const waited = startedAtMs === undefined && behind !== undefined;
+  const why = waited
+    ? `: it waited for the snapshot "${behind}", which writes the same name`
+    : progress === undefined
+      ? ""
+      : `: it had come as far as ${progress.phase}`;
+  return { reason: "DeadlineExceeded", message: `${late}${why}.` };
 }
 
 function deadlineOf({ createdAtMs, spec }: SnapshotFacts): number {

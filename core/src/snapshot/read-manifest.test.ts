@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
-import { readManifest } from "./read-manifest.ts";
+import { layersNamed, readManifest } from "./read-manifest.ts";
 import { layerKey } from "./snapshot-keys.ts";
 
 const digest = `sha256:${"a".repeat(64)}`;
@@ -68,5 +68,23 @@ describe("readManifest", () => {
         expect(readManifest(any, at).kind).toBe("fault");
       }),
     );
+  });
+});
+
+describe("layersNamed", () => {
+  it("names the layers of a manifest of any release, and of one that is damaged elsewhere", () => {
+    const below = { key: layerKey("ns", "base", "w0"), form: "of a later release" };
+    const later = { ...manifest, formatVersion: 2, layers: [below, layer] };
+    expect(layersNamed(JSON.stringify(later))).toEqual([below.key, layer.key]);
+    expect(layersNamed(JSON.stringify({ ...manifest, base: 7 }))).toEqual([layer.key]);
+  });
+
+  it("tells nothing when a part is missing, or may be", () => {
+    const text = JSON.stringify(manifest);
+    for (let length = 0; length < text.length; length += 1) expect(layersNamed(text.slice(0, length))).toBeUndefined();
+    const { key: _, ...nameless } = layer;
+    for (const layers of [[], [layer, nameless], [layer, { key: "elsewhere" }], [layer.key], layer])
+      expect(layersNamed(JSON.stringify({ ...manifest, layers }))).toBeUndefined();
+    for (const other of ["null", "7", "[]", "{}"]) expect(layersNamed(other)).toBeUndefined();
   });
 });

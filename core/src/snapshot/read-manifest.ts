@@ -38,6 +38,24 @@ export function readManifest(text: string, at: { readonly namespace: string; rea
   return { kind: "manifest", manifest };
 }
 
+/**
+ * Keys of the layers that a manifest names which cannot be read otherwise, of a later format or with a
+ * damaged part; undefined when what is there does not tell.
+ */
+export function layersNamed(text: string): readonly string[] | undefined {
+  const value = parseJson(text);
+  const layers = typeof value === "object" && value !== null ? (value as Record<string, unknown>)["layers"] : undefined;
+  if (!Array.isArray(layers) || layers.length === 0) return undefined;
+  const keys = layers.map((layer: unknown) =>
+    typeof layer === "object" && layer !== null ? (layer as Record<string, unknown>)["key"] : undefined,
+  );
+  return keys.every(isLayerKey) ? keys : undefined;
+}
+
+function isLayerKey(key: unknown): key is string {
+  return typeof key === "string" && parseSnapshotKey(key)?.kind === "layer";
+}
+
 function isLayerOf(key: string, namespace: string): boolean {
   const parsed = parseSnapshotKey(key);
   return parsed?.kind === "layer" && parsed.namespace === namespace;

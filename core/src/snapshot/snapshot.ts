@@ -6,7 +6,7 @@ export interface SnapshotSpec {
   readonly sandboxId: string;
   /** What sandboxes restore it by. */
   readonly snapshotName: string;
-  /** Absent = the first container of the sandbox. */
+  /** Absent = the first container of the sandbox; the record names it as soon as its taking begins. */
   readonly containerName?: string;
   /** Longest time from the record's creation to completion, waiting included. */
   readonly timeoutSeconds: number;

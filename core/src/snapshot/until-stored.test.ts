@@ -78,6 +78,22 @@ describe("untilStored", () => {
     ]);
   });
 
+  test("what the store says while it is asked is told as well, until it has taken something", async () => {
+    const message = "The store is silent.";
+    const world = storing(async (_, tell) => {
+      tell({ phase: "Packing", bytesDone: 0 });
+      tell({ phase: "Uploading", bytesDone: 0, message });
+      tell({ phase: "Uploading", bytesDone: 0 });
+      tell({ phase: "Uploading", bytesDone: 5 });
+      tell({ phase: "Uploading", bytesDone: 5, message });
+      tell({ phase: "Verifying", bytesDone: 5 });
+      return "stored";
+    }, 300_000);
+    expect(await world.outcome).toBe("stored");
+    const said = expect.stringMatching(/^The store gives no answer, .*: The store is silent\.$/) as string;
+    expect(world.told.map((progress) => progress.message)).toEqual([undefined, said, said, undefined, said, undefined]);
+  });
+
   test("what it last met is thrown before the record's time is over", async () => {
     const world = storing(async () => Promise.reject(new Fault("unsure")), 60_000);
     const startMs = world.clock.now();

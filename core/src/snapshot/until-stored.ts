@@ -22,6 +22,7 @@ export interface Storing {
 type Tell = (progress: SnapshotProgress) => void;
 
 const PAUSE = { firstMs: 1000, mostMs: 15_000 };
+const NO_ANSWER = "The store gives no answer, it is asked again until the snapshot's time is over";
 /** So long before its time is over a snapshot fails by what it last met, not by the clock. */
 const LAST_WORDS_MS = 2000;
 /** The store gave no answer. All other faults stay what they are, however often the store is asked. */
@@ -30,14 +31,16 @@ const MAY_PASS: ReadonlySet<StoringFault["code"]> = new Set<StoringFault["code"]
 /**
  * Brings a snapshot into the store, and tries again while the store gives no answer and there is time;
  * then the last fault is thrown. `work` begins anew each time, and leaves nothing unknown behind when it
- * throws; what it tells says what was met until the store has taken something.
+ * throws. What it was told by the store, with its progress or at its end, is told on until the store has
+ * taken something.
  */
 export async function untilStored<T>(work: (tell: Tell) => Promise<T>, storing: Storing): Promise<T> {
   const { clock, random, log, deadlineMs, signal, faultOf, onProgress } = storing;
   let met: string | undefined;
-  const tell: Tell = (progress) => {
-    if (hasMoved(progress)) met = undefined;
-    onProgress(met === undefined ? progress : { ...progress, message: met });
+  const tell: Tell = ({ message, ...progress }) => {
+    if (message !== undefined) met = message;
+    else if (hasMoved(progress)) met = undefined;
+    onProgress(met === undefined ? progress : { ...progress, message: `${NO_ANSWER}: ${met}` });
   };
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -49,8 +52,7 @@ export async function untilStored<T>(work: (tell: Tell) => Promise<T>, storing: 
       if (fault === undefined || !MAY_PASS.has(fault.code)) throw error;
       if (clock.now() + pauseMs + LAST_WORDS_MS > deadlineMs) throw error;
       log.warn("The snapshot was not stored, trying again", { error });
-      met = `The store gives no answer, it is asked again until the snapshot's time is over: ${fault.message}`;
-      tell({ phase: "Uploading", bytesDone: 0 });
+      tell({ phase: "Uploading", bytesDone: 0, message: fault.message });
       await clock.sleep(pauseMs, signal);
     }
   }

@@ -55,7 +55,9 @@ const Mounter = z
       "Most that one snapshot may have unpacked, and that all dumps, and all archives in use, take on a node; one that needs more fails",
     ),
     diskReserve: sizeOf(variables.ATOLL_DISK_RESERVE_BYTES, "1Gi").describe("Free disk that it leaves to the node"),
-    concurrency: countOf(variables.ATOLL_CONCURRENCY).describe("Snapshots that a node takes at once"),
+    concurrency: countOf(variables.ATOLL_CONCURRENCY).describe(
+      "Snapshots that a node takes at once, and as many restores that it unpacks",
+    ),
     identityToken: z
       .strictObject({
         audience: z

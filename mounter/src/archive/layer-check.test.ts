@@ -40,14 +40,16 @@ describe("createLayerCheck", () => {
     );
   });
 
-  test("takes entries in any order, as no reader of them needs one", () => {
+  test("takes entries in any order in which folders and what is linked to come first", () => {
     const mixed = [
-      entry("hardLink", "./d/l", { target: "./d/f" }),
-      entry("file", "./d/f"),
-      entry("folder", "./d/"),
       ROOT,
+      entry("folder", "./z/"),
+      entry("file", "./z/f"),
+      entry("folder", "./a/"),
+      entry("hardLink", "./a/l", { target: "./z/f" }),
+      entry("file", "./b"),
     ];
-    expect(check(archiveOf(mixed))).toMatchObject({ entries: 4 });
+    expect(check(archiveOf(mixed))).toMatchObject({ entries: 6 });
   });
 
   test("refuses a layer that is cut anywhere", () => {
@@ -107,6 +109,16 @@ describe("createLayerCheck", () => {
       "a file without its folder",
       [entry("file", "./a/b")],
       'invalid: the archive\'s entry "/a/b" lies in a folder that has no entry',
+    ],
+    [
+      "a file before its folder",
+      [entry("file", "./a/b"), entry("folder", "./a/")],
+      'invalid: the archive\'s entry "/a/b" comes before the folder that it lies in',
+    ],
+    [
+      "a link before its target",
+      [entry("hardLink", "./a", { target: "./b" }), entry("file", "./b")],
+      'entry "/a" comes before "/b", which it is a hard link to',
     ],
     ["a file in a file", [entry("file", "./a"), entry("file", "./a/b")], "lies in a folder that has no entry"],
     [

@@ -16,8 +16,9 @@ export interface LayerCheck {
 }
 
 /**
- * Takes exactly what gVisor restores as it stands there: every folder with its own entry, no name twice,
- * links to what is there, both blocks that end an archive. The order of the entries is free.
+ * The one judgement of layers, their own or Isola's, wherever they are restored. Takes only what gVisor
+ * restores as it stands there: every folder with its own entry before what lies in it, no name twice, links
+ * after what they lead to, both blocks that end an archive.
  */
 export function createLayerCheck(limits: LayerLimits): LayerCheck {
   const index = createLayerIndex(limits);

@@ -24,7 +24,10 @@ export interface LayerIndex {
   /** About how much memory all of them take. */
   readonly memoryBytes: number;
   add(entry: IndexedEntry): void;
-  /** All entries in the order of their paths, when each has its folder and each link what it links to. */
+  /**
+   * All entries in the order of their paths, when each comes after its folder and each link after what it
+   * links to. gVisor writes them so and needs no order; who puts a layer onto a tree as it comes does.
+   */
   finish(): readonly IndexedEntry[];
 }
 
@@ -73,8 +76,9 @@ export function createLayerIndex(limits: LayerLimits, options: IndexOptions = {}
         throw new ArchiveFault("invalid", `the archive has no entry "${ROOT_PATH}" for the root`);
       for (const entry of sorted) {
         const parent = parentKey(pathKey(entry.path));
-        if (parent !== undefined && entries.get(parent)?.kind !== "folder")
-          throw fault(entry, "lies in a folder that has no entry");
+        const folder = parent === undefined ? undefined : entries.get(parent);
+        if (parent !== undefined && folder?.kind !== "folder") throw fault(entry, "lies in a folder that has no entry");
+        if (folder !== undefined && folder.at > entry.at) throw fault(entry, "comes before the folder that it lies in");
         if (entry.kind === "hardLink") checkLink(entry);
       }
       return sorted;
@@ -88,6 +92,7 @@ export function createLayerIndex(limits: LayerLimits, options: IndexOptions = {}
     if (target?.path !== entry.target) throw fault(entry, `is a hard link to ${to}, which is not there`);
     if (target.kind === "folder" || target.kind === "hardLink")
       throw fault(entry, `is a hard link to ${to}, which nothing can be another name of`);
+    if (target.at > entry.at) throw fault(entry, `comes before ${to}, which it is a hard link to`);
   }
 }
 

@@ -30,7 +30,8 @@ function prepare() {
     },
   } as unknown as Informer<RootfsSnapshotResource>;
   const [ended, collected, found]: [string[], string[], CollectedNamespace[]] = [[], [], []];
-  const store: { isDown: boolean } = { isDown: false };
+  const store: { isDown: boolean; unreadable: CollectedNamespace["unreadable"] } = { isDown: false, unreadable: [] };
+  const warned: unknown[] = [];
   const collector = createCollector({
     namespaces: ["team", "other"],
     records: [informer],
@@ -47,11 +48,11 @@ function prepare() {
     collect: async (namespace) => {
       collected.push(namespace);
       if (store.isDown) throw new Error("The store gives no answer.");
-      return NOTHING;
+      return { ...NOTHING, unreadable: store.unreadable };
     },
     clock,
     random: () => 0.5,
-    log: silentLog,
+    log: { ...silentLog, warn: (_message, fields) => void warned.push(fields) },
     metrics: {
       collected: (what) => void found.push(what),
       controller: () => ({ reconciled: () => undefined, waited: () => undefined }),
@@ -60,7 +61,7 @@ function prepare() {
   });
   const add = (record: RootfsSnapshotResource): void =>
     cache.handle({ kind: "added", object: { ...record, metadata: { ...record.metadata, resourceVersion: "2" } } });
-  return { clock, collector, add, ended, collected, found, store, listeners };
+  return { clock, collector, add, ended, collected, found, store, warned, listeners };
 }
 
 describe("createCollector()", () => {
@@ -76,6 +77,20 @@ describe("createCollector()", () => {
     term.abort(new Error("over"));
     await leading;
     expect(listeners.size).toBe(0);
+  });
+
+  test("says which manifest does not tell what it names, and why, at each look", async () => {
+    const { clock, collector, store, warned } = prepare();
+    const [key, fault] = ["rootfssnapshots/team/a.json", "its manifest is no manifest of a snapshot"];
+    store.unreadable = [{ key, fault }];
+    const term = new AbortController();
+    const leading = collector.lead(term.signal);
+    await clock.settle();
+    expect(warned).toEqual(["team", "other"].map((namespace) => ({ namespace, key, fault })));
+    await clock.advance(450_000);
+    expect(warned).toHaveLength(4);
+    term.abort(new Error("over"));
+    await leading;
   });
 
   test("tidies each namespace now and then, and goes on when the store gave no answer", async () => {

@@ -35,8 +35,11 @@ export function createCollector(options: CollectorOptions): { lead(term: AbortSi
       try {
         const found = await collect(namespace, term);
         metrics.collected(found);
-        for (const { name, fault } of found.unreadable)
-          log.warn("A snapshot's manifest keeps its namespace from being tidied", { namespace, name, fault });
+        for (const each of found.unreadable)
+          log.warn("A manifest does not tell what it names: layers older than it stay until it is mended or removed", {
+            namespace,
+            ...each,
+          });
       } catch (error) {
         if (term.aborted) return;
         log.warn("The store could not be tidied", { namespace, error });

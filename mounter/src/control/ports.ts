@@ -8,8 +8,8 @@ export interface CollectedNamespace {
   readonly removedLayers: number;
   readonly removedBytes: number;
   readonly abortedUploads: number;
-  /** Manifests that cannot be read, and why: nothing of the namespace is removed meanwhile. */
-  readonly unreadable: readonly { readonly name: string; readonly fault: string }[];
+  /** Manifests that do not tell what they name, and why: layers that they might name are kept. */
+  readonly unreadable: readonly { readonly key: string; readonly fault: string }[];
 }
 
 /** Where the mounter's numbers go. */

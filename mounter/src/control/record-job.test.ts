@@ -37,6 +37,8 @@ interface World {
   readonly clock: ManualClock;
   /** Passed before a layer is uploaded, and before the manifest is put. */
   step: (what: "upload" | "put") => void;
+  /** What the store says instead of taking anything: it is asked without an end. */
+  trouble?: string;
   dumps: number;
   writes: number;
   manifest?: SnapshotManifest;
@@ -50,6 +52,10 @@ function workOf(world: World): SnapshotWork {
     },
     async write(_dump, job, _target, call) {
       world.writes += 1;
+      if (world.trouble !== undefined) {
+        call.onProgress?.({ phase: "Uploading", bytesDone: 0, message: world.trouble });
+        await world.clock.sleep(3_600_000, call.signal);
+      }
       world.step("upload");
       await call.beforePublish(call.signal);
       world.step("put");
@@ -151,6 +157,19 @@ describe("runRecordJob", () => {
     expect(state()).toMatchObject({ phase: "Failed", reason: "StoreFailed" });
     expect(state().message).toContain("connection refused");
     expect(world.writes).toBeGreaterThan(3);
+  });
+
+  test("a store that gave no answer until time was over is said to be why, as it was asked only once", async () => {
+    const { world, clock, run, state } = begin(10);
+    world.trouble = "Cannot read work of s3://b: no answer within 3 s.";
+    const job = run();
+    await clock.advance(9000);
+    expect(state().progress?.message).toContain(world.trouble);
+    await clock.advance(2000);
+    await job;
+    expect(state()).toMatchObject({ phase: "Failed", reason: "StoreFailed" });
+    expect(state().message).toContain(world.trouble);
+    expect(world.writes).toBe(1);
   });
 
   test("a store that refuses is not asked again", async () => {

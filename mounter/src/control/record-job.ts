@@ -65,6 +65,7 @@ class Taking {
   readonly #abort = new AbortController();
   /** Until when a manifest may be on its way: as long as that is so, no deadline may end it. */
   #publishByMs: number | undefined;
+  #progress: SnapshotProgress | undefined;
 
   constructor(ports: RecordJobPorts, job: RecordJob, call: RecordJobCall) {
     this.#ports = ports;
@@ -88,12 +89,16 @@ class Taking {
       const former = await this.#former();
       if (former !== undefined) return former;
       if (wanted.aborted) leave();
-      const late = (): void => this.#leave(recordLate(this.#job.timeoutSeconds));
+      const late = (): void => this.#leave(recordLate(this.#job.timeoutSeconds, this.#progress));
       const leftMs = this.#job.deadlineMs - clock.now();
       if (leftMs <= 0) late();
       else void clock.sleep(leftMs, over.signal).then(late, () => undefined);
       this.#abort.signal.throwIfAborted();
-      return this.#endOf(await this.#take(tell));
+      const note = (progress: SnapshotProgress): void => {
+        this.#progress = progress;
+        tell(progress);
+      };
+      return this.#endOf(await this.#take(note));
     } catch (error) {
       return await this.#fault(error);
     } finally {

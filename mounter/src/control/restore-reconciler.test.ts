@@ -61,14 +61,20 @@ function prepare() {
     place: () => Promise.resolve(),
     canWrite: true,
   };
+  const troubles: string[] = [];
   let [finds, places] = [0, 0];
   const put = (container: string, tarBytes: number) => {
     inPlace.add(container);
     return { tarBytes, remove: async () => void inPlace.delete(container) };
   };
   const work: RestoreWork = {
-    async find({ name }) {
+    async find({ name }, { onTrouble, signal }) {
       finds += 1;
+      const trouble = troubles.shift();
+      if (trouble !== undefined) {
+        onTrouble?.(new Error(trouble));
+        await clock.sleep(60_000, signal);
+      }
       return stored.get(name);
     },
     async place(_owner, container, found) {
@@ -114,6 +120,7 @@ function prepare() {
   return {
     clock,
     stored,
+    troubles,
     inPlace,
     written,
     world,
@@ -167,6 +174,26 @@ describe("createRestoreReconciler()", () => {
     news.tell("team", "work");
     await clock.advance(10);
     expect([finds(), isReleased()]).toEqual([before + 1, true]);
+  });
+
+  test("says why it waits while the store is asked, and what for once it has answered", async () => {
+    const { stored, troubles, look, last, clock, written } = prepare();
+    stored.set("tools", { tarBytes: 1 });
+    // The first two questions: one for each container.
+    troubles.push("Cannot read work: refused.", "Cannot read tools: refused.");
+    await look();
+    await clock.advance(5000);
+    for (const [container, message] of [
+      ["main", "Cannot read work: refused."],
+      ["second", "Cannot read tools: refused."],
+    ] as const)
+      expect(last(container)).toMatchObject({ phase: "Waiting", message });
+    await clock.advance(60_000);
+    expect(last("main")).toMatchObject({ phase: "Waiting", message: 'There is no snapshot "work" yet.' });
+    expect(last("second")).toMatchObject({ phase: "Ready" });
+    const before = written.length;
+    await clock.advance(60_000);
+    expect(written.length).toBe(before);
   });
 
   test("finds one that nobody tells of within 5 s", async () => {

@@ -61,6 +61,8 @@ class Restoring {
   readonly #wanted: WantedRestore;
   /** Unpacked bytes of all that the sandbox restores, by container. */
   readonly #sizes: Map<string, number>;
+  /** What it is said to wait for. */
+  #waitsFor: string | undefined;
 
   constructor(
     ports: RestoreRunPorts,
@@ -92,7 +94,7 @@ class Restoring {
           this.#tell({ phase: "Failed", reason, message: message.slice(0, MOST_MESSAGE) }, true);
           return undefined;
         }
-        this.#tell({ phase: "Waiting", message: message.slice(0, MOST_MESSAGE) }, false);
+        this.#wait(message, false);
         await clock.sleep(backoffMs(round, AGAIN, random), signal);
       }
     }
@@ -135,10 +137,11 @@ class Restoring {
     const { work, random, untilWritten } = this.#ports;
     const { snapshotName } = this.#wanted;
     const { namespace } = this.#job;
+    const onTrouble = (error: unknown): void => this.#wait(work.fault(error).message, false);
     for (let round = 0; ; round += 1) {
-      const found = await work.find({ namespace, name: snapshotName }, { signal });
+      const found = await work.find({ namespace, name: snapshotName }, { signal, onTrouble });
       if (found !== undefined) return found;
-      if (round === 0) this.#tell({ phase: "Waiting", message: `There is no snapshot "${snapshotName}" yet.` }, true);
+      this.#wait(`There is no snapshot "${snapshotName}" yet.`, true);
       await untilWritten(snapshotName, backoffMs(round, POLL, random), signal);
     }
   }
@@ -154,8 +157,16 @@ class Restoring {
     return `The snapshot "${this.#wanted.snapshotName}" was written by another program and does not say over which image.`;
   }
 
+  #wait(why: string, isUrgent: boolean): void {
+    const message = why.slice(0, MOST_MESSAGE);
+    if (message === this.#waitsFor) return;
+    this.#tell({ phase: "Waiting", message }, isUrgent);
+    this.#waitsFor = message;
+  }
+
   #tell(state: Omit<SandboxRootfsRestore, "containerName" | "snapshotName">, isUrgent: boolean): void {
     const { containerName, snapshotName } = this.#wanted;
+    this.#waitsFor = undefined;
     this.#ports.teller.tell({ containerName, snapshotName, ...state }, isUrgent);
   }
 }

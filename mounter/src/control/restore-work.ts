@@ -11,6 +11,8 @@ export interface FoundRestore {
 
 export interface RestoreCall {
   readonly signal: AbortSignal;
+  /** Told what keeps it from going on, for `fault` to say it. */
+  readonly onTrouble?: (error: unknown) => void;
   readonly onProgress?: (bytesDone: number, bytesTotal: number) => void;
 }
 

@@ -49,6 +49,8 @@ export interface MergeRequest {
   readonly target: string;
   /** Most bytes of each archive, unpacked. */
   readonly mostTarBytes: number;
+  /** Resolves when all layers lie on this machine; absent = they do. */
+  readonly untilWhole?: () => Promise<void>;
 }
 
 /** Layers as files: out of checkpoints, and together again. Refuses with an `ArchiveFault` what is not as it should be. */

@@ -30,6 +30,13 @@ describe("planCollection()", () => {
     expect([plan.note, plan.remove]).toEqual([[], []]);
   });
 
+  test("leaves alone what may be named by a manifest that does not tell", () => {
+    const layers = [layer("older", 500), layer("at-once", 400), layer("later", 399)];
+    const notes = [note("older", 200), note("at-once", 200), note("later", 200)];
+    const plan = planCollection({ ...empty, layers, notes, spareUntilMs: nowMs - 400 }, patience);
+    expect([keys(plan.remove), plan.note, plan.forget]).toEqual([["later"], [], []]);
+  });
+
   test("ends uploads that take too long", () => {
     const uploads = [{ startedAtMs: nowMs - 1000 }, { startedAtMs: nowMs - 1001 }];
     expect(planCollection({ ...empty, uploads }, patience).abort).toEqual([uploads[1]]);

@@ -14,6 +14,8 @@ export interface CollectFacts<Upload extends { readonly startedAtMs: number }> {
   readonly notes: readonly (Collectable & { readonly layerKey: string })[];
   /** Keys that the standing manifests name. */
   readonly named: ReadonlySet<string>;
+  /** Layers up to this time may be named by manifests that nobody can read; absent = there are none of these. */
+  readonly spareUntilMs?: number;
   readonly uploads: readonly Upload[];
 }
 
@@ -43,13 +45,13 @@ export interface CollectPlan<Upload> {
  * than the grace period: so the second look sees it.
  */
 export function planCollection<Upload extends { readonly startedAtMs: number }>(
-  { nowMs, layers, notes, named, uploads }: CollectFacts<Upload>,
+  { nowMs, layers, notes, named, spareUntilMs = -Infinity, uploads }: CollectFacts<Upload>,
   { graceMs, uploadMs }: CollectPatience,
 ): CollectPlan<Upload> {
   const noteOf = new Map(notes.map((note) => [note.layerKey, note]));
   const isThere = new Set(layers.map(({ key }) => key));
   const isOld = (atMs: number): boolean => nowMs - atMs > graceMs;
-  const unused = layers.filter(({ key }) => !named.has(key));
+  const unused = layers.filter(({ key, modifiedAtMs }) => !named.has(key) && modifiedAtMs > spareUntilMs);
   return {
     note: unused.filter(({ key }) => !noteOf.has(key)),
     forget: notes.filter(({ layerKey }) => named.has(layerKey) || !isThere.has(layerKey)),

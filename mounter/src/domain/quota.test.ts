@@ -5,6 +5,20 @@ import { createQuota, type GiveBack } from "./quota.ts";
 const never = new AbortController().signal;
 
 describe("createQuota()", () => {
+  test("gives at once only what nobody waits for", async () => {
+    const quota = createQuota(10);
+    const first = quota.tryTake(6);
+    expect([quota.tryTake(5), quota.taken]).toEqual([undefined, 6]);
+    const waiting = quota.take(5, never);
+    // Less is left, but another was there before.
+    expect(quota.tryTake(1)).toBeUndefined();
+    first?.();
+    (await waiting)();
+    expect(quota.tryTake(11)).toBeUndefined();
+    quota.tryTake(10)?.();
+    expect(quota.taken).toBe(0);
+  });
+
   test("never gives more than there is, admits in order, and comes to rest", async () => {
     const asks = fc.array(fc.record({ amount: fc.nat(10), leaves: fc.boolean() }), { maxLength: 20 });
     await fc.assert(

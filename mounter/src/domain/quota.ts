@@ -9,6 +9,8 @@ export interface Quota {
   readonly waiting: number;
   /** Resolves when the amount is taken; rejects with the signal's reason. More than the total is a `RangeError`. */
   take(amount: number, signal: AbortSignal): Promise<GiveBack>;
+  /** The same where nobody has to wait for it; undefined elsewhere. */
+  tryTake(amount: number): GiveBack | undefined;
 }
 
 interface Waiter {
@@ -35,6 +37,8 @@ export function createQuota(total: number): Quota {
       next();
     };
   };
+  const tryTake = (amount: number): GiveBack | undefined =>
+    queue.length === 0 && taken + amount <= total ? occupy(amount) : undefined;
   return {
     total,
     get taken() {
@@ -46,7 +50,8 @@ export function createQuota(total: number): Quota {
     async take(amount, signal) {
       signal.throwIfAborted();
       if (amount > total) throw new RangeError(`${amount} is more than the ${total} there are`);
-      if (queue.length === 0 && taken + amount <= total) return occupy(amount);
+      const free = tryTake(amount);
+      if (free !== undefined) return free;
       const turn = Promise.withResolvers<GiveBack>();
       const waiter: Waiter = { amount, admit: turn.resolve };
       queue.push(waiter);
@@ -60,5 +65,6 @@ export function createQuota(total: number): Quota {
       signal.addEventListener("abort", onAbort, { once: true });
       return turn.promise.finally(() => signal.removeEventListener("abort", onAbort));
     },
+    tryTake,
   };
 }

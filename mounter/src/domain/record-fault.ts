@@ -1,3 +1,5 @@
+import type { SnapshotProgress } from "#api/snapshot.ts";
+import { lateFailure } from "#core/snapshot/decide-snapshot.ts";
 import type { SnapshotReason } from "#core/snapshot/snapshot.ts";
 
 /** Why a snapshot is not taken, by whoever knows it best: a code and one sentence for people. */
@@ -12,6 +14,7 @@ export class RecordFault extends Error {
 }
 
 /** The fault of a record whose time is over: what its work is aborted with. */
-export function recordLate(timeoutSeconds: number): RecordFault {
-  return new RecordFault("DeadlineExceeded", `The snapshot was not complete ${timeoutSeconds} s after its creation.`);
+export function recordLate(timeoutSeconds: number, progress?: SnapshotProgress): RecordFault {
+  const { reason, message } = lateFailure(timeoutSeconds, progress === undefined ? {} : { progress });
+  return new RecordFault(reason, message);
 }

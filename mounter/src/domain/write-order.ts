@@ -7,8 +7,13 @@ export type Writer = Pick<SnapshotManifest, "writeId" | "createdAt">;
 export type Standing<M extends Writer = SnapshotManifest> =
   | { readonly kind: "none" }
   | { readonly kind: "manifest"; readonly manifest: M; readonly version: string }
-  /** Something that this release cannot read, and why. */
-  | { readonly kind: "unreadable"; readonly fault: string; readonly version: string };
+  /** Something that this release cannot read, and why; `names` = keys of its layers, where it says them all the same. */
+  | {
+      readonly kind: "unreadable";
+      readonly fault: string;
+      readonly version: string;
+      readonly names?: readonly string[];
+    };
 
 export type WriteDecision<M extends Writer = SnapshotManifest> =
   /** There is none: make it, if that is still so. */

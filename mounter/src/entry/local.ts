@@ -8,16 +8,21 @@ import { cryptoIds } from "#core/ids.ts";
 import { createLog } from "#core/log.ts";
 import { createChannelServer } from "../local/node/channel-server.ts";
 import { createLocalMounter } from "../local/node/local-mounter.ts";
+import { createRecent } from "../domain/recent.ts";
+import { createSpareDisk } from "../domain/spare-disk.ts";
 import { LocalMounterEnvironment } from "../manifest.ts";
 import { createArchive } from "../node/archive/create-archive.ts";
 import { createLargeArchives } from "../node/archive/large-archives.ts";
 import { createLayerCache } from "../node/cache/layer-cache.ts";
+import { claimFolder } from "../node/folder-claim.ts";
 import { createStaging } from "../node/staging.ts";
 import { openStore } from "../storage/node/open-store.ts";
 import { chooseCredentials } from "../storage/store-credentials.ts";
 
 /** Letters and digits of an attempt's id: enough that two never meet. */
 const ATTEMPT_CHARS = 12;
+/** Archives without a manifest that need not be read again before each start. */
+const MOST_SOUND = 4096;
 
 try {
   await serve();
@@ -36,19 +41,24 @@ async function serve(): Promise<void> {
     newMark: () => cryptoIds.commandId(),
     credentials: chooseCredentials(env),
   });
+  const claim = await claimFolder(env.ATOLL_MOUNTER_DIR, clock, new AbortController().signal);
   const reserveBytes = env.ATOLL_DISK_RESERVE_BYTES;
+  const spare = createSpareDisk();
   const staging = await createStaging({
     dir: join(env.ATOLL_MOUNTER_DIR, "staging"),
     maxBytes: env.ATOLL_MOUNTER_STAGING_BYTES,
     reserveBytes,
+    spare,
   });
   const cache = await createLayerCache(
     { dir: join(env.ATOLL_MOUNTER_DIR, "cache"), maxBytes: env.ATOLL_MOUNTER_CACHE_BYTES, reserveBytes },
-    { store, clock },
+    { store, clock, spare },
   );
   const newAttempt = (): string => cryptoIds.sandboxId().slice(0, ATTEMPT_CHARS);
-  const [archive, large] = [createArchive(), createLargeArchives()];
-  const mounter = createLocalMounter({ store, clock, newAttempt, archive, large, cache, staging, log });
+  const [archive, large, sound] = [createArchive(), createLargeArchives(), createRecent<true>(MOST_SOUND)];
+  const mostTarBytes = env.ATOLL_MOUNTER_STAGING_BYTES;
+  const ports = { store, clock, newAttempt, archive, large, sound, cache, staging, mostTarBytes, log };
+  const mounter = createLocalMounter(ports);
   await rm(env.ATOLL_MOUNTER_SOCKET, { force: true });
   process.umask(0o077);
   const server = createChannelServer(mounter, log);
@@ -62,5 +72,6 @@ async function serve(): Promise<void> {
   server.closeAllConnections();
   await cache.close();
   store.close();
+  claim.release();
   process.exit(0);
 }

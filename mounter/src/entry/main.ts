@@ -12,12 +12,14 @@ import { podAccess } from "#core/kubernetes/node/pod-access.ts";
 import { createLog } from "#core/log.ts";
 import { createNodeMounter } from "../control/node-mounter.ts";
 import { createQuota } from "../domain/quota.ts";
+import { createSpareDisk } from "../domain/spare-disk.ts";
 import { MOUNTER_PATHS, readNodeEnvironment } from "../manifest.ts";
 import { createArchive } from "../node/archive/create-archive.ts";
 import { createLayerCache } from "../node/cache/layer-cache.ts";
 import { createDumper } from "../node/dump/create-dumper.ts";
 import { lookForLosses } from "../node/dump/look-for-losses.ts";
 import { runCheckpoint } from "../node/dump/run-checkpoint.ts";
+import { claimFolder } from "../node/folder-claim.ts";
 import { createMetrics } from "../node/metrics.ts";
 import { createMergedTars } from "../node/restore/merged-tars.ts";
 import { createRestoreFiles } from "../node/restore/restore-files.ts";
@@ -70,22 +72,32 @@ const store = await openStore(env.ATOLL_SNAPSHOT_STORE, {
   newMark: () => cryptoIds.commandId(),
   credentials: chooseCredentials(env),
 });
+const end = new AbortController();
+const claims = [
+  await claimFolder(env.ATOLL_MOUNTER_DIR, clock, end.signal),
+  await claimFolder(env.ATOLL_RESTORE_FOLDER, clock, end.signal),
+];
 const archive = createArchive();
 const reserveBytes = env.ATOLL_DISK_RESERVE_BYTES;
 const maxBytes = env.ATOLL_MOUNTER_STAGING_BYTES;
-const staging = await createStaging({ dir: join(env.ATOLL_MOUNTER_DIR, "staging"), maxBytes, reserveBytes });
 const cacheBytes = env.ATOLL_MOUNTER_CACHE_BYTES;
-const cache = await createLayerCache(
-  { dir: join(env.ATOLL_MOUNTER_DIR, "cache"), maxBytes: cacheBytes, reserveBytes },
-  { store, clock },
-);
+// Archives are made of cached layers again sooner than those come from the store.
+const spare = createSpareDisk();
 // What is renamed and linked into its place lies beside it; no namespace has such a name.
 const files = await createRestoreFiles(env.ATOLL_RESTORE_FOLDER);
-const restoreStaging = await createStaging({ dir: join(env.ATOLL_RESTORE_FOLDER, ".staging"), maxBytes, reserveBytes });
 const tars = await createMergedTars(
   { dir: join(env.ATOLL_RESTORE_FOLDER, ".archives"), maxBytes, keptBytes: cacheBytes, reserveBytes },
   clock,
+  spare,
 );
+const cache = await createLayerCache(
+  { dir: join(env.ATOLL_MOUNTER_DIR, "cache"), maxBytes: cacheBytes, reserveBytes },
+  { store, clock, spare },
+);
+const stagingIn = (folder: string, name: string) =>
+  createStaging({ dir: join(folder, name), maxBytes, reserveBytes, spare });
+const staging = await stagingIn(env.ATOLL_MOUNTER_DIR, "staging");
+const restoreStaging = await stagingIn(env.ATOLL_RESTORE_FOLDER, ".staging");
 const runsc = { path: env.ATOLL_RUNSC, rootDir: env.ATOLL_RUNSC_ROOT };
 const dump = createDumper(
   {
@@ -119,7 +131,6 @@ const mounter = createNodeMounter({
   metrics,
 });
 
-const end = new AbortController();
 /** What is nearly done is done: the next life would begin it anew, and a container that waits for its stop would lose its snapshot. */
 async function finish(name: string): Promise<void> {
   const late = (): Error => new Error("It takes too long");
@@ -160,5 +171,6 @@ await Promise.all([mounter.run(end.signal), leadership.run(end.signal, (term) =>
 await server.close();
 await cache.close();
 store.close();
+claims.forEach((claim) => claim.release());
 log.info("The mounter ended");
 process.exit(0);

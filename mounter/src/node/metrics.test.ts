@@ -11,7 +11,7 @@ describe("createMetrics()", () => {
       removedLayers: 2,
       removedBytes: 30,
       abortedUploads: 1,
-      unreadable: [{ name: "a", fault: "b" }],
+      unreadable: [{ key: "a", fault: "b" }],
     });
     metrics.watchQueue("snapshot", { depth: 3, active: 1 });
     metrics.watchInformer("pods", { lastProgressMs: 4000 });

@@ -66,7 +66,7 @@ export function createMetrics(nowMs: () => number): Metrics {
   });
   const unreadable = new Counter({
     name: "atoll_mounter_unreadable_manifests_total",
-    help: "Manifests met that cannot be read; nothing of their namespace is removed meanwhile.",
+    help: "Manifests met that do not tell what they name; layers older than these are kept.",
     registers,
   });
   const reconciles = new Histogram({

@@ -1,7 +1,10 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createSpareDisk } from "../domain/spare-disk.ts";
 import { createStaging } from "./staging.ts";
 
 const call = { signal: new AbortController().signal };
@@ -50,4 +53,51 @@ test("roomBytes() is what the disk still has beside reserve and promises, up to 
   expect(Math.abs(before - after - freeBytes / 4)).toBeLessThan(freeBytes / 16);
   const full = await createStaging({ dir, maxBytes: 100, reserveBytes: Number.MAX_SAFE_INTEGER / 2 });
   expect(await full.roomBytes()).toBe(0);
+});
+
+describe("createStaging() where the disk is full of what others only keep", () => {
+  const MIB = 2 ** 20;
+
+  /** A disk with 256 MiB beside the reserve, and a GiB that its keeper can do without. */
+  async function prepare() {
+    const kept = join(dir, "kept");
+    await promisify(execFile)("fallocate", ["-l", String(1024 * MIB), kept]);
+    const { bavail, bsize } = await statfs(dir);
+    const world = { spareBytes: 1024 * MIB, given: [] as number[] };
+    const spare = createSpareDisk();
+    spare.add({
+      get spareBytes() {
+        return world.spareBytes;
+      },
+      giveUp: async (bytes) => {
+        world.given.push(bytes);
+        await rm(kept);
+        world.spareBytes = 0;
+      },
+    });
+    const bounds = { maxBytes: 4096 * MIB, reserveBytes: bavail * bsize - 256 * MIB };
+    return { world, staging: await createStaging({ dir, spare, ...bounds }) };
+  }
+
+  test("has it given up for what does not fit beside it, and for nothing else", async () => {
+    const { world, staging } = await prepare();
+    expect(await staging.roomBytes()).toBeLessThan(512 * MIB);
+    await (await staging.take(64 * MIB, call)).remove();
+    expect(world.spareBytes).toBe(1024 * MIB);
+    const place = await staging.take(768 * MIB, call);
+    expect(world.spareBytes).toBe(0);
+    await expect(staging.take(1024 * MIB, call)).rejects.toMatchObject({ code: "full" });
+    await place.remove();
+  });
+
+  test("has it given up for what grows beyond its promise, and keeps it where it would not do", async () => {
+    const { world, staging } = await prepare();
+    expect(await staging.hasRoom(3072 * MIB, 0)).toBe(false);
+    expect(await staging.hasRoom(64 * MIB, 0)).toBe(true);
+    expect(world.spareBytes).toBe(1024 * MIB);
+    expect(await staging.hasRoom(768 * MIB, 0)).toBe(true);
+    // More than is missing: the next bytes of what grows would be too fast for another look.
+    expect(world.given).toEqual([1024 * MIB]);
+    expect(world.spareBytes).toBe(0);
+  });
 });

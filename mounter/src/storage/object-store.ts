@@ -27,55 +27,62 @@ export function createObjectStore(driver: StoreDriver, options: ObjectStoreOptio
   const store: ObjectStore = {
     name,
     readsBack: options.readsBack ?? false,
-    async upload(key, source, { condition, onProgress }, { signal }) {
+    async upload(key, source, { condition, onProgress }, call) {
       checkKey(name, key);
       const write = { key, condition, mark: options.newMark() };
       const what = `Cannot write ${key} to ${name}`;
-      return uploadParts(source, { driver, ports: options, write, what, signal, onProgress });
+      return uploadParts(source, { ...call, driver, ports: options, write, what, onProgress });
     },
-    async put(key, bytes, condition, { signal }) {
+    async put(key, bytes, condition, call) {
       checkKey(name, key);
       const write = { key, condition, mark: options.newMark() };
-      const attempt = { what: `Cannot write ${key} to ${name}`, signal, sizeBytes: bytes.length };
+      const attempt = { ...call, what: `Cannot write ${key} to ${name}`, sizeBytes: bytes.length };
       return settleWrite(driver, options, { write, attempt }, (once) => driver.put(write, bytes, once));
     },
-    async get(key, mostBytes, { signal }) {
+    async get(key, mostBytes, call) {
       checkKey(name, key);
-      const attempt = { what: `Cannot read ${key} of ${name}`, signal, sizeBytes: mostBytes };
+      // They are few: the time of an answer is enough for them.
+      const attempt = { ...call, what: `Cannot read ${key} of ${name}` };
       return withRetries(options, attempt, (once) => getOnce(driver, { key, mostBytes, what: attempt.what }, once));
     },
-    async *read(object, range, { signal }) {
+    async *read(object, range, call) {
       checkKey(name, object.key);
-      yield* readRange(range, { driver, ports: options, object, what: `Cannot read ${object.key} of ${name}`, signal });
+      yield* readRange(range, {
+        ...call,
+        driver,
+        ports: options,
+        object,
+        what: `Cannot read ${object.key} of ${name}`,
+      });
     },
-    async stat(key, { signal }) {
+    async stat(key, call) {
       checkKey(name, key);
       const what = `Cannot look at ${key} of ${name}`;
-      return (await withRetries(options, { what, signal }, (once) => driver.stat(key, once))).object;
+      return (await withRetries(options, { ...call, what }, (once) => driver.stat(key, once))).object;
     },
-    async list(prefix, page, { signal }) {
+    async list(prefix, page, call) {
       checkPrefix(name, prefix);
       const what = `Cannot list ${prefix || "objects"} of ${name}`;
-      return withRetries(options, { what, signal }, (once) =>
+      return withRetries(options, { ...call, what }, (once) =>
         driver.list(prefix, { ...page, limit: limitOf(page) }, once),
       );
     },
-    async remove(key, { version }, { signal }) {
+    async remove(key, { version }, call) {
       checkKey(name, key);
       const what = `Cannot remove ${key} of ${name}`;
-      await withRetries(options, { what, signal }, (once) => removeOnce(driver, key, version, once));
+      await withRetries(options, { ...call, what }, (once) => removeOnce(driver, key, version, once));
     },
-    async listUploads(prefix, page, { signal }) {
+    async listUploads(prefix, page, call) {
       checkPrefix(name, prefix);
       const what = `Cannot list unfinished uploads of ${name}`;
-      return withRetries(options, { what, signal }, (once) =>
+      return withRetries(options, { ...call, what }, (once) =>
         driver.listUploads(prefix, { ...page, limit: limitOf(page) }, once),
       );
     },
-    async abortUpload(upload, { signal }) {
+    async abortUpload(upload, call) {
       checkKey(name, upload.key);
       const what = `Cannot end an upload of ${upload.key} to ${name}`;
-      await withRetries(options, { what, signal }, (once) => driver.abortUpload(upload, once));
+      await withRetries(options, { ...call, what }, (once) => driver.abortUpload(upload, once));
     },
     close: () => driver.close(),
   };

@@ -1,7 +1,11 @@
+import type { StoreError } from "./store-error.ts";
+
 /** What every call takes. */
 export interface StoreCall {
   /** Ends the call, with the signal's own reason. */
   readonly signal: AbortSignal;
+  /** Told what keeps the call from going on: the store gave no answer and is asked again, or has been silent for long. */
+  readonly onTrouble?: (error: StoreError) => void;
 }
 
 /** An object as the store knows it. */

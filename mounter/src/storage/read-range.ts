@@ -1,5 +1,5 @@
 import type { Opened, StoreDriver } from "./driver.ts";
-import type { ByteRange, StoredObject } from "./port.ts";
+import type { ByteRange, StoreCall, StoredObject } from "./port.ts";
 import { allowedMs, once, pauseAfter, seconds, type RetryPorts } from "./retry.ts";
 import { isStoreError, StoreError } from "./store-error.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -7,12 +7,11 @@ import { untilAborted } from "./until-aborted.ts";
 /** So many bytes between two cuts are progress: the count of attempts begins anew. */
 const PROGRESS_BYTES = 65_536;
 
-interface Reading {
+interface Reading extends StoreCall {
   readonly driver: StoreDriver;
   readonly ports: RetryPorts;
   readonly object: Pick<StoredObject, "key" | "version">;
   readonly what: string;
-  readonly signal: AbortSignal;
 }
 
 /** Bytes of a range of one version, exactly as many as asked for; after a cut it goes on where it was. */
@@ -29,7 +28,7 @@ export async function* readRange(range: ByteRange, reading: Reading): AsyncGener
       }
     } catch (error) {
       if (at - resumedAt >= PROGRESS_BYTES) [number, resumedAt] = [0, at];
-      await pauseAfter(error, number, reading.ports, reading.signal);
+      await pauseAfter(error, number, reading.ports, reading);
       number += 1;
     }
   }
@@ -60,8 +59,8 @@ async function* readOnce(range: ByteRange, reading: Reading): AsyncGenerator<Uin
 }
 
 async function open(range: ByteRange, reading: Reading, end: AbortController): Promise<Opened> {
-  const { driver, ports, object, what, signal } = reading;
-  const opened = await once(ports, { what, signal }, (attempt) => {
+  const { driver, ports, object, what } = reading;
+  const opened = await once(ports, reading, (attempt) => {
     attempt.addEventListener("abort", () => end.abort(attempt.reason), { once: true });
     return driver.open(object.key, { ...range, version: object.version }, end.signal);
   }).catch((error: unknown) => {

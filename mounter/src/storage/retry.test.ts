@@ -53,6 +53,38 @@ describe("withRetries()", () => {
     expect(clock.now() - (startedAtMs[0] ?? 0)).toBeLessThanOrEqual(PATIENCE.attempts * 2 * PATIENCE.mostPauseMs);
   });
 
+  test("says what keeps it from going on: each fault that is met, and a long silence, once an attempt", async () => {
+    const { clock, ports } = setup();
+    const said: string[] = [];
+    const onTrouble = ({ message }: StoreError): void => void said.push(`${clock.now() - startMs} ${message}`);
+    const startMs = clock.now();
+    const work = (_: AbortSignal, number: number): Promise<number> => {
+      if (number === 0) throw new StoreError("unavailable", "Refused.");
+      return number === 1 ? new Promise<never>(() => undefined) : Promise.resolve(number);
+    };
+    expect(await clock.runUntil(withRetries(ports, { what: "Cannot x", signal, onTrouble }, work))).toBe(2);
+    const { firstPauseMs, attemptMs } = PATIENCE;
+    expect(said).toEqual([
+      "0 Refused.",
+      `${firstPauseMs + 3000} Cannot x: no answer within 3 s.`,
+      `${firstPauseMs + attemptMs} Cannot x: no answer within 60 s.`,
+    ]);
+  });
+
+  test("says nothing of an attempt that gets its answer, or that its bytes keep", async () => {
+    const { clock, ports } = setup();
+    const said: unknown[] = [];
+    const attempt = { what: "Cannot x", signal, onTrouble: (error: StoreError) => void said.push(error) };
+    const after = (ms: number) => () => clock.sleep(ms);
+    await clock.runUntil(withRetries(ports, attempt, after(2900)));
+    const sizeBytes = PATIENCE.leastBytesPerSecond * 100;
+    await clock.runUntil(withRetries(ports, { ...attempt, sizeBytes }, after(102_900)));
+    await clock.advance(600_000);
+    const refuse = async (): Promise<never> => Promise.reject(new StoreError("denied", "No."));
+    await expect(withRetries(ports, attempt, refuse)).rejects.toThrow("No.");
+    expect(said).toEqual([]);
+  });
+
   test("ends with the caller's reason in the middle of a pause", async () => {
     const { clock, ports } = setup();
     const abort = new AbortController();

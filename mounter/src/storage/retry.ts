@@ -2,6 +2,7 @@ import { backoffMs } from "#core/backoff.ts";
 import type { Clock } from "#core/clock.ts";
 import { withDeadline } from "#core/deadline.ts";
 import { STORE_REQUEST_MS } from "#core/snapshot/publish-times.ts";
+import type { StoreCall } from "./port.ts";
 import { StoreError } from "./store-error.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -33,10 +34,12 @@ export interface RetryPorts {
   readonly patience: Patience;
 }
 
-export interface Attempt {
+/** A store that says nothing for so long, beside what its bytes need, is worth a word. */
+const SILENT_MS = 3000;
+
+export interface Attempt extends StoreCall {
   /** As the error of a deadline begins: "Cannot read a/b of s3://c". */
   readonly what: string;
-  readonly signal: AbortSignal;
   /** Bytes that an attempt moves. @default 0 */
   readonly sizeBytes?: number;
 }
@@ -51,7 +54,7 @@ export async function withRetries<T>(
     try {
       return await once(ports, attempt, (signal) => work(signal, number));
     } catch (error) {
-      await pauseAfter(error, number, ports, attempt.signal);
+      await pauseAfter(error, number, ports, attempt);
     }
   }
 }
@@ -61,26 +64,42 @@ export async function pauseAfter(
   error: unknown,
   number: number,
   { clock, random, patience }: RetryPorts,
-  signal: AbortSignal,
+  { signal, onTrouble }: StoreCall,
 ): Promise<void> {
   signal.throwIfAborted();
   if (!(error instanceof StoreError) || error.kind !== "unavailable") throw error;
   if (number + 1 >= patience.attempts) throw error;
+  onTrouble?.(error);
   const wishMs = Math.min(error.retryAfterMs ?? 0, patience.mostPauseMs);
   const pause = { firstMs: patience.firstPauseMs, mostMs: patience.mostPauseMs };
   await clock.sleep(wishMs + backoffMs(number, pause, random), signal);
 }
 
 /** One attempt, within its time. */
-export function once<T>(
+export async function once<T>(
   { clock, patience }: RetryPorts,
-  { what, signal, sizeBytes = 0 }: Attempt,
+  { what, signal, sizeBytes = 0, onTrouble }: Attempt,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const timeoutMs = allowedMs(patience, sizeBytes);
-  const late = (): Error => new StoreError("unavailable", `${what}: no answer within ${seconds(timeoutMs)} s.`);
-  return withDeadline({ clock, signal, timeoutMs, late }, (limited) => untilAborted(work(limited), limited));
+  const noAnswer = (ms: number): StoreError =>
+    new StoreError("unavailable", `${what}: no answer within ${seconds(ms)} s.`);
+  const over = new AbortController();
+  const silentMs = allowedMs({ ...patience, attemptMs: SILENT_MS }, sizeBytes);
+  if (onTrouble !== undefined)
+    void clock.sleep(silentMs, over.signal).then(
+      () => onTrouble(noAnswer(silentMs)),
+      () => undefined,
+    );
+  const deadline = { clock, signal, timeoutMs, late: () => noAnswer(timeoutMs) };
+  try {
+    return await withDeadline(deadline, (limited) => untilAborted(work(limited), limited));
+  } finally {
+    over.abort(ATTEMPT_IS_OVER);
+  }
 }
+
+const ATTEMPT_IS_OVER = "the attempt is over";
 
 /** Time for an attempt that moves so many bytes. */
 export function allowedMs({ attemptMs, leastBytesPerSecond }: Patience, sizeBytes: number): number {

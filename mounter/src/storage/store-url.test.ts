@@ -65,6 +65,7 @@ describe("parseStoreUrl()", () => {
     ["azblob://snaps?account=A-B", "account has to be"],
     ["file://host/path", "right is file:///host/path"],
     ["file:///", "it names no folder"],
+    ["file:snapshots", "right is file:///folder"],
     ["file:///a?create_dir=true", 'knows no setting "create_dir"; it knows read_back'],
     ["file:///a?read_back=1", "read_back has to be true or false"],
     ["file:///%ff", "no escape"],

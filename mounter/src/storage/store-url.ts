@@ -43,6 +43,8 @@ const SECRET = /key|secret|token|password|signature|^sig$|^access_id$|credential
 export function parseStoreUrl(text: string): StoreLocation {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) throw wrong(`it is no URL; right are ${EXAMPLES}`);
+  // Taken for a folder of the root otherwise.
+  if (/^\s*file:[^/]/i.test(text)) throw wrong("a folder's path begins at the root; right is file:///folder");
   if (url.username !== "" || url.password !== "") throw wrong("credentials do not belong into it; give them apart");
   if (url.hash !== "") throw wrong("it has a # part; leave that out");
   const settings = new Settings(url.searchParams);

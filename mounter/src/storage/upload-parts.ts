@@ -1,18 +1,17 @@
 import { createPartBuffers, cutParts, type PartBuffers } from "./cut-parts.ts";
 import type { DriverUpload, Part, StoreDriver, Write } from "./driver.ts";
 import { settleWrite } from "./own-write.ts";
-import type { WrittenObject, UploadOptions } from "./port.ts";
+import type { StoreCall, UploadOptions, WrittenObject } from "./port.ts";
 import { withRetries, type RetryPorts } from "./retry.ts";
 import { StoreError } from "./store-error.ts";
 
 const ABORT_ATTEMPTS = 2;
 
-interface Transfer {
+interface Transfer extends StoreCall {
   readonly driver: StoreDriver;
   readonly ports: RetryPorts;
   readonly write: Write;
   readonly what: string;
-  readonly signal: AbortSignal;
   readonly onProgress: UploadOptions["onProgress"];
 }
 
@@ -37,8 +36,8 @@ export async function uploadParts(source: AsyncIterable<Uint8Array>, transfer: T
   }
 }
 
-async function putWhole({ bytes }: Part, { driver, ports, write, what, signal, onProgress }: Transfer) {
-  const attempt = { what, signal, sizeBytes: bytes.length };
+async function putWhole({ bytes }: Part, { driver, ports, write, onProgress, ...call }: Transfer) {
+  const attempt = { ...call, sizeBytes: bytes.length };
   const object = await settleWrite(driver, ports, { write, attempt }, (once) => driver.put(write, bytes, once));
   onProgress?.(bytes.length);
   return object;
@@ -54,11 +53,11 @@ async function uploadRest(
   parts: AsyncGenerator<Part, void, undefined>,
   rest: Rest,
 ): Promise<WrittenObject> {
-  const { driver, ports, write, what, signal, end } = rest;
-  const upload = await withRetries(ports, { what, signal }, (once) => driver.begin(write, once));
+  const { driver, ports, write, end } = rest;
+  const upload = await withRetries(ports, rest, (once) => driver.begin(write, once));
   try {
     await sendAll(upload, joined(first, parts), rest);
-    return await settleWrite(driver, ports, { write, attempt: { what, signal } }, (once) => upload.complete(once));
+    return await settleWrite(driver, ports, { write, attempt: rest }, (once) => upload.complete(once));
   } catch (error) {
     end.abort(error);
     await abort(upload, rest);
@@ -91,7 +90,8 @@ async function sendAll(upload: DriverUpload, parts: AsyncGenerator<Part, void, u
   if (failed !== undefined) throw failed.reason;
 }
 
-async function sendPart(upload: DriverUpload, part: Part, { driver, ports, what, end, buffers }: Rest): Promise<void> {
+async function sendPart(upload: DriverUpload, part: Part, rest: Rest): Promise<void> {
+  const { driver, ports, what, end, buffers } = rest;
   const { mostParts, partBytes } = driver.rules;
   if (part.index >= mostParts)
     throw new StoreError(
@@ -99,7 +99,7 @@ async function sendPart(upload: DriverUpload, part: Part, { driver, ports, what,
       `${what}: it takes ${mostParts} parts of ${partBytes} bytes; larger parts take more.`,
     );
   let attempts = 0;
-  await withRetries(ports, { what, signal: end.signal, sizeBytes: part.bytes.length }, (signal) => {
+  await withRetries(ports, { ...rest, signal: end.signal, sizeBytes: part.bytes.length }, (signal) => {
     attempts += 1;
     return upload.part(part, signal);
   });

@@ -1,6 +1,7 @@
 import { ProblemError } from "#core/problem-error.ts";
+import { repeatedMember } from "./repeated-member.ts";
 
-/** A request's JSON: 415 for another media type, 413 beyond `maxBytes`, 400 when it cannot be decoded. */
+/** A request's JSON: 415 for another media type, 413 beyond `maxBytes`, 400 when it cannot be decoded or says a thing twice. */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const mediaType = request.headers.get("content-type");
   if (mediaType === null || !/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(mediaType)) {
@@ -9,9 +10,19 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
       `The body must be application/json, not ${JSON.stringify(mediaType ?? "without a type")}.`,
     );
   }
-  const bytes = await readBytes(request, maxBytes);
+  const { text, value } = decode(await readBytes(request, maxBytes));
+  const repeated = repeatedMember(text);
+  if (repeated === undefined) return value;
+  const name = JSON.stringify(repeated.slice(0, MOST_NAME));
+  throw new ProblemError("bad-request", `The body has the member ${name} twice in one object; leave one of them out.`);
+}
+
+const MOST_NAME = 100;
+
+function decode(bytes: Uint8Array): { readonly text: string; readonly value: unknown } {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return { text, value: JSON.parse(text) };
   } catch (cause) {
     throw new ProblemError("bad-request", "The body is not valid JSON.", { cause });
   }

@@ -14,10 +14,16 @@ export function toFaults(error: z.ZodError, value: unknown, part: RequestPart): 
     return keys.map((extra) => {
       const path = [...issue.path, ...extra];
       const found = shown(valueAt(value, path));
-      const message = issue.code === "unrecognized_keys" ? "Unknown property" : issue.message;
+      const message = wordsOf(issue, found);
       return { location: locationOf(part, path), message, ...(found === undefined ? {} : { value: found }) };
     });
   });
+}
+
+function wordsOf(issue: z.core.$ZodIssue, found: unknown): string {
+  if (issue.code === "unrecognized_keys") return "Unknown property";
+  if (issue.code === "invalid_type" && found === undefined) return `Missing: expected ${issue.expected}`;
+  return issue.message;
 }
 
 function locationOf(part: RequestPart, path: readonly PropertyKey[]): string {

@@ -31,7 +31,7 @@ async function serve(mounter: LocalMounter, log: Log, request: IncomingMessage, 
     leaving.abort(new Error("The gateway has left the request"));
     left.resolve();
   });
-  let told = { phase: "", atMs: 0 };
+  let told: { phase: string; message?: string | undefined; atMs: number } = { phase: "", atMs: 0 };
   const say = (line: MounterLine): void => void response.write(`${JSON.stringify(line)}\n`);
   const call: MounterCall = {
     signal: leaving.signal,
@@ -40,9 +40,10 @@ async function serve(mounter: LocalMounter, log: Log, request: IncomingMessage, 
     onPlaced: (archive) => say({ line: "placed", archive }),
     onProgress: (progress) => {
       const nowMs = performance.now();
-      const isNews = progress.phase !== told.phase || nowMs - told.atMs >= PROGRESS_MS;
+      const { phase, message } = progress;
+      const isNews = phase !== told.phase || message !== told.message || nowMs - told.atMs >= PROGRESS_MS;
       if (!isNews || response.writableLength >= MOST_BUFFERED_BYTES) return;
-      told = { phase: progress.phase, atMs: nowMs };
+      told = { phase, message, atMs: nowMs };
       say({ line: "progress", progress });
     },
   };

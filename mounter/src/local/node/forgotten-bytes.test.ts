@@ -9,6 +9,7 @@ import { parseLayer } from "../../../test/parse-layer.ts";
 import { sampleCheckpoint, writeCheckpoint } from "../../../test/sample-checkpoint.ts";
 import { archiveOf, entry, ROOT } from "../../../test/sample-layer.ts";
 import type { LayerEntry } from "../../domain/archive.ts";
+import { createRecent } from "../../domain/recent.ts";
 import { createArchive } from "../../node/archive/create-archive.ts";
 import { createLargeArchives } from "../../node/archive/large-archives.ts";
 import { packLayer } from "../../node/archive/zstd.ts";
@@ -35,7 +36,8 @@ async function prepare() {
   const staging = await createStaging({ dir: join(dir, "staging"), ...room });
   let attempts = 0;
   const newAttempt = (): string => `t${(attempts += 1)}`;
-  const ports = { store, clock, newAttempt, cache, staging, archive: createArchive(), large: createLargeArchives() };
+  const [archive, large, sound] = [createArchive(), createLargeArchives(), createRecent<true>(1)];
+  const ports = { store, clock, newAttempt, cache, staging, archive, large, sound, mostTarBytes: 2 ** 20 };
   const request = sampleRequest({ writeId: "w1", bytes: new Uint8Array() });
   const chunks = async function* () {
     yield archiveOf([ROOT, entry("file", "./a", { data: "one" })]);

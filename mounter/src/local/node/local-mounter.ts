@@ -10,16 +10,14 @@ import type { PublishCall, Published } from "../../node/snapshot/publish-snapsho
 import { removeSnapshot } from "../../node/snapshot/remove-snapshot.ts";
 import { writeCheckpoint } from "../../node/snapshot/write-checkpoint.ts";
 import { createPublishGates } from "../publish-gates.ts";
-import { holdTar } from "./hold-tar.ts";
-import type { LargeArchives } from "../../node/archive/large-archives.ts";
+import { holdTar, type HoldPorts } from "./hold-tar.ts";
 import { writeWhole, type GroundLayer, type WriteWholePorts } from "./write-whole.ts";
 
 /** Most layers that a new one is put upon: each costs a reader a request and an unpacked archive. */
 const MOST_BELOW = 7;
 
-export interface LocalMounterPorts extends WriteWholePorts {
+export interface LocalMounterPorts extends WriteWholePorts, HoldPorts {
   readonly cache: Pick<LayerCache, "hold" | "read" | "recheck">;
-  readonly large: LargeArchives;
   readonly log: Log;
 }
 

@@ -37,7 +37,7 @@ describe("createArchive", () => {
   test("merges what it took with a raw archive, and leaves nothing but the result", async () => {
     const lower = await store();
     const raw = join(folder, "raw");
-    await writeFile(raw, archiveOf([entry("file", "./up", { data: "up" }), ROOT]));
+    await writeFile(raw, archiveOf([ROOT, entry("file", "./up", { data: "up" })]));
     const target = join(folder, "target");
     const request = { layers: [lower, storedFile(raw)], scratch: folder, target, mostTarBytes: MOST_TAR_BYTES };
     const merged = await archive.merge(request, signal);

@@ -30,7 +30,7 @@ export function createArchive({ smallBytes }: { readonly smallBytes?: number } =
       };
     },
     async merge(request, signal) {
-      using turn = merged.enter(signal);
+      using turn = merged.enter(signal, request.untilWhole);
       return await mergeStored(request, { signal, turn });
     },
   };

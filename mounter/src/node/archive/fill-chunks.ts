@@ -1,9 +1,13 @@
 import { FRAME_BYTES } from "../../archive/zstd-frame.ts";
+import { createBufferRing } from "../buffer-ring.ts";
 import type { FileBytes } from "./file-bytes.ts";
 import type { Piece } from "./layer-source.ts";
+import { zeroes } from "./zeroes.ts";
 
 /** What is packed at once: it need not be put together anew. */
 const CHUNK_BYTES = FRAME_BYTES;
+/** What is packed at once, one that is put together, and one to spare. */
+const CHUNKS_AT_ONCE = 5;
 
 /** A part of a chunk that is to be read; grows while the next piece lies behind it in the file. */
 interface Read {
@@ -15,13 +19,16 @@ interface Read {
 
 /**
  * Puts pieces together to chunks; the reads of one chunk run side by side. The pieces must be exactly
- * as many bytes as said: a layer that is not as long as its headers say is worse than none.
+ * as many bytes as said: a layer that is not as long as its headers say is worse than none. A chunk is good
+ * until four more are asked for.
  */
 export async function* fillChunks(
   parts: AsyncIterable<Uint8Array | Piece>,
   totalBytes: number,
   signal: AbortSignal,
 ): AsyncIterable<Uint8Array> {
+  const ring = createBufferRing(CHUNKS_AT_ONCE, CHUNK_BYTES);
+  const nextChunk = (leftBytes: number): Buffer => ring.next().subarray(0, leftBytes);
   let left = totalBytes;
   let chunk = nextChunk(left);
   let filled = 0;
@@ -46,6 +53,14 @@ export async function* fillChunks(
     for (let done = 0; done < bytes;) {
       const some = Math.min(bytes - done, chunk.length - filled);
       if (some === 0) throw new Error(`A layer is longer than the ${totalBytes} bytes planned`);
+      if (some === chunk.length && isHole(part)) {
+        signal.throwIfAborted();
+        yield zeroes(some);
+        done += some;
+        left -= some;
+        chunk = chunk.subarray(0, left);
+        continue;
+      }
       fill(part, done, some);
       done += some;
       if (filled < chunk.length) continue;
@@ -62,6 +77,7 @@ export async function* fillChunks(
   if (left > 0) throw new Error(`A layer is ${left} bytes shorter than planned`);
 }
 
-function nextChunk(left: number): Uint8Array {
-  return Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, left));
+/** What is nowhere to be read need not be filled either. */
+function isHole(part: Uint8Array | Piece): boolean {
+  return !(part instanceof Uint8Array) && part.from === undefined;
 }

@@ -21,6 +21,26 @@ describe("createLargeArchives()", () => {
     await large.enter(signal).fits(101);
   });
 
+  test("holds up nobody for one that still comes", async () => {
+    const large = createLargeArchives(1);
+    const whole = Promise.withResolvers<void>();
+    const coming = large.enter(signal, () => whole.promise);
+    await coming.fits(1);
+    let isIn = false;
+    const waiting = coming.fits(2).then(() => (isIn = true));
+    const here = large.enter(signal);
+    await here.fits(2);
+    whole.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isIn).toBe(false);
+    here[Symbol.dispose]();
+    await waiting;
+    const lost = large.enter(signal, () => Promise.reject(new Error("it does not come")));
+    await expect(lost.fits(2)).rejects.toThrow("it does not come");
+    coming[Symbol.dispose]();
+    await large.enter(signal).fits(2);
+  });
+
   test("holds nothing for one that left while it waited", async () => {
     const large = createLargeArchives(1);
     using first = large.enter(signal);

@@ -8,8 +8,11 @@ const SMALL_BYTES = 64 * 2 ** 20;
  * the sandbox to choose that wrote it, and the memory is that of all sandboxes of the machine.
  */
 export interface LargeArchives {
-  /** For one archive, until it is out of memory. */
-  enter(signal: AbortSignal): ArchiveTurn;
+  /**
+   * For one archive, until it is out of memory. `untilWhole` resolves when all of what it is read from lies on
+   * this machine: a large one that still comes waits for that first, and holds up no other meanwhile.
+   */
+  enter(signal: AbortSignal, untilWhole?: () => Promise<void>): ArchiveTurn;
 }
 
 export interface ArchiveTurn extends Disposable {
@@ -20,11 +23,13 @@ export interface ArchiveTurn extends Disposable {
 export function createLargeArchives(smallBytes = SMALL_BYTES): LargeArchives {
   const large = createQuota(1);
   return {
-    enter(signal) {
+    enter(signal, untilWhole) {
       let leave: GiveBack | undefined;
       return {
         async fits(memoryBytes) {
-          if (memoryBytes > smallBytes) leave ??= await large.take(1, signal);
+          if (memoryBytes <= smallBytes || leave !== undefined) return;
+          await untilWhole?.();
+          leave = await large.take(1, signal);
         },
         [Symbol.dispose]: () => leave?.(),
       };

@@ -66,8 +66,9 @@ describe("mergeLayers", () => {
   test("gives equal bytes for equal trees, whatever the order and the names of links", async () => {
     const a = entry("file", "./a", { data: "same" });
     const b = entry("file", "./b", { data: "same" });
-    const one = await merged([[ROOT, a, entry("hardLink", "./b", { target: "./a" })]]);
-    const other = await merged([[entry("hardLink", "./a", { target: "./b" }), b, ROOT]]);
+    const [c, d] = [entry("folder", "./c/"), entry("file", "./c/d")];
+    const one = await merged([[ROOT, a, entry("hardLink", "./b", { target: "./a" }), c, d]]);
+    const other = await merged([[ROOT, c, b, d, entry("hardLink", "./a", { target: "./b" })]]);
     expect(other).toEqual(one);
   });
 

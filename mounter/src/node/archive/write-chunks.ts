@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { createWriteBehind } from "../write-behind.ts";
+import { areZeroes } from "./zeroes.ts";
 
 export interface WriteChunksCall {
   readonly signal: AbortSignal;
@@ -7,7 +8,10 @@ export interface WriteChunksCall {
   readonly isDurable?: boolean;
 }
 
-/** Writes a stream as a file of its own, for nobody else to read. The next chunk is made while one is written; no more are kept. */
+/**
+ * Writes a stream as a file of its own. The next chunk is made while one is written; no more are kept. One of
+ * zeroes becomes a hole: it is there for whoever reads the file as it grows, and takes no disk.
+ */
 export async function writeChunks(
   chunks: AsyncIterable<Uint8Array>,
   path: string,
@@ -15,8 +19,14 @@ export async function writeChunks(
 ): Promise<void> {
   await using file = await open(path, "w", 0o600);
   const behind = createWriteBehind(file);
+  let end = 0;
   const write = async (chunk: Uint8Array): Promise<void> => {
-    for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
+    if (areZeroes(chunk)) return file.truncate((end += chunk.length));
+    for (let at = 0; at < chunk.length;) {
+      const { bytesWritten } = await file.write(chunk, at, chunk.length - at, end);
+      at += bytesWritten;
+      end += bytesWritten;
+    }
     if (isDurable) behind.wrote(chunk.length);
   };
   let writing = Promise.resolve();

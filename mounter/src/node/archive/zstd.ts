@@ -1,11 +1,13 @@
 import { promisify } from "node:util";
-import { constants, zstdCompress, zstdDecompress } from "node:zlib";
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress } from "node:zlib";
 import { ArchiveFault } from "../../archive/archive-fault.ts";
 import { looksRandom } from "../../archive/looks-random.ts";
 import { sizeText } from "../../archive/size-text.ts";
 import { createFrameScanner, FRAME_BYTES, storedFrame, type StoredPiece } from "../../archive/zstd-frame.ts";
+import { createBufferRing } from "../buffer-ring.ts";
 import { summing, type Sum } from "./digest.ts";
 import { inOrder } from "./in-order.ts";
+import { areZeroes, zeroes } from "./zeroes.ts";
 
 /** Memory that a reader gives for what lies behind: 8 MiB, which every decoder has to offer. */
 const MOST_WINDOW_LOG = 23;
@@ -15,8 +17,13 @@ const MOST_PACKED_BYTES = FRAME_BYTES + FRAME_BYTES / 64;
 const LEVEL = 3;
 /** Frames that are packed or unpacked at once, beside whatever else this process does. */
 const AT_ONCE = 3;
+/** Those, one that is filled, and one that is still written elsewhere. */
+const BUFFERS = AT_ONCE + 2;
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
+const PARAMS = { [constants.ZSTD_c_compressionLevel]: LEVEL, [constants.ZSTD_c_checksumFlag]: 1 };
+/** A whole frame of a hole, of which one file may have thousands: packed once, and known where it is unpacked. */
+const HOLE: Uint8Array = zstdCompressSync(zeroes(FRAME_BYTES), packOptions(FRAME_BYTES));
 
 /** What a packed layer is in the store, and within. */
 export interface PackedSums {
@@ -35,7 +42,8 @@ export interface PackedLayer {
 /**
  * Compresses a layer as it comes and sums up both sides in the same pass. It becomes frames of one size,
  * which every decoder of zstd reads one after the other as one: so several are worked on at once, here and
- * where they are unpacked, and equal archives are equal bytes.
+ * where they are unpacked, and equal archives are equal bytes. A chunk of a whole frame is read until four more
+ * have been asked for, a shorter one only until the next; each that comes out is good until the next is asked for.
  */
 export function packLayer(source: AsyncIterable<Uint8Array>): PackedLayer {
   const tar = summing(source);
@@ -47,11 +55,14 @@ export function packLayer(source: AsyncIterable<Uint8Array>): PackedLayer {
 }
 
 async function packFrame(bytes: Uint8Array): Promise<readonly Uint8Array[]> {
+  if (bytes.length === FRAME_BYTES && areZeroes(bytes)) return [HOLE.slice()];
   if (looksRandom(bytes)) return storedFrame(bytes);
-  const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = constants;
-  const params = { [ZSTD_c_compressionLevel]: LEVEL, [ZSTD_c_checksumFlag]: 1 };
-  const packed = await compress(bytes, { chunkSize: FRAME_BYTES, params, pledgedSrcSize: bytes.length });
+  const packed = await compress(bytes, packOptions(bytes.length));
   return packed.length < bytes.length ? [packed] : storedFrame(bytes);
+}
+
+function packOptions(bytes: number) {
+  return { chunkSize: FRAME_BYTES, params: PARAMS, pledgedSrcSize: bytes };
 }
 
 async function* inPieces(frames: AsyncIterable<readonly Uint8Array[]>): AsyncIterable<Uint8Array> {
@@ -60,7 +71,8 @@ async function* inPieces(frames: AsyncIterable<readonly Uint8Array[]>): AsyncIte
 
 /** Cuts a stream into what becomes frames; no stream is one empty frame. */
 async function* inFrames(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
-  let frame = new Uint8Array(0);
+  const ring = createBufferRing(BUFFERS, FRAME_BYTES);
+  let frame: Buffer = Buffer.alloc(0);
   let filled = 0;
   let isAny = false;
   for await (const chunk of source) {
@@ -71,7 +83,7 @@ async function* inFrames(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8
         at += FRAME_BYTES;
         continue;
       }
-      if (filled === 0) frame = new Uint8Array(FRAME_BYTES);
+      if (filled === 0) frame = ring.next();
       const some = chunk.subarray(at, at + FRAME_BYTES - filled);
       frame.set(some, filled);
       filled += some.length;
@@ -88,6 +100,7 @@ async function* inFrames(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8
  * Unpacks a layer of a store and compares it with what its manifest says. The bytes are good only when the
  * last one has come without an `ArchiveFault`: keep them apart until then. Of the packed bytes only the
  * number is compared: what is within has a digest of its own, and whoever brought them has summed them up.
+ * Each chunk is good until the next but one is asked for.
  */
 export async function* unpackLayer(source: AsyncIterable<Uint8Array>, expected: PackedSums): AsyncIterable<Uint8Array> {
   let packedBytes = 0;
@@ -108,21 +121,23 @@ type Frame = { readonly packed: Uint8Array } | { readonly plain: Uint8Array };
 
 async function* framesOf(source: AsyncIterable<Uint8Array>): AsyncIterable<Frame> {
   const scanner = createFrameScanner({ mostWindowBytes: 2 ** MOST_WINDOW_LOG });
-  let begun: Uint8Array[] = [];
-  let begunBytes = 0;
+  const ring = createBufferRing(BUFFERS, MOST_PACKED_BYTES);
+  let frame = ring.next();
+  let filled = 0;
   let isAny = false;
   for await (const chunk of source) {
     for (let at = 0; at < chunk.length;) {
       const end = scanner.scan(chunk, at);
       const piece = chunk.subarray(at, end);
-      begun.push(piece);
-      begunBytes += piece.length;
-      if (begunBytes > MOST_PACKED_BYTES) throw tooLarge();
+      if (filled + piece.length > MOST_PACKED_BYTES) throw tooLarge();
+      frame.set(piece, filled);
+      filled += piece.length;
       at = end ?? chunk.length;
       if (end === undefined) continue;
       isAny = true;
-      yield scanner.stored === undefined ? { packed: joined(begun) } : { plain: storedIn(begun, scanner.stored) };
-      [begun, begunBytes] = [[], 0];
+      const whole = frame.subarray(0, filled);
+      yield scanner.stored === undefined ? { packed: whole } : { plain: storedIn(whole, scanner.stored) };
+      [frame, filled] = [ring.next(), 0];
     }
   }
   if (scanner.isWithin || !isAny) throw new ArchiveFault("damaged", "the snapshot's data is cut before its end");
@@ -130,6 +145,7 @@ async function* framesOf(source: AsyncIterable<Uint8Array>): AsyncIterable<Frame
 
 async function unpackFrame(frame: Frame, tarBytes: number): Promise<Uint8Array> {
   if ("plain" in frame) return frame.plain;
+  if (Buffer.compare(frame.packed, HOLE) === 0) return zeroes(FRAME_BYTES);
   try {
     const params = { [constants.ZSTD_d_windowLogMax]: MOST_WINDOW_LOG };
     return await decompress(frame.packed, { chunkSize: FRAME_BYTES, maxOutputLength: FRAME_BYTES, params });
@@ -143,31 +159,14 @@ async function unpackFrame(frame: Frame, tarBytes: number): Promise<Uint8Array> 
   }
 }
 
-function joined([first, ...others]: readonly Uint8Array[]): Uint8Array {
-  return first !== undefined && others.length === 0
-    ? first
-    : Buffer.concat(first === undefined ? [] : [first, ...others]);
-}
-
-/** What a frame holds that has it as it is, out of the pieces it came in. */
-function storedIn(pieces: readonly Uint8Array[], stored: readonly StoredPiece[]): Uint8Array {
-  const plain = Buffer.allocUnsafeSlow(stored.reduce((sum, { bytes }) => sum + bytes, 0));
-  let [piece, pieceAt, filled] = [0, 0, 0];
+/** What a frame holds that has it as it is, moved together at its beginning. */
+function storedIn(frame: Buffer, stored: readonly StoredPiece[]): Uint8Array {
+  let filled = 0;
   for (const { at, bytes } of stored) {
-    for (let done = 0; done < bytes;) {
-      const from = pieces[piece] ?? new Uint8Array();
-      if (at + done >= pieceAt + from.length) {
-        pieceAt += from.length;
-        piece += 1;
-        continue;
-      }
-      const some = from.subarray(at + done - pieceAt, at + bytes - pieceAt);
-      plain.set(some, filled);
-      filled += some.length;
-      done += some.length;
-    }
+    frame.copyWithin(filled, at, at + bytes);
+    filled += bytes;
   }
-  return plain;
+  return frame.subarray(0, filled);
 }
 
 async function* atMost(source: AsyncIterable<Uint8Array>, mostBytes: number, what: string): AsyncIterable<Uint8Array> {

@@ -13,6 +13,8 @@ export interface CacheEntry extends FoundFile {
 /** What lies in the cache's folder, in memory. An entry that is removed is gone at once, its files a little later. */
 export interface CacheIndex {
   readonly bytes: number;
+  /** Of those that nobody holds. */
+  readonly spareBytes: number;
   entries(): readonly CacheEntry[];
   get(namespace: string, id: string, isPartial: boolean): CacheEntry | undefined;
   /** Files of a name that was removed before may still be on their way out: await `settled` before making new ones. */
@@ -49,6 +51,11 @@ export function createCacheIndex(dir: string): CacheIndex {
     get bytes() {
       let bytes = 0;
       for (const entry of entries.values()) bytes += entry.bytes;
+      return bytes;
+    },
+    get spareBytes() {
+      let bytes = 0;
+      for (const entry of entries.values()) if (entry.pins === 0) bytes += entry.bytes;
       return bytes;
     },
     entries: () => [...entries.values()],

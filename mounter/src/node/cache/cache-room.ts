@@ -1,4 +1,5 @@
 import { statfs } from "node:fs/promises";
+import type { SpareDisk } from "../../domain/spare-disk.ts";
 import type { CacheIndex } from "./cache-index.ts";
 
 export interface RoomConfig {
@@ -23,16 +24,26 @@ export interface CacheRoom {
   shrink(): Promise<void>;
 }
 
-export function createCacheRoom(index: CacheIndex, { dir, maxBytes, reserveBytes }: RoomConfig): CacheRoom {
+export function createCacheRoom(
+  index: CacheIndex,
+  { dir, maxBytes, reserveBytes }: RoomConfig,
+  spare: SpareDisk,
+): CacheRoom {
   const bookings = new Map<Booking, number>();
   let turn: Promise<unknown> = Promise.resolve();
 
   const promised = (): number => [...bookings.values()].reduce((sum, bytes) => sum + bytes, 0);
   const left = (): number => [...bookings.keys()].reduce((sum, { leftBytes }) => sum + leftBytes, 0);
-  const missingBytes = async (bytes: number, leftBytes: number): Promise<number> => {
+  const missingDisk = async (leftBytes: number): Promise<number> => {
     const { bavail, bsize } = await statfs(dir);
-    const overDisk = left() + leftBytes + reserveBytes - bavail * bsize;
-    return Math.max(index.bytes + promised() + bytes - maxBytes, overDisk);
+    return left() + leftBytes + reserveBytes - bavail * bsize;
+  };
+  const missingBytes = async (bytes: number, leftBytes: number): Promise<number> =>
+    Math.max(index.bytes + promised() + bytes - maxBytes, await missingDisk(leftBytes));
+  const makeRoom = async (bytes: number, leftBytes: number): Promise<boolean> => {
+    if (await index.evict(await missingBytes(bytes, leftBytes))) return true;
+    await spare.free(await missingDisk(leftBytes));
+    return index.evict(await missingBytes(bytes, leftBytes));
   };
   /** One after the other: two do not count on the same room. */
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -47,7 +58,7 @@ export function createCacheRoom(index: CacheIndex, { dir, maxBytes, reserveBytes
     book: (bytes, alreadyBytes) =>
       inTurn(async () => {
         const leftBytes = Math.max(0, bytes - alreadyBytes);
-        if (!(await index.evict(await missingBytes(bytes, leftBytes)))) return undefined;
+        if (!(await makeRoom(bytes, leftBytes))) return undefined;
         const booking: Booking = { leftBytes, end: () => void bookings.delete(booking) };
         bookings.set(booking, bytes);
         return booking;

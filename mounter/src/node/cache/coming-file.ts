@@ -1,9 +1,10 @@
 import { constants } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
 import { createChange } from "#core/change.ts";
+import { createBufferRing } from "../buffer-ring.ts";
+import { READ_AT_ONCE, READ_BYTES } from "../read-chunks.ts";
 
 const { O_NOFOLLOW, O_RDONLY } = constants;
-const READ_BYTES = 1 << 20;
 
 /** A file that is being written from its beginning on, and those who read it meanwhile. */
 export interface ComingFile {
@@ -19,12 +20,12 @@ export interface ComingFile {
   fail(error: unknown): void;
   /** Resolves when it can be read as it comes, or is finished without; rejects when it fails. */
   ready(signal: AbortSignal): Promise<void>;
-  /** Its bytes in order. Ends when it is finished, and throws what it failed with. */
-  read(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
   /**
-   * The same up to a length, for whoever finds out whether it is what it should be. Each piece is good only
-   * until the next is asked for.
+   * Its bytes in order. Ends when it is finished, and throws what it failed with. Each piece is good until the
+   * next but one is asked for.
    */
+  read(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
+  /** The same up to a length, for whoever finds out whether it is what it should be. */
   pass(bytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined>;
   /** Closes it as soon as nobody reads it any more. */
   close(): Promise<void>;
@@ -52,20 +53,21 @@ export function createComingFile(): ComingFile {
     if (outcome !== undefined && "error" in outcome) throw outcome.error;
   };
 
-  async function* readAs(
+  async function* read(
     signal: AbortSignal,
-    { take, endsAt }: { readonly take: (bytes: number) => Buffer; readonly endsAt?: number },
+    { endsAt }: { readonly endsAt?: number } = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const from = file;
     if (from === undefined) throw new Error("The file is not to be read as it comes");
+    const ring = createBufferRing(READ_AT_ONCE, READ_BYTES);
     readers += 1;
     try {
       for (let at = 0; ;) {
         signal.throwIfAborted();
         throwFailure();
         if (at < thereBytes) {
-          const buffer = take(Math.min(READ_BYTES, thereBytes - at));
-          const { bytesRead } = await from.read(buffer, 0, buffer.length, at);
+          const buffer = ring.next();
+          const { bytesRead } = await from.read(buffer, 0, Math.min(buffer.length, thereBytes - at), at);
           if (bytesRead === 0) throw new Error(`The file ends before byte ${thereBytes}, which was written`);
           at += bytesRead;
           yield buffer.subarray(0, bytesRead);
@@ -96,11 +98,8 @@ export function createComingFile(): ComingFile {
       while (file === undefined && outcome === undefined) await change.wait(signal);
       throwFailure();
     },
-    read: (signal) => readAs(signal, { take: (bytes) => Buffer.allocUnsafeSlow(bytes) }),
-    pass(bytes, signal) {
-      const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, bytes));
-      return readAs(signal, { take: (wanted) => buffer.subarray(0, wanted), endsAt: bytes });
-    },
+    read: (signal) => read(signal),
+    pass: (bytes, signal) => read(signal, { endsAt: bytes }),
     async close() {
       isClosed = true;
       await closeUnused();

@@ -11,6 +11,7 @@ import {
 } from "../../../../test/mounter/model-store.ts";
 import { digestOf } from "../../../../test/mounter/sample-snapshot.ts";
 import { layerPaths } from "./cache-paths.ts";
+import { createSpareDisk } from "../../domain/spare-disk.ts";
 import { createLayerCache, type HeldLayer, type LayerCache, type LayerCacheConfig } from "./layer-cache.ts";
 
 const call = { signal: new AbortController().signal };
@@ -51,6 +52,23 @@ function counted(): { readonly step: Step; reads: number } {
   };
   return count;
 }
+
+describe("createLayerCache() as one that keeps what others may need the disk for", () => {
+  test("gives up what nobody holds, the longest unused first, and brings it again", async () => {
+    const spare = createSpareDisk();
+    const [a, b, c] = [await stored(1), await stored(2), await stored(3)];
+    const cache = await createLayerCache(
+      { dir, maxBytes: 1000, reserveBytes: 0, partBytes: 16 },
+      { store: createModelStore(model), clock, spare },
+    );
+    for (const layer of [a, c]) (await cache.hold("a", layer, call)).release();
+    await cache.hold("a", b, call);
+    expect(spare.bytes).toBe(200);
+    await spare.free(150);
+    expect([spare.bytes, cache.usage().bytes]).toEqual([0, 100]);
+    expect((await cache.hold("a", a, call)).bytes).toBe(100);
+  });
+});
 
 describe("createLayerCache() hold()", () => {
   test("brings a layer in parts, once for all who ask, and for each namespace by itself", async () => {
@@ -138,6 +156,21 @@ describe("createLayerCache() hold()", () => {
     await expect(cache.hold("a", { key, bytes, version: "other" }, call)).rejects.toMatchObject({ kind: "changed" });
   });
 
+  test("knows only so many raw archives by what they were asked for; others are brought again", async () => {
+    const count = counted();
+    const cache = await open({ mostFound: 2, partBytes: 100 }, count.step);
+    const layers = [];
+    for (const seed of [1, 2, 3]) {
+      const { key, bytes } = await stored(seed);
+      layers.push({ key, bytes, version: model.objects.get(key)?.version ?? "" });
+    }
+    for (const layer of layers) (await cache.hold("a", layer, call)).release();
+    for (const layer of layers.slice(1)) (await cache.hold("a", layer, call)).release();
+    expect(count.reads).toBe(3);
+    for (const layer of layers.slice(0, 1)) (await cache.hold("a", layer, call)).release();
+    expect([count.reads, cache.usage().bytes]).toEqual([4, 300]);
+  });
+
   test("no namespace leads out of the folder", async () => {
     const layer = await stored(1);
     const cache = await open();
@@ -175,7 +208,7 @@ const sizeOf = (chunks: readonly Uint8Array[]): number => chunks.reduce((sum, { 
 function reading(source: AsyncIterable<Uint8Array>): { readonly chunks: Uint8Array[]; readonly done: Promise<void> } {
   const chunks: Uint8Array[] = [];
   const done = (async () => {
-    for await (const chunk of source) chunks.push(chunk);
+    for await (const chunk of source) chunks.push(Uint8Array.from(chunk));
   })();
   done.catch(() => undefined);
   return { chunks, done };
@@ -289,11 +322,11 @@ describe("createLayerCache() read()", () => {
     const layer = await stored(1);
     const cache = await open();
     const slow = cache.read("a", layer, call);
-    const chunks = [(await slow.next()).value ?? new Uint8Array()];
+    const chunks = [Uint8Array.from((await slow.next()).value ?? [])];
     const held = await cache.hold("a", layer, call);
     // Its file has been moved to its place since it was opened.
     held.release();
-    for await (const chunk of slow) chunks.push(chunk);
+    for await (const chunk of slow) chunks.push(Uint8Array.from(chunk));
     expect(digestOf(new Uint8Array(Buffer.concat(chunks)))).toBe(layer.digest);
   });
 });

@@ -1,10 +1,12 @@
-import { createReadStream } from "node:fs";
 import type { Clock } from "#core/clock.ts";
 import { usageOf, type NamespaceUsage } from "../../domain/eviction.ts";
 import { createFlight, type Flight } from "../../domain/flight.ts";
 import { createQuota } from "../../domain/quota.ts";
+import { createRecent, type Recent } from "../../domain/recent.ts";
 import { SnapshotFault } from "../../domain/snapshot-fault.ts";
+import { createSpareDisk, type SpareDisk } from "../../domain/spare-disk.ts";
 import type { ObjectStore, StoreCall } from "../../storage/port.ts";
+import { readChunks } from "../read-chunks.ts";
 import { hashFile, noteUse, recoverCache, statFile } from "./cache-files.ts";
 import { createComingFile, type ComingFile } from "./coming-file.ts";
 import { createCacheIndex, type CacheEntry } from "./cache-index.ts";
@@ -29,11 +31,15 @@ export interface LayerCacheConfig {
   readonly partBytes?: number;
   /** Parts at once, of all downloads together and of one. */
   readonly lanes?: { readonly all: number; readonly each: number };
+  /** Objects without a digest of their own that are found here without being brought again. @default 4096 */
+  readonly mostFound?: number;
 }
 
 export interface LayerCachePorts {
   readonly store: ObjectStore;
   readonly clock: Clock;
+  /** The cache gives up for others what nobody holds, and has them give up theirs. */
+  readonly spare?: SpareDisk;
 }
 
 /** A layer on this node's disk, as it is stored; it stays until it is released. */
@@ -65,7 +71,8 @@ export interface LayerCache {
   hold(namespace: string, layer: WantedLayer, call: HoldCall): Promise<HeldLayer>;
   /**
    * The bytes of a layer in order, as they come when it is not there. They are good only when the last one
-   * has come without a fault, of which there are the same as for `hold`: keep them apart until then.
+   * has come without a fault, of which there are the same as for `hold`: keep them apart until then. Each
+   * chunk is good until the next but one is asked for.
    */
   read(namespace: string, layer: WantedLayer, call: HoldCall): AsyncGenerator<Uint8Array, void, undefined>;
   usage(): CacheUsage;
@@ -80,20 +87,28 @@ export interface LayerCache {
 
 const PART_BYTES = 8 << 20;
 const LANES = { all: 8, each: 4 };
+const MOST_FOUND = 4096;
 const MOST_ROUNDS = 4;
 const TOUCH_MS = 60_000;
-const READ_BYTES = 1 << 20;
 
 /** Opens the cache's folder, takes what is whole in it, and removes what is not. */
 export async function createLayerCache(config: LayerCacheConfig, ports: LayerCachePorts): Promise<LayerCache> {
-  const { lanes = LANES, partBytes = PART_BYTES, dir } = config;
+  const { lanes = LANES, partBytes = PART_BYTES, mostFound = MOST_FOUND, dir } = config;
   const found = await recoverCache(dir);
   const index = createCacheIndex(dir);
   for (const file of found.layers) index.add(file, false);
   for (const file of found.partials) index.add(file, true);
-  const room = createCacheRoom(index, config);
+  const { spare = createSpareDisk() } = ports;
+  spare.add({
+    get spareBytes() {
+      return index.spareBytes;
+    },
+    giveUp: async (bytes) => void (await index.evict(bytes)),
+  });
+  const room = createCacheRoom(index, config, spare);
   await room.shrink();
-  return new Cache({ ...ports, index, room, lanes: createQuota(lanes.all), config: { dir, partBytes, lanes } });
+  const downloads = { ...ports, index, room, lanes: createQuota(lanes.all), config: { dir, partBytes, lanes } };
+  return new Cache(downloads, createRecent(mostFound));
 }
 
 /** A download, for those who wait for its end and those who read what it brings. */
@@ -105,12 +120,13 @@ interface Bringing {
 class Cache implements LayerCache {
   readonly #ports: DownloadPorts;
   readonly #flights = new Map<string, Bringing>();
-  /** Digests of what has none of its own in the store; known as long as the process lives. */
-  readonly #found = new Map<string, string>();
+  /** Digests of what has none of its own in the store. */
+  readonly #found: Recent<string>;
   readonly #closed = new AbortController();
 
-  constructor(ports: DownloadPorts) {
+  constructor(ports: DownloadPorts, found: Recent<string>) {
     this.#ports = ports;
+    this.#found = found;
   }
 
   async hold(namespace: string, layer: WantedLayer, call: HoldCall): Promise<HeldLayer> {
@@ -139,7 +155,7 @@ class Cache implements LayerCache {
     if (isKnown === undefined && (yield* this.#readComing(name, { namespace, layer }, call))) return;
     const held = await this.hold(namespace, layer, call);
     try {
-      yield* createReadStream(held.path, { highWaterMark: READ_BYTES, signal: call.signal });
+      yield* readChunks(held.path, call.signal);
     } finally {
       held.release();
     }

@@ -38,7 +38,7 @@ async function prepare(maxBytes = 1024 * MIB, isFull?: boolean) {
     await call.done.promise;
   };
   // A disk that has little room when it is asked first, and enough or none when it is asked again.
-  const ports = { take: staging.take, roomBytes: async (own = 0) => (own === 0 ? 100 : isFull ? 0 : 512) * MIB };
+  const ports = { take: staging.take, roomBytes: async () => 100 * MIB, hasRoom: async () => isFull !== true };
   const dump = createDumper(
     { checkpoint, losses, staging: isFull === undefined ? staging : ports, clock, log: silentLog },
     { mostBytes: 512 * MIB, unlimitedBytes: 64 * MIB },

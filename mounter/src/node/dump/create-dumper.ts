@@ -16,7 +16,7 @@ export interface DumperPorts {
   readonly checkpoint: (command: CheckpointCommand) => Promise<void>;
   /** What a dump lacks of the container; never rejects. */
   readonly losses: (target: RecordTarget, signal: AbortSignal) => Promise<readonly SnapshotWarning[]>;
-  readonly staging: Pick<Staging, "take" | "roomBytes">;
+  readonly staging: Pick<Staging, "take" | "roomBytes" | "hasRoom">;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -45,7 +45,8 @@ export function createDumper(ports: DumperPorts, { mostBytes, unlimitedBytes }: 
     let room: DumpRoom;
     try {
       const wantedBytes = Math.min((target.diskBytes ?? unlimitedBytes) + METADATA_BYTES, mostBytes);
-      // Most take far less: where the disk is small, nobody gets all of it at once, and who needs more may find it.
+      // Most take far less: where the disk is small, nobody gets all of it at once, nor is anything given up for
+      // it, and who needs more may find it.
       const bytes = Math.max(METADATA_BYTES, Math.min(wantedBytes, Math.floor((await staging.roomBytes()) / 2)));
       place = await staging.take(bytes, { signal });
       room = { folder: join(place.dir, "image"), promisedBytes: bytes, mostBytes: wantedBytes };
@@ -138,8 +139,8 @@ class Save {
   }
 
   /** Whether the disk bears more than was promised, for as long as the next look takes. */
-  async #hasMore(): Promise<boolean> {
-    return (await this.#ports.staging.roomBytes(this.#room.promisedBytes)) > METADATA_BYTES;
+  #hasMore(): Promise<boolean> {
+    return this.#ports.staging.hasRoom(METADATA_BYTES, this.#room.promisedBytes);
   }
 }
 

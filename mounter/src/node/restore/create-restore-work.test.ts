@@ -15,7 +15,7 @@ import { packLayer } from "../archive/zstd.ts";
 import { createLayerCache } from "../cache/layer-cache.ts";
 import { publishSnapshot } from "../snapshot/publish-snapshot.ts";
 import { createQuota } from "../../domain/quota.ts";
-import type { StoreCall } from "../../storage/port.ts";
+import type { RestoreCall } from "../../control/restore-work.ts";
 import { createStaging } from "../staging.ts";
 import { createMergedTars } from "./merged-tars.ts";
 import { createRestoreFiles } from "./restore-files.ts";
@@ -36,37 +36,52 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-async function prepare(mostTarBytes = 2 ** 20, onRead: () => Promise<void> = async () => undefined) {
+interface Node {
+  readonly mostTarBytes?: number;
+  readonly onRead?: (key: string) => Promise<void>;
+  readonly slots?: number;
+  readonly stagingBytes?: number;
+  readonly smallBytes?: number;
+  readonly keptBytes?: number;
+}
+
+async function prepare(node: Node = {}) {
+  const { mostTarBytes = 2 ** 20, onRead = async () => undefined, slots = 2, stagingBytes = 2 ** 25 } = node;
   const model = createModelObjects();
   const steps: string[] = [];
   const store = createModelStore(model, async (when, what) => {
     if (when !== "before") return;
     steps.push(what);
-    if (what.startsWith("read ")) await onRead();
+    if (what.startsWith("read ")) await onRead(what);
   });
   const clock = createManualClock();
-  const room = { maxBytes: 2 ** 25, reserveBytes: 0 };
+  const room = { maxBytes: 2 ** 26, reserveBytes: 0 };
   const folder = join(dir, "restores");
   const work = createRestoreWork(
     {
       store,
-      archive: createArchive(),
+      archive: createArchive(node.smallBytes === undefined ? {} : { smallBytes: node.smallBytes }),
       cache: await createLayerCache({ dir: join(dir, "cache"), partBytes: PART_BYTES, ...room }, { store, clock }),
-      staging: await createStaging({ dir: join(folder, ".work"), ...room }),
-      tars: await createMergedTars({ dir: join(folder, ".tars"), keptBytes: 2 ** 24, ...room }, clock),
+      staging: await createStaging({ dir: join(folder, ".work"), reserveBytes: 0, maxBytes: stagingBytes }),
+      tars: await createMergedTars(
+        { dir: join(folder, ".tars"), keptBytes: node.keptBytes ?? 2 ** 24, ...room },
+        clock,
+      ),
       files: await createRestoreFiles(folder),
-      slots: createQuota(2),
+      slots: createQuota(slots),
     },
     { mostTarBytes },
   );
   let attempts = 0;
   const newAttempt = (): string => `t${(attempts += 1)}`;
   /** Writes layers as one snapshot, bottom first. */
-  const publish = async (writeId: string, ...layers: readonly Uint8Array[]): Promise<void> => {
-    const request = sampleRequest({ writeId, second: attempts, bytes: new Uint8Array() });
+  const publish = async (writeId: string, ...layers: readonly Uint8Array[]): Promise<void> =>
+    publishAs(place.name, writeId, ...layers);
+  const publishAs = async (name: string, writeId: string, ...layers: readonly Uint8Array[]): Promise<void> => {
+    const request = sampleRequest({ name, writeId, second: attempts, bytes: new Uint8Array() });
     for (const bytes of layers) {
       const below = await work
-        .find(place, call)
+        .find({ ...place, name }, call)
         .then((found) => (found?.manifest?.writeId.startsWith(writeId) ? found.manifest.layers : []));
       const chunks = async function* () {
         yield bytes;
@@ -80,13 +95,15 @@ async function prepare(mostTarBytes = 2 ** 20, onRead: () => Promise<void> = asy
     const bytes = await readFile(join(folder, "team", owner(digit).sandboxUid, "main.tar"));
     return parseLayer(new Uint8Array(bytes)).map(({ head }) => head.path);
   };
-  const put = async (digit: number, call: StoreCall = { signal: new AbortController().signal }) => {
-    const found = await work.find(place, call);
+  const put = async (digit: number, call: RestoreCall = { signal: new AbortController().signal }) =>
+    putOf(place.name, digit, call);
+  const putOf = async (name: string, digit: number, call: RestoreCall = { signal: new AbortController().signal }) => {
+    const found = await work.find({ ...place, name }, call);
     if (found === undefined) throw new Error("There is none");
     return work.place(owner(digit), "main", found, call);
   };
   const reads = (): number => steps.filter((step) => step.startsWith("read ")).length;
-  return { model, store, work, publish, names, put, reads, steps, folder };
+  return { model, store, work, publish, publishAs, names, put, putOf, reads, steps, folder };
 }
 
 const file = (path: string, text: string): Uint8Array => archiveOf([ROOT, entry("file", path, { data: text })]);
@@ -188,9 +205,12 @@ describe("createRestoreWork()", () => {
     async (end) => {
       const last = Promise.withResolvers<void>();
       let reads = 0;
-      const { publish, put, names, folder, model, work } = await prepare(2 ** 24, async () => {
-        reads += 1;
-        if (reads === PARTS) await last.promise;
+      const { publish, put, names, folder, model, work } = await prepare({
+        mostTarBytes: 2 ** 24,
+        async onRead() {
+          reads += 1;
+          if (reads === PARTS) await last.promise;
+        },
       });
       // Letters that no compression makes much smaller.
       const data = randomBytes((PARTS - 1) * PART_BYTES).toString("latin1");
@@ -236,8 +256,43 @@ describe("createRestoreWork()", () => {
     },
   );
 
+  test.each<[string, Node]>([
+    ["slot to unpack in", { slots: 3 }],
+    ["turn of large archives", { slots: 8, smallBytes: 0 }],
+    ["room on the disk", { slots: 8, stagingBytes: 2.2 * PARTS * PART_BYTES }],
+    ["slot where there is but one", { slots: 1 }],
+  ])("what lies in the cache waits for no %s that a download holds which does not come", async (_, node) => {
+    const last = Promise.withResolvers<void>();
+    const reads = new Map<string, number>();
+    const { publishAs, putOf, names, folder } = await prepare({
+      mostTarBytes: 2 ** 24,
+      keptBytes: 0,
+      ...node,
+      async onRead(key) {
+        reads.set(key, (reads.get(key) ?? 0) + 1);
+        if (!key.includes("/here.") && reads.get(key) === PARTS) await last.promise;
+      },
+    });
+    const away = ["one", "two", "three"];
+    for (const name of ["here", ...away]) {
+      const data = randomBytes((PARTS - 0.5) * PART_BYTES).toString("latin1");
+      await publishAs(name, name, archiveOf([ROOT, entry("file", `./${name}`, { data })]));
+    }
+    await (await putOf("here", 0)).remove();
+    await expect.poll(() => readdir(join(folder, ".tars/team"))).toEqual([]);
+    const coming = Promise.all(away.map((name, digit) => putOf(name, digit + 1)));
+    coming.catch(() => undefined);
+    await expect.poll(() => [...reads.values()].filter((count) => count === PARTS).length).toBe(4);
+    await putOf("here", 0);
+    expect(await names(0)).toEqual(["./", "./here"]);
+    last.resolve();
+    await coming;
+    for (const [index, name] of away.entries()) expect(await names(index + 1)).toEqual(["./", `./${name}`]);
+    await expect.poll(() => readdir(join(folder, ".work"))).toEqual([]);
+  });
+
   test("refuses what is larger than this node restores before it reads any of it", async () => {
-    const { publish, put, reads } = await prepare(512);
+    const { publish, put, reads } = await prepare({ mostTarBytes: 512 });
     await publish("w1", file("./a", "one"));
     const before = reads();
     await expect(put(1)).rejects.toMatchObject({ name: "RestoreFault" });

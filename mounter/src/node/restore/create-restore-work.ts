@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import type { SnapshotManifest } from "#api/snapshot-manifest.ts";
 import type { FoundRestore, RestoreWork } from "../../control/restore-work.ts";
-import type { Archive, StoredLayer } from "../../domain/archive.ts";
-import type { Quota } from "../../domain/quota.ts";
+import type { Archive, MergeRequest, StoredLayer } from "../../domain/archive.ts";
+import { createQuota, type GiveBack, type Quota } from "../../domain/quota.ts";
 import { RestoreFault } from "../../domain/restore/restore-fault.ts";
 import { isSnapshotFault, SnapshotFault } from "../../domain/snapshot-fault.ts";
 import type { LayerCache } from "../cache/layer-cache.ts";
 import type { Staging } from "../staging.ts";
-import { fetchSnapshot, type ComingSnapshot, type FetchPorts } from "../snapshot/fetch-snapshot.ts";
+import { fetchSnapshot, type BroughtSnapshot, type FetchPorts } from "../snapshot/fetch-snapshot.ts";
 import { findSnapshot, type FoundSnapshot } from "../snapshot/find-snapshot.ts";
 import { placeText, type SnapshotPlace } from "../snapshot/snapshot-place.ts";
 import type { MakeCall, MergedTars, TarProgress } from "./merged-tars.ts";
@@ -18,7 +18,7 @@ export interface RestoreWorkPorts extends FetchPorts {
   readonly cache: Pick<LayerCache, "hold" | "read" | "recheck">;
   readonly archive: Pick<Archive, "merge">;
   /** On the file system of the archives. */
-  readonly staging: Pick<Staging, "take">;
+  readonly staging: Pick<Staging, "take" | "maxBytes">;
   readonly tars: MergedTars;
   readonly files: RestoreFiles;
   /** How many are unpacked at once. */
@@ -37,16 +37,28 @@ export function createRestoreWork(
 ): RestoreWork<Found> {
   const { store, cache, archive, staging, tars, files, slots } = ports;
 
-  const merge = async (
-    layers: readonly StoredLayer[],
-    unpackedBytes: number,
-    target: string,
+  // What still comes never has all slots and all disk: a store that stalls holds up nothing that lies here already.
+  const streams = createQuota(slots.total - 1);
+  const streamBytes = createQuota(Math.floor(staging.maxBytes / 2));
+
+  /** Lets it be unpacked while it comes where others keep enough, else as soon as it is here. */
+  const enter = async (bytes: number, { untilWhole }: BroughtSnapshot, signal: AbortSignal): Promise<GiveBack> => {
+    const taken = [streams.tryTake(1), streamBytes.tryTake(bytes), slots.tryTake(1)];
+    const giveBack = (): void => taken.forEach((give) => give?.());
+    if (taken.every((give) => give !== undefined)) return giveBack;
+    giveBack();
+    await untilWhole();
+    return slots.take(1, signal);
+  };
+
+  const unpack = async (
+    request: Pick<MergeRequest, "layers" | "target" | "untilWhole">,
+    scratchBytes: number,
     signal: AbortSignal,
   ): Promise<number> => {
-    // All layers unpacked; of more than one also what they become together.
-    const scratch = await staging.take(layers.length > 1 ? 2 * unpackedBytes : unpackedBytes, { signal });
+    const scratch = await staging.take(scratchBytes, { signal });
     try {
-      return (await archive.merge({ layers, scratch: scratch.dir, target, mostTarBytes }, signal)).tarBytes;
+      return (await archive.merge({ ...request, scratch: scratch.dir, mostTarBytes }, signal)).tarBytes;
     } finally {
       await scratch.remove();
     }
@@ -56,10 +68,14 @@ export function createRestoreWork(
   const make = async (found: Found, path: string, call: MakeCall): Promise<number> => {
     const onProgress = (bytesDone: number, bytesTotal: number): void => call.onProgress({ bytesDone, bytesTotal });
     let tarBytes = 0;
-    const meanwhile = async ({ manifest, layers }: ComingSnapshot, signal: AbortSignal): Promise<void> => {
+    const meanwhile = async (brought: BroughtSnapshot, signal: AbortSignal): Promise<void> => {
+      const { manifest, layers, untilWhole } = brought;
       if (digestsOf(manifest) !== digestsOf(found.manifest))
         throw new SnapshotFault("changing", `The snapshot ${placeText(found.place)} was replaced meanwhile.`);
-      const giveBack = await slots.take(1, signal);
+      const unpackedBytes = mostBytesOf(found.snapshot);
+      // All layers unpacked; of more than one also what they become together.
+      const scratchBytes = layers.length > 1 ? 2 * unpackedBytes : unpackedBytes;
+      const giveBack = await enter(scratchBytes, brought, signal);
       try {
         const stored = layers.map((layer, index): StoredLayer => {
           const sums = manifest?.layers[index];
@@ -68,7 +84,7 @@ export function createRestoreWork(
             open: (signal) => cache.read(found.place.namespace, layer, { signal }),
           };
         });
-        tarBytes = await merge(stored, mostBytesOf(found.snapshot), path, signal);
+        tarBytes = await unpack({ layers: stored, target: path, untilWhole }, scratchBytes, signal);
       } finally {
         giveBack();
       }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createManualClock } from "../../../../test/harness/manual-clock.ts";
+import { createSpareDisk } from "../../domain/spare-disk.ts";
 import { createMergedTars, type TarRequest } from "./merged-tars.ts";
 
 const never = { signal: new AbortController().signal };
@@ -13,9 +14,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-async function prepare(maxBytes: number, keptBytes = maxBytes) {
+async function prepare(maxBytes: number, keptBytes = maxBytes, spare = createSpareDisk()) {
   const clock = createManualClock();
-  const tars = await createMergedTars({ dir: join(dir, "tars"), maxBytes, keptBytes, reserveBytes: 0 }, clock);
+  const tars = await createMergedTars({ dir: join(dir, "tars"), maxBytes, keptBytes, reserveBytes: 0 }, clock, spare);
   let made = 0;
   const request = (name: string, bytes: number, gate: Promise<unknown> = Promise.resolve()): TarRequest => ({
     namespace: "team",
@@ -36,6 +37,19 @@ async function prepare(maxBytes: number, keptBytes = maxBytes) {
 }
 
 describe("createMergedTars()", () => {
+  test("gives up for others what nobody holds, the longest unused first", async () => {
+    const spare = createSpareDisk();
+    const { clock, tars, request, files } = await prepare(100, 100, spare);
+    for (const name of ["a", "b", "c"]) {
+      const held = await tars.hold(request(name, 10), never);
+      if (name !== "b") held.release();
+      await clock.advance(1);
+    }
+    expect(spare.bytes).toBe(20);
+    await spare.free(1);
+    expect([await files(), spare.bytes, tars.bytes]).toEqual([["b", "c"], 10, 20]);
+  });
+
   test("makes an archive once for all who ask, and tells each how far it is", async () => {
     const { tars, request, made } = await prepare(100);
     const gate = Promise.withResolvers<void>();

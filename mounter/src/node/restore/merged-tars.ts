@@ -4,6 +4,7 @@ import type { Clock } from "#core/clock.ts";
 import { planEviction, type Evictable } from "../../domain/eviction.ts";
 import { createFlight, type Flight } from "../../domain/flight.ts";
 import { SnapshotFault } from "../../domain/snapshot-fault.ts";
+import { createSpareDisk, type DiskKeeper, type SpareDisk } from "../../domain/spare-disk.ts";
 
 export interface MergedTarsConfig {
   /** Absolute, and for this alone: what lies there is removed at start. */
@@ -62,24 +63,33 @@ interface Entry extends Evictable {
   isWhole: boolean;
 }
 
-export async function createMergedTars(config: MergedTarsConfig, clock: Clock): Promise<MergedTars> {
+/** `spare`: archives that nobody holds are given up for others, and others give up theirs for archives. */
+export async function createMergedTars(
+  config: MergedTarsConfig,
+  clock: Clock,
+  spare: SpareDisk = createSpareDisk(),
+): Promise<MergedTars> {
   await rm(config.dir, { recursive: true, force: true });
   await mkdir(config.dir, { recursive: true, mode: 0o700 });
-  return new Tars(config, clock);
+  const tars = new Tars(config, clock, spare);
+  spare.add(tars);
+  return tars;
 }
 
-class Tars implements MergedTars {
+class Tars implements MergedTars, DiskKeeper {
   readonly #config: MergedTarsConfig;
   readonly #clock: Clock;
+  readonly #spare: SpareDisk;
   readonly #entries = new Map<string, Entry>();
   readonly #flights = new Map<string, Flight<Entry, TarProgress>>();
   /** Files on their way out: one of the same name is made only after them. */
   readonly #removals = new Map<string, Promise<void>>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(config: MergedTarsConfig, clock: Clock) {
+  constructor(config: MergedTarsConfig, clock: Clock, spare: SpareDisk) {
     this.#config = config;
     this.#clock = clock;
+    this.#spare = spare;
   }
 
   get bytes(): number {
@@ -143,15 +153,33 @@ class Tars implements MergedTars {
     return booked;
   }
 
-  /** Those that nobody holds go, the longest unused first. */
+  get spareBytes(): number {
+    return [...this.#entries.values()].reduce((sum, { bytes, pins }) => (pins === 0 ? sum + bytes : sum), 0);
+  }
+
+  async giveUp(bytes: number): Promise<void> {
+    await this.#evict(bytes);
+  }
+
+  /** Those that nobody holds go, then what others keep there. */
   async #makeRoom(bytes: number): Promise<void> {
-    const { dir, maxBytes, reserveBytes } = this.#config;
-    const { bavail, bsize } = await statfs(dir);
-    const missing = Math.max(this.bytes + bytes - maxBytes, bytes + reserveBytes - bavail * bsize);
-    const plan = planEviction(this.#entries.values(), missing);
-    if (plan === undefined)
-      throw new SnapshotFault("full", `There is no room on this node for ${bytes} more bytes to restore from.`);
-    await Promise.all(plan.map((entry) => this.#remove(entry)));
+    const missingDisk = async (): Promise<number> => {
+      const { bavail, bsize } = await statfs(this.#config.dir);
+      return bytes + this.#config.reserveBytes - bavail * bsize;
+    };
+    const evict = async (): Promise<boolean> =>
+      this.#evict(Math.max(this.bytes + bytes - this.#config.maxBytes, await missingDisk()));
+    if (await evict()) return;
+    await this.#spare.free(await missingDisk());
+    if (await evict()) return;
+    throw new SnapshotFault("full", `There is no room on this node for ${bytes} more bytes to restore from.`);
+  }
+
+  /** The longest unused first; false = nothing was removed, as all would not do. */
+  async #evict(bytes: number): Promise<boolean> {
+    const plan = planEviction(this.#entries.values(), bytes);
+    await Promise.all((plan ?? []).map((entry) => this.#remove(entry)));
+    return plan !== undefined;
   }
 
   /** What nobody holds stays only up to its own bound. */

@@ -26,8 +26,8 @@ export interface Collected {
   readonly removedLayers: number;
   readonly removedBytes: number;
   readonly abortedUploads: number;
-  /** Manifests that cannot be read, and why: as they might name any layer, none of the namespace is removed meanwhile. */
-  readonly unreadable: readonly { readonly name: string; readonly fault: string }[];
+  /** Manifests that do not tell what they name, and why: layers that they might name are kept. */
+  readonly unreadable: readonly { readonly key: string; readonly fault: string }[];
 }
 
 /**
@@ -49,44 +49,42 @@ export async function collectSnapshots(
     uploads.push(upload);
   const first = await readNames(store, seen.manifests, new Map(), call);
   const named = new Set([...namesOf(first), ...(options.inUse ?? [])]);
-  const plan = planCollection({ nowMs, ...seen, named, uploads }, options);
+  const plan = planCollection({ nowMs, ...seen, named, spareUntilMs: spareUntilMs(first, options), uploads }, options);
   for (const upload of plan.abort) await store.abortUpload(upload, call);
   for (const { key } of plan.forget) await store.remove(key, {}, call);
-  const unreadable = faultsOf(first);
-  const counts = { notedLayers: 0, removedLayers: 0, removedBytes: 0, abortedUploads: plan.abort.length };
-  if (unreadable.length > 0) return { ...counts, unreadable };
   for (const { key } of plan.note)
     await store.put(unusedNoteKey(key), NOTHING, { kind: "absent" }, call).catch(unlessThere);
   const removed =
-    plan.remove.length === 0 ? [] : await removeUnused(store, { namespace, first, unused: plan.remove }, call);
+    plan.remove.length === 0 ? [] : await removeUnused(store, { ...options, first, unused: plan.remove }, call);
   const sizes = new Map(seen.layers.map(({ key, sizeBytes }) => [key, sizeBytes]));
   return {
-    ...counts,
     notedLayers: plan.note.length,
     removedLayers: removed.length,
     removedBytes: removed.reduce((sum, { key }) => sum + (sizes.get(key) ?? 0), 0),
-    unreadable,
+    abortedUploads: plan.abort.length,
+    unreadable: faultsOf(first),
   };
 }
 
-interface Removal {
-  readonly namespace: string;
+interface Removal extends CollectOptions {
   readonly first: Names;
   readonly unused: readonly Collectable[];
 }
 
 async function removeUnused(
   store: ObjectStore,
-  { namespace, first, unused }: Removal,
+  { first, unused, ...options }: Removal,
   call: StoreCall,
 ): Promise<readonly Collectable[]> {
-  const seen = await look(store, namespace, call);
+  const seen = await look(store, options.namespace, call);
   const again = await readNames(store, seen.manifests, first, call);
-  if (faultsOf(again).length > 0) return [];
   const named = namesOf(again);
+  const sparedMs = spareUntilMs(again, options);
   // A note that another collector has taken away meanwhile keeps nobody from using the layer.
   const noted = new Set(seen.notes.map(({ layerKey }) => layerKey));
-  const removed = unused.filter(({ key }) => noted.has(key) && !named.has(key));
+  const removed = unused.filter(
+    ({ key, modifiedAtMs }) => noted.has(key) && !named.has(key) && modifiedAtMs > sparedMs,
+  );
   for (const { key, version } of removed) {
     await store.remove(key, { version }, call).catch(unlessThere);
     await store.remove(unusedNoteKey(key), {}, call);
@@ -124,12 +122,13 @@ async function look(store: ObjectStore, namespace: string, call: StoreCall): Pro
   return { layers, notes, manifests };
 }
 
-/** What one version of a manifest names; a fault when it cannot be read. */
+/** What one version of a manifest names; a fault when it does not tell. */
 interface Naming {
-  readonly name: string;
   readonly version: string;
   readonly keys: readonly string[];
   readonly fault?: string;
+  /** When it was written, by the store's clock. */
+  readonly writtenAtMs: number;
 }
 
 type Names = ReadonlyMap<string, Naming>;
@@ -141,13 +140,14 @@ async function readNames(
   call: StoreCall,
 ): Promise<Names> {
   const names = new Map<string, Naming>();
-  for (const { key, version, place } of manifests) {
+  for (const manifest of manifests) {
+    const { key, version } = manifest;
     const before = known.get(key);
     if (before !== undefined && before.version === version) {
       names.set(key, before);
       continue;
     }
-    const naming = await readNaming(store, place, version, call);
+    const naming = await readNaming(store, manifest, call);
     if (naming !== undefined) names.set(key, naming);
   }
   return names;
@@ -155,19 +155,28 @@ async function readNames(
 
 async function readNaming(
   store: ObjectStore,
-  place: SnapshotPlace,
-  version: string,
+  { place, version: seenVersion, modifiedAtMs }: SeenManifest,
   call: StoreCall,
 ): Promise<Naming | undefined> {
-  const { name } = place;
-  const standing = await readStanding(store, place, call).catch((error: unknown) => {
-    // Larger than any manifest.
-    if (isStoreError(error, "invalid")) return { kind: "unreadable" as const, fault: error.message, version };
-    throw error;
-  });
+  const standing = await readStanding(store, place, call);
   if (standing.kind === "none") return undefined;
-  if (standing.kind === "unreadable") return { name, version: standing.version, keys: [], fault: standing.fault };
-  return { name, version: standing.version, keys: standing.manifest.layers.map((layer) => layer.key) };
+  const { version } = standing;
+  // One that has just been replaced may name whatever there is.
+  const of = { version, writtenAtMs: version === seenVersion ? modifiedAtMs : Infinity };
+  if (standing.kind === "manifest") return { ...of, keys: standing.manifest.layers.map((layer) => layer.key) };
+  const { names, fault } = standing;
+  return names === undefined ? { ...of, keys: [], fault } : { ...of, keys: names };
+}
+
+/**
+ * Up to when layers may be named by manifests that do not tell: each has its layers before it is written
+ * itself, by the store's clock, and a store that was copied has them within as long as an upload may take.
+ */
+function spareUntilMs(names: Names, { uploadMs }: CollectPatience): number {
+  return Math.max(
+    -Infinity,
+    ...[...names.values()].flatMap(({ fault, writtenAtMs }) => (fault === undefined ? [] : [writtenAtMs + uploadMs])),
+  );
 }
 
 function namesOf(names: Names): ReadonlySet<string> {
@@ -175,7 +184,7 @@ function namesOf(names: Names): ReadonlySet<string> {
 }
 
 function faultsOf(names: Names): Collected["unreadable"] {
-  return [...names.values()].flatMap(({ name, fault }) => (fault === undefined ? [] : [{ name, fault }]));
+  return [...names].flatMap(([key, { fault }]) => (fault === undefined ? [] : [{ key, fault }]));
 }
 
 /** Another collector, or a newer writer, was there first. */

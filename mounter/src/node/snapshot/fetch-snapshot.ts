@@ -21,7 +21,7 @@ export interface FetchCall extends StoreCall {
    * What is done with a snapshot while it comes, anew with each that is found. It counts only when all layers
    * are there; what it throws of damage is told only of bytes that are those of the snapshot.
    */
-  readonly meanwhile?: (coming: ComingSnapshot, signal: AbortSignal) => Promise<void>;
+  readonly meanwhile?: (coming: BroughtSnapshot, signal: AbortSignal) => Promise<void>;
 }
 
 /** A snapshot on its way to this node. */
@@ -29,6 +29,11 @@ export interface ComingSnapshot {
   readonly manifest?: SnapshotManifest;
   /** Bottom first. */
   readonly layers: readonly WantedLayer[];
+}
+
+/** The same, with the moment from which it lies on this node's disk and stays there. */
+export interface BroughtSnapshot extends ComingSnapshot {
+  readonly untilWhole: () => Promise<void>;
 }
 
 /** A snapshot whose layers lie on this node's disk, and stay there until it is released. */
@@ -80,17 +85,18 @@ async function bring(
   const end = new AbortController();
   const limited = AbortSignal.any([signal, end.signal]);
   const call = { signal: limited, ...(onProgress && { onProgress }) };
+  const hold = holdAll(cache, namespace, coming.layers, call);
+  hold.catch((error: unknown) => end.abort(error));
+  const untilWhole = async (): Promise<void> => void (await hold);
   const work = async (): Promise<void> => {
     try {
-      await meanwhile?.(coming, limited);
+      await meanwhile?.({ ...coming, untilWhole }, limited);
     } catch (error) {
       // Whether the bytes are those of the snapshot, or the fault is theirs who sent them, the digests tell.
       if (!(error instanceof ArchiveFault)) end.abort(error);
       throw error;
     }
   };
-  const hold = holdAll(cache, namespace, coming.layers, call);
-  hold.catch((error: unknown) => end.abort(error));
   const [held, worked] = await Promise.allSettled([hold, work()]);
   if (held.status === "rejected") throw held.reason;
   if (worked.status === "fulfilled") return held.value;

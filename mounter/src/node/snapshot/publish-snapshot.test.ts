@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createManualClock } from "../../../../test/harness/manual-clock.ts";
 import { createModelObjects, createModelStore, type Step } from "../../../../test/mounter/model-store.ts";
 import { sampleRequest, type SampleWrite } from "../../../../test/mounter/sample-snapshot.ts";
+import type { ObjectStore, StoreCall } from "../../storage/port.ts";
 import { StoreError } from "../../storage/store-error.ts";
 import { COLLECT_PATIENCE, collectSnapshots } from "./collect-snapshots.ts";
 import { findSnapshot } from "./find-snapshot.ts";
@@ -44,6 +45,34 @@ describe("publishSnapshot()", () => {
     const again = await publish({ writeId: "w1", bytes: bytes("other") });
     expect(again).toMatchObject({ kind: "published", isNew: false });
     expect(keys()).toEqual(["work.json", "work.w1-t1.tar.zst"]);
+  });
+
+  test("says with its progress what the store says instead of going on, wherever that is", async () => {
+    const model = createModelObjects();
+    const store = createModelStore(model);
+    const trouble = (call: StoreCall, what: string): void =>
+      call.onTrouble?.(new StoreError("unavailable", `Cannot ${what}`));
+    const troubled: ObjectStore = {
+      ...store,
+      get: (key, most, call) => (trouble(call, "get"), store.get(key, most, call)),
+      upload: (key, source, options, call) => (trouble(call, "upload"), store.upload(key, source, options, call)),
+      stat: (key, call) => (trouble(call, "stat"), store.stat(key, call)),
+      put: (key, bytes, condition, call) => (trouble(call, "put"), store.put(key, bytes, condition, call)),
+    };
+    const said: string[] = [];
+    const onProgress: PublishCall["onProgress"] = ({ phase, bytesDone, message = "" }) =>
+      void said.push(`${phase} ${bytesDone} ${message}`);
+    const ports = { store: troubled, clock: createManualClock(), newAttempt: () => "t1" };
+    await publishSnapshot(ports, sampleRequest({ writeId: "w1", bytes: bytes("one") }), { ...call, onProgress });
+    expect(said).toEqual([
+      "Uploading 0 Cannot get.",
+      "Uploading 0 Cannot upload.",
+      "Uploading 3 ",
+      "Uploading 3 Cannot stat.",
+      "Verifying 3 ",
+      "Verifying 3 Cannot get.",
+      "Verifying 3 Cannot put.",
+    ]);
   });
 
   test("an older write leaves a newer one, and nothing of itself", async () => {
@@ -194,19 +223,85 @@ describe("collectSnapshots()", () => {
     expect(await find()).toMatchObject({ writeId: "w1" });
   });
 
-  test("removes nothing as long as there is a manifest that it cannot read", async () => {
+  test("removes nothing that a manifest may name which does not tell", async () => {
     const { publish, collect, pass, store } = createEngine();
     await publish({ writeId: "w1", bytes: bytes("one") });
     await publish({ writeId: "w2", second: 1, bytes: bytes("two") });
     pass();
     await collect();
     pass();
-    for (const hostile of ["{", '{"formatVersion":2}', "x".repeat(2 << 20)]) {
+    for (const hostile of ["{", '{"formatVersion":2}', '{"formatVersion":2,"layers":["x"]}', "x".repeat(2 << 20)]) {
       await store.put("rootfssnapshots/team/other.json", bytes(hostile), { kind: "always" }, call);
-      expect(await collect()).toMatchObject({ removedLayers: 0, unreadable: [{ name: "other" }] });
+      expect(await collect()).toMatchObject({
+        removedLayers: 0,
+        unreadable: [{ key: "rootfssnapshots/team/other.json" }],
+      });
     }
     await store.remove("rootfssnapshots/team/other.json", {}, call);
     expect(await collect()).toMatchObject({ removedLayers: 1 });
+  });
+
+  test("goes on with what a manifest cannot name that does not tell: what came long after it", async () => {
+    const { model, publish, collect, pass, store, keys } = createEngine();
+    await publish({ writeId: "w1", bytes: bytes("one") });
+    await store.put("rootfssnapshots/team/other.json", bytes("{"), { kind: "always" }, call);
+    model.nowMs += COLLECT_PATIENCE.uploadMs + 1;
+    for (const [second, writeId] of ["w2", "w3"].entries())
+      await publish({ writeId, second: second + 1, bytes: bytes(writeId) });
+    for (let round = 0; round < 3; round += 1, pass())
+      expect(await collect()).toMatchObject({
+        unreadable: [{ key: "rootfssnapshots/team/other.json" }],
+        removedLayers: round === 1 ? 1 : 0,
+      });
+    expect(keys()).toEqual(["collected", "other.json", "work.json", "work.w1-t1.tar.zst", "work.w3-t3.tar.zst"]);
+    // Written anew, it may name what came meanwhile.
+    await publish({ writeId: "w4", second: 4, bytes: bytes("four") });
+    await store.put("rootfssnapshots/team/other.json", bytes("{}"), { kind: "always" }, call);
+    for (let round = 0; round < 3; round += 1, pass()) expect(await collect()).toMatchObject({ removedLayers: 0 });
+  });
+
+  test("one that does not tell and appears after the first look keeps what it may name as well", async () => {
+    const { publish, collect, pass, store, hook } = createEngine();
+    await publish({ writeId: "w1", bytes: bytes("one") });
+    await publish({ writeId: "w2", second: 1, bytes: bytes("two") });
+    await collect();
+    pass();
+    let lists = 0;
+    hook.step = async (when, what) => {
+      if (when !== "before" || !what.startsWith("list ") || (lists += 1) !== 3) return;
+      hook.step = async () => undefined;
+      await store.put("rootfssnapshots/team/other.json", bytes("{"), { kind: "always" }, call);
+    };
+    expect(await collect()).toMatchObject({ removedLayers: 0 });
+    expect(lists).toBe(3);
+  });
+
+  test("one that is replaced between the list and its reading counts as written now", async () => {
+    const { model, publish, collect, pass, store, hook } = createEngine();
+    const write = (text: string) => store.put("rootfssnapshots/team/other.json", bytes(text), { kind: "always" }, call);
+    await write("{");
+    model.nowMs += COLLECT_PATIENCE.uploadMs + 1;
+    for (const [second, writeId] of ["w1", "w2"].entries()) await publish({ writeId, second, bytes: bytes(writeId) });
+    await collect();
+    pass();
+    hook.step = async (when, what) => {
+      if (when !== "before" || what !== "get rootfssnapshots/team/other.json") return;
+      hook.step = async () => undefined;
+      await write("{}");
+    };
+    expect(await collect()).toMatchObject({ removedLayers: 0 });
+  });
+
+  test("keeps exactly what a manifest of a later release names", async () => {
+    const { publish, collect, pass, store, keys } = createEngine();
+    for (const [second, writeId] of ["w1", "w2", "w3"].entries())
+      await publish({ writeId, second, bytes: bytes(writeId) });
+    const layers = [{ key: "rootfssnapshots/team/work.w2-t2.tar.zst", of: "another form" }];
+    const later = JSON.stringify({ formatVersion: 2, layers, deltas: {} });
+    await store.put("rootfssnapshots/team/later.json", bytes(later), { kind: "always" }, call);
+    for (let round = 0; round < 2; round += 1, pass())
+      expect(await collect()).toMatchObject({ unreadable: [], removedLayers: round });
+    expect(keys()).toEqual(["collected", "later.json", "work.json", "work.w2-t2.tar.zst", "work.w3-t3.tar.zst"]);
   });
 
   test("refuses a grace period that a write could outlast", async () => {

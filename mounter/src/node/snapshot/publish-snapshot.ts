@@ -9,6 +9,7 @@ import type { PutCondition, StoreCall } from "../../storage/port.ts";
 import { isStoreError, StoreError } from "../../storage/store-error.ts";
 import { readStanding } from "./read-standing.ts";
 import { placeText, type SnapshotPorts } from "./snapshot-place.ts";
+import { snapshotFailure } from "./snapshot-reason.ts";
 import { uploadLayer, verifyLayer, type StoredEntry } from "./store-layer.ts";
 import { sizeIfThere, unusedNoteKey } from "./unused-note.ts";
 
@@ -30,7 +31,8 @@ export interface PublishRequest {
   readonly layer: LayerSource;
 }
 
-export interface PublishCall extends StoreCall {
+export interface PublishCall extends Pick<StoreCall, "signal"> {
+  /** With a message where the store keeps it from going on, until it goes on. */
   readonly onProgress?: (progress: SnapshotProgress) => void;
   /**
    * Asked when all but the manifest is in the store: what it throws ends the write, and the old snapshot
@@ -63,14 +65,13 @@ export async function publishSnapshot(
 ): Promise<Published> {
   const { store, clock, newAttempt } = ports;
   const { facts, layer } = request;
-  const known = decideWrite(await readStanding(store, facts, call), facts);
+  const { tell, onTrouble } = createTeller(call.onProgress);
+  const known = decideWrite(await readStanding(store, facts, { signal: call.signal, onTrouble }), facts);
   const settled = settledBy(known, facts);
   if (settled !== undefined) return settled;
   const attemptId = `${facts.writeId}-${newAttempt()}`;
-  const tell = (phase: SnapshotProgress["phase"], bytesTotal?: number) => (bytesDone: number) =>
-    call.onProgress?.({ phase, bytesDone, ...(bytesTotal === undefined ? {} : { bytesTotal }) });
   const upload = { place: facts, attemptId, layer };
-  const stored = await uploadLayer(store, upload, { signal: call.signal, onBytes: tell("Uploading") });
+  const stored = await uploadLayer(store, upload, { signal: call.signal, onTrouble, onBytes: tell("Uploading") });
   const late = (): Error =>
     new StoreError(
       "unavailable",
@@ -79,11 +80,11 @@ export async function publishSnapshot(
   const write: Write = { ports, request, stored, isSent: false, isUnsure: false };
   try {
     return await withDeadline({ clock, timeoutMs: SETTLE_MS, signal: call.signal, late }, async (signal) => {
-      await verifyLayer(store, stored, { signal, onBytes: tell("Verifying", stored.entry.bytes) });
+      await verifyLayer(store, stored, { signal, onTrouble, onBytes: tell("Verifying", stored.entry.bytes) });
       const window = await call.beforePublish?.(signal);
-      if (window === undefined) return putManifest(write, { signal });
+      if (window === undefined) return putManifest(write, { signal, onTrouble });
       return withDeadline(windowOf(window, ports, { facts, signal }), (limited) =>
-        putManifest(write, { signal: limited }),
+        putManifest(write, { signal: limited, onTrouble }),
       );
     });
   } catch (error) {
@@ -94,6 +95,18 @@ export async function publishSnapshot(
     // A manifest that was sent may yet arrive, however its sending ended: then only the collector may say what is unused.
     if (!write.isSent) await removeStored(ports, stored);
   }
+}
+
+/** Says how far it is, and with that what the store says instead of going on. */
+function createTeller(onProgress: PublishCall["onProgress"] = () => undefined) {
+  let last: SnapshotProgress = { phase: "Uploading", bytesDone: 0 };
+  return {
+    tell: (phase: SnapshotProgress["phase"], bytesTotal?: number) => (bytesDone: number) => {
+      last = { phase, bytesDone, ...(bytesTotal === undefined ? {} : { bytesTotal }) };
+      onProgress(last);
+    },
+    onTrouble: (error: StoreError) => onProgress({ ...last, message: snapshotFailure(error).message }),
+  };
 }
 
 function windowOf(

@@ -26,12 +26,12 @@ export async function uploadLayer(
     attemptId,
     layer,
   }: { readonly place: SnapshotPlace; readonly attemptId: string; readonly layer: LayerSource },
-  { signal, onBytes }: StoreLayerCall,
+  { onBytes, ...call }: StoreLayerCall,
 ): Promise<StoredEntry> {
   const key = layerKey(place.namespace, place.name, attemptId);
-  const packed = layer.open(signal);
+  const packed = layer.open(call.signal);
   const options = { condition: { kind: "absent" }, onProgress: onBytes } as const;
-  const written = await store.upload(key, packed.chunks, options, { signal });
+  const written = await store.upload(key, packed.chunks, options, call);
   const sums = packed.sums();
   if (written.sizeBytes !== sums.bytes)
     throw wrong(key, `it has ${written.sizeBytes} bytes, and ${sums.bytes} were sent`);
@@ -58,12 +58,12 @@ export async function verifyLayer(store: ObjectStore, stored: StoredEntry, call:
 async function readBack(
   store: ObjectStore,
   { entry, version }: StoredEntry,
-  { signal, onBytes }: StoreLayerCall,
+  { onBytes, ...call }: StoreLayerCall,
 ): Promise<void> {
   const { key, bytes, digest } = entry;
   const hash = createHash("sha256");
   let readBytes = 0;
-  for await (const chunk of store.read({ key, version }, { offset: 0, sizeBytes: bytes }, { signal })) {
+  for await (const chunk of store.read({ key, version }, { offset: 0, sizeBytes: bytes }, call)) {
     hash.update(chunk);
     readBytes += chunk.length;
     onBytes(readBytes);

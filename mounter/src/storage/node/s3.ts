@@ -29,6 +29,18 @@ export const S3_RULES: UploadRules = { parallel: 4, partBytes: 8 << 20, mostPart
 const LARGE_BYTES = 256 << 10;
 /** User metadata of objects: who wrote it. */
 const MARK = "atoll-write";
+const NOBODY = "smithy.api#noAuth";
+/** A scheme of its own: beside that of signatures the SDK looks for credentials before it asks who signs. */
+const UNSIGNED = {
+  httpAuthSchemeProvider: () => [{ schemeId: NOBODY }],
+  httpAuthSchemes: [
+    {
+      schemeId: NOBODY,
+      identityProvider: () => async () => ({}),
+      signer: { sign: async <Request>(request: Request): Promise<Request> => request },
+    },
+  ],
+};
 
 export interface S3Options {
   readonly location: Extract<StoreLocation, { kind: "s3" }>;
@@ -268,7 +280,7 @@ function credentialsOf(credentials: StoreCredentials, now: () => number) {
     case "identity":
       return {};
     case "none":
-      return { signer: { sign: async <T>(request: T): Promise<T> => request } };
+      return UNSIGNED;
     case "files":
     case "inline":
       return {

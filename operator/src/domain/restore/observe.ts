@@ -60,7 +60,10 @@ function imageOf({ spec, status }: Pod, name: string): RestoreImage | undefined 
 
 function howFar(restore: SandboxRootfsRestore | undefined): string {
   if (restore === undefined) return "of which its node has said nothing";
-  if (restore.phase === "Waiting") return "which never came";
+  if (restore.phase === "Waiting") {
+    const why = quoted(restore.message, "");
+    return why === "" ? "which never came" : `which never came: ${why}`;
+  }
   const { bytesDone = 0, bytesTotal } = restore;
   return bytesTotal === undefined
     ? `of which ${bytesDone} bytes had come`

@@ -100,6 +100,11 @@ describe("a sandbox that starts from a snapshot", () => {
 
   it.each<[string, Partial<SandboxRootfsRestore> | undefined, RegExp]>([
     ["never came", { phase: "Waiting" }, /waited for the snapshot "s", which never came\.$/],
+    [
+      "was kept away",
+      { phase: "Waiting", message: "Cannot read s: refused." },
+      /"s", which never came: Cannot read s: refused\.$/,
+    ],
     ["came in part", { phase: "Fetching", bytesDone: 3, bytesTotal: 9 }, /"s", of which 3 of 9 bytes had come\.$/],
     ["came to an unknown part", { phase: "Fetching", bytesDone: 3 }, /"s", of which 3 bytes had come\.$/],
     ["nobody speaks of", undefined, /"s", of which its node has said nothing\.$/],

@@ -203,6 +203,12 @@ describe("planSnapshot() of a record that a node has", () => {
     expect(written(plan)?.status).not.toHaveProperty("progress");
   });
 
+  it("says what held it up, where its mounter has told", () => {
+    const progress = { phase: "Uploading" as const, bytesDone: 0, message: "The store gives no answer." };
+    const plan = planOf({ record: recordWith({ progress }) }, DEADLINE);
+    expect(said(plan)).toEqual(["False", "StoreFailed", expect.stringContaining("The store gives no answer.")]);
+  });
+
   it("leaves it to the mounter once it may be published, then to who asks the store, and never ends it", () => {
     const record = recordWith({ publishBy: "2026-01-01T00:01:00Z" });
     const settleMs = CREATED_MS + 60_000 + SETTLE_MS;

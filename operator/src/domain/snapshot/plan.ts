@@ -87,7 +87,8 @@ const REMOVED = {
 } as const;
 
 function factsOf(record: ObservedSnapshot["record"]): SnapshotFacts {
-  return { spec: record.spec, createdAtMs: createdAtMsOf(record) };
+  const { progress } = record.status ?? {};
+  return { spec: record.spec, createdAtMs: createdAtMsOf(record), ...(progress === undefined ? {} : { progress }) };
 }
 
 function deadlineMsOf(record: ObservedSnapshot["record"]): number {

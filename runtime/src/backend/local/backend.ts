@@ -97,7 +97,17 @@ class LocalBackend implements SandboxBackend {
     }
     takeUpSnapshots();
     this.deps.machine.refillPool();
+    this.tryStore();
     collectPeriodically({ ...this.deps, signal: this.life.signal, inUse: () => this.layersInUse() });
+  }
+
+  /** Whoever named the store learns at once that it cannot be used, not by the first snapshot that fails. */
+  private tryStore(): void {
+    const { mounter, namespace, log } = this.deps;
+    const { signal } = this.life;
+    mounter.find({ namespace, name: "any" }, { signal, log }).catch((error: unknown) => {
+      if (!signal.aborted) log.error("The store of snapshots cannot be used", { error });
+    });
   }
 
   async create(request: CreateSandbox, call: Call): Promise<Sandbox> {

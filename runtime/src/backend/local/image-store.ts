@@ -50,10 +50,10 @@ export interface AcquireCall {
   readonly onProgress?: (progress: PullProgress) => void;
 }
 
-/** An archive that came was lost in the middle, for no fault of its own. */
+/** An archive does not come, for no fault of its own: it is worth bringing anew. Says what is waited for. */
 export class LayerLost extends Error {
-  constructor(cause: unknown) {
-    super("The archive of a snapshot was lost on its way", { cause });
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = "LayerLost";
   }
 }
@@ -63,7 +63,12 @@ export interface RootLayer {
   /** `sha256:…` of the archive; it is checked. */
   readonly tarDigest: string;
   /** Brings the archive to this machine; called only when no root of it is there yet. */
-  readonly fetch: (signal: AbortSignal) => Promise<LayerFile>;
+  readonly fetch: (signal: AbortSignal, use: LayerUse) => Promise<LayerFile>;
+}
+
+export interface LayerUse {
+  /** It is read once, from its beginning to its end. */
+  readonly isReadOnce: boolean;
 }
 
 export interface LayerFile {
@@ -71,7 +76,9 @@ export interface LayerFile {
   /** The archive is still being written: to this length, from its beginning on. */
   readonly coming?: {
     readonly bytes: number;
-    /** Resolves when it is whole. Rejects when it will not be: with a `LayerLost` when it is worth bringing it anew. */
+    /** The path is a named pipe, to be read once. */
+    readonly isPipe: boolean;
+    /** Resolves when it is whole. Rejects when it will not be. */
     readonly whole: Promise<void>;
   };
   /** The archive is needed no longer. */
@@ -92,7 +99,7 @@ export interface ImageStore {
   acquire(reference: string, call: AcquireCall): Promise<Image>;
   /**
    * The root made of an image, held by the caller, and layers on top of it: made once for all who
-   * ask, kept and removed as images are. Throws ImageError.
+   * ask, kept and removed as images are. Throws ImageError, or what the bringing of a layer threw.
    */
   acquireLayered(base: Image, layers: readonly RootLayer[], call: AcquireCall): Promise<Image>;
   /**

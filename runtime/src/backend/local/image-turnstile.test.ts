@@ -21,6 +21,19 @@ describe("createTurnstile()", () => {
     expect(order).toEqual([1, 2, 3, 4]);
   });
 
+  test("lets in at once only where nobody has to wait", async () => {
+    const turnstile = createTurnstile(1);
+    const leave = turnstile.tryEnter();
+    expect([typeof leave, turnstile.tryEnter()]).toEqual(["function", undefined]);
+    const waiting = turnstile.enter(never);
+    leave?.();
+    // The place is that of who waited.
+    expect(turnstile.tryEnter()).toBeUndefined();
+    (await waiting)();
+    turnstile.tryEnter()?.();
+    expect(createTurnstile(0).tryEnter()).toBeUndefined();
+  });
+
   test("a waiter that gives up takes no place, and leaving twice frees one place", async () => {
     const turnstile = createTurnstile(1);
     const leave = await turnstile.enter(never);

@@ -2,6 +2,8 @@
 export interface Turnstile {
   /** Resolves with the function that leaves; rejects with the signal's reason. */
   enter(signal: AbortSignal): Promise<() => void>;
+  /** The same where nobody has to wait; undefined elsewhere. */
+  tryEnter(): (() => void) | undefined;
 }
 
 export function createTurnstile(width: number): Turnstile {
@@ -12,13 +14,17 @@ export function createTurnstile(width: number): Turnstile {
     if (next === undefined) inside -= 1;
     else next();
   };
+  const tryEnter = (): (() => void) | undefined => {
+    if (inside >= width) return undefined;
+    inside += 1;
+    return once(leave);
+  };
   return {
+    tryEnter,
     async enter(signal) {
       signal.throwIfAborted();
-      if (inside < width) {
-        inside += 1;
-        return once(leave);
-      }
+      const free = tryEnter();
+      if (free !== undefined) return free;
       const turn = Promise.withResolvers<void>();
       const onAbort = (): void => {
         const index = waiting.indexOf(turn.resolve);

@@ -41,12 +41,14 @@ export interface StartRequest {
   readonly restores: ReadonlyMap<string, RootRestore>;
   /** Takes the boot as this sandbox's own before anything of the sandbox goes into it. */
   own(boot: Boot): Promise<void>;
+  /** Lets few start at once: entered when all that they start from is here, so that none holds up others while it comes. */
+  slot<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T>;
 }
 
 /** What the backend does to the machine. Each effect is safe to repeat; the caller may be killed at any line. */
 export interface Machine {
   /**
-   * Brings the images, takes a booted sandbox that reaches nothing yet from the pool or makes one,
+   * Brings the images, enters `slot`, takes a booted sandbox that reaches nothing yet from the pool or makes one,
    * hands it to `own`, then applies network policy and starts every container. Throws StartError.
    */
   start(request: StartRequest, call: Call): Promise<Boot>;

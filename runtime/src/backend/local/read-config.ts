@@ -50,7 +50,9 @@ export function readLocalConfig(
       env: { ...toolEnv, PATH: `${toolEnv["PATH"] ?? ""}:${SYSTEM_PATH}`.replace(/^:/, "") },
     },
     snapshots: {
-      store: env.ATOLL_SNAPSHOT_STORE ?? `file://${encodeURI(`${env.ATOLL_HOME}/snapshots`)}`,
+      store:
+        env.ATOLL_SNAPSHOT_STORE ??
+        `file://${encodeURI(env.ATOLL_HOME).replace(/[?#]/g, encodeURIComponent)}/snapshots`,
       namespace: env.ATOLL_SANDBOX_NAMESPACE,
       cacheBytes: env.ATOLL_SNAPSHOT_CACHE_BYTES,
       mostTarBytes: env.ATOLL_IMAGE_MAX_UNPACKED_BYTES,

@@ -5,7 +5,6 @@ import type { Sandbox } from "#core/sandbox.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import { StartError, type Boot, type Machine } from "./machine.ts";
 import { sandboxOf, type SandboxRecord } from "./record.ts";
-import type { RootRestore } from "./root-restore.ts";
 import { LastSnapshot, type TakeLast } from "./snapshot/last-snapshot.ts";
 import type { Restores } from "./snapshot/restores.ts";
 import { sourceOf } from "./snapshot/source-of.ts";
@@ -239,9 +238,7 @@ export class SandboxUnit {
     const call: Call = { signal: this.work.signal, log: this.deps.log };
     const { machine } = this.deps;
     try {
-      const restores = await this.findRestores(call);
-      const request = { spec: this.record.spec, restores, own: (boot: Boot): Promise<void> => this.own(boot) };
-      const boot = await this.deps.startSlot(() => machine.start(request, call), call.signal);
+      const boot = await this.startBoot(call);
       this.boot = boot;
       this.watchContainers(boot);
       await machine.agentReady(boot, call);
@@ -257,17 +254,22 @@ export class SandboxUnit {
     }
   }
 
-  /** Waits for the snapshots that it starts from; the record says which they are, as the next ones stand on them. */
-  private async findRestores(call: Call): Promise<ReadonlyMap<string, RootRestore>> {
+  /** Waits for the snapshots that it starts from; others start meanwhile. */
+  private startBoot(call: Call): Promise<Boot> {
+    const { machine, startSlot: slot, restores } = this.deps;
+    const { spec } = this.record;
     const onWait = (what: string | undefined): void => {
-      if (what === this.waitsFor) return;
       this.waitsFor = what;
       void this.update({}).catch(() => undefined);
     };
-    const found = [...(await this.deps.restores.find(this.record.spec, { ...call, onWait }))];
-    if (found.length > 0)
-      await this.update({ restored: Object.fromEntries(found.map(([name, { restored }]) => [name, restored])) });
-    return new Map(found.map(([name, { root }]) => [name, root]));
+    return restores.start(spec, { ...call, onWait }, async (all) => {
+      const found = [...all];
+      // The record says which they are, as the next ones stand on them.
+      if (found.length > 0)
+        await this.update({ restored: Object.fromEntries(found.map(([name, { restored }]) => [name, restored])) });
+      const roots = new Map(found.map(([name, { root }]) => [name, root]));
+      return machine.start({ spec, restores: roots, own: (boot: Boot) => this.own(boot), slot }, call);
+    });
   }
 
   /** The record names the boot before it gets anything of this sandbox, so that no crash separates them. */

@@ -129,5 +129,8 @@ const deleteRoute = createRoute({
     "being taken is given up. Idempotent: deleting what is not there is no fault.",
   tags: ["Snapshots"],
   request: { params: Params },
-  responses: { 204: { description: "The removal is under way, or there was nothing to remove" }, ...problems(409) },
+  responses: {
+    204: { description: "The removal is under way, or there was nothing to remove" },
+    ...problems(409, 503),
+  },
 });

@@ -124,6 +124,18 @@ export function snapshotCases(bench: () => Bench): void {
       expect(await (await restored.agent.get("/srv/me", "side")).text()).toBe("sandbox0");
     });
 
+    it("name their container as soon as they are begun", async () => {
+      const { sandbox } = await bench().running();
+      const { id } = await begin(sandbox.id);
+      const signal = AbortSignal.timeout(CASE_TIMEOUT_MS);
+      const named = new Set<string | undefined>();
+      for await (const { startedAtMs, completedAtMs, spec } of snapshots().watch(id, { ...bench().call, signal })) {
+        if (startedAtMs !== undefined) named.add(spec.containerName);
+        if (completedAtMs !== undefined) break;
+      }
+      expect([...named]).toEqual(["sandbox0"]);
+    });
+
     it("with the same id and digest are taken once; with another digest it is a mismatch", async () => {
       const { sandbox } = await bench().running();
       const first = await begin(sandbox.id);

@@ -181,6 +181,12 @@ export function sandboxCases(client: () => HttpClient, abilities: RuntimeAbiliti
         body: Uint8Array.of(0x22, 0xff, 0x22),
         status: 400,
       },
+      {
+        what: "a member twice",
+        headers: { "Content-Type": "application/json" },
+        body: '{"podTemplate":{"containers":[{"image":"a","image":"b"}]}}',
+        status: 400,
+      },
       { what: "another media type", headers: { "Content-Type": "text/plain" }, body: "{}", status: 415 },
       {
         what: "more than 1 MiB",

@@ -108,7 +108,9 @@ export function snapshotCases(client: () => HttpClient, { patienceMs }: HttpWorl
       const ids = await Promise.all(answers.map(async (answer) => ((await answer.json()) as { id: string }).id));
       expect(new Set(ids).size).toBe(1);
       const other = await client().sendJson(PATH, { ...body, timeoutSeconds: 9 }, headers);
-      expect(Problem.parse(await other.json()).type).toBe("urn:atoll:problem:idempotency-mismatch");
+      const problem = Problem.parse(await other.json());
+      expect([other.status, problem.type]).toEqual([422, "urn:atoll:problem:idempotency-mismatch"]);
+      expect(problem.detail).toContain("use a new key");
     });
 
     it("at the end of a sandbox are named after it unless the policy names them", async () => {
@@ -142,6 +144,26 @@ export function snapshotCases(client: () => HttpClient, { patienceMs }: HttpWorl
       const answer = await client().sendJson(PATH, body);
       expect(answer.status).toBe(422);
       expect(Problem.parse(await answer.json()).errors?.map(({ location }) => location)).toContain(at);
+    });
+
+    it("say in words what would be right", async () => {
+      const detailOf = async (body: object): Promise<string | undefined> =>
+        Problem.parse(await (await client().sendJson(PATH, body)).json()).detail;
+      expect(await detailOf({})).toBe("body.sandboxId: Missing: expected string");
+      expect(await detailOf({ sandboxId: "a", snapshotName: "A_b" })).toMatch(
+        /^body\.snapshotName: Expected lower-case letters, digits, "-" and "\."/,
+      );
+    });
+
+    it("with a member twice are refused, naming it", async () => {
+      const body = '{"sandboxId":"a","snapshotName":"a","snapshotName":"b"}';
+      const headers = { "content-type": "application/json" };
+      const answer = await client().send(PATH, { method: "POST", headers, body });
+      const { detail } = Problem.parse(await answer.json());
+      expect([answer.status, detail]).toEqual([
+        400,
+        'The body has the member "snapshotName" twice in one object; leave one of them out.',
+      ]);
     });
 
     it.each([`${PATH}/Upper`, `${PATH}/${"a".repeat(60)}`, `${PATH}?limit=0`, `${PATH}?limit=1001`, `${PATH}?after=x`])(

@@ -17,7 +17,6 @@ import {
   type Shelf,
   type ShelfImage,
 } from "#runtime/backend/local/image-shelf.ts";
-import { LayerLost } from "#runtime/backend/local/image-store.ts";
 import type {
   AcquireCall,
   ImageStore,
@@ -45,7 +44,6 @@ export interface ImageStoreDeps {
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 const TOUCH_INTERVAL_MS = 60_000;
 const MAX_ATTEMPTS = 3;
-const LOST_PAUSE_MS = 500;
 
 /** Opens the image directory, removes what an interrupted process left, and keeps its index in memory. */
 export async function createImageStore(config: ImageStoreConfig, deps: ImageStoreDeps): Promise<ImageStore> {
@@ -71,6 +69,7 @@ class Store implements ImageStore {
   readonly #clock: Clock;
   readonly #turnstile;
   readonly #rootTurnstile;
+  readonly #streamTurnstile;
   readonly #byReference = new Map<string, PullFlight>();
   readonly #byDigest = new Map<string, PullFlight>();
   readonly #removals = new Map<string, Promise<void>>();
@@ -84,8 +83,9 @@ class Store implements ImageStore {
     this.#log = deps.log;
     this.#clock = deps.clock;
     this.#turnstile = createTurnstile(config.maxConcurrentPulls ?? 2);
-    // A root takes as long as its layers come: pulls do not wait for that.
+    // A root takes as long as its layers come: pulls do not wait for that, and one whose layers are here does not either.
     this.#rootTurnstile = createTurnstile(config.maxConcurrentPulls ?? 2);
+    this.#streamTurnstile = createTurnstile((config.maxConcurrentPulls ?? 2) - 1);
   }
 
   async acquire(text: string, call: AcquireCall): Promise<Image> {
@@ -113,7 +113,7 @@ class Store implements ImageStore {
       const ready = this.hold(digest, call.holder);
       if (ready !== undefined) return ready;
       await this.#join(this.#byDigest, digest, call, (flight) =>
-        this.#makeOnce(digest, { base, origin, layers }, flight),
+        this.#makeOfLayers(digest, { base, origin, layers }, flight),
       );
     }
     throw new ImageError("failed", "The root of a snapshot cannot be kept: it was removed as soon as it was there.");
@@ -252,49 +252,68 @@ class Store implements ImageStore {
     }
   }
 
-  /** What is lost on its way is brought anew. */
-  async #makeOnce(digest: string, root: RootToMake, call: FlightCall): Promise<string> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.#makeOfLayers(digest, root, call);
-      } catch (error) {
-        if (!(error instanceof LayerLost)) throw error;
-        if (attempt >= MAX_ATTEMPTS) throw error.cause;
-        this.#log.warn("a layer was lost on its way, bringing it anew", { digest, error });
-        await this.#clock.sleep(LOST_PAUSE_MS * attempt, call.signal);
-      }
-    }
-  }
-
-  async #makeOfLayers(digest: string, { base, origin, layers }: RootToMake, call: FlightCall): Promise<string> {
-    const brought = await Promise.allSettled(layers.map((layer) => layer.fetch(call.signal)));
+  async #makeOfLayers(digest: string, root: RootToMake, call: FlightCall): Promise<string> {
+    // Only who has a place can read what comes while it comes.
+    const place = this.#enterStreams();
+    const use = (index: number) => ({ isReadOnce: place !== undefined && index === root.layers.length - 1 });
+    const fetches = root.layers.map((layer, index) => layer.fetch(call.signal, use(index)));
+    const brought = await Promise.allSettled(fetches);
     const files = brought.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
     // Told where it is waited for, which may be later.
     for (const { coming } of files) coming?.whole.catch(() => undefined);
     try {
       for (const each of brought) if (each.status === "rejected") throw each.reason;
-      const leave = await this.#rootTurnstile.enter(call.signal);
+      const leave = place ?? (await this.#enterWhole(files, call.signal));
       try {
-        await this.#removals.get(digest);
-        const layerBytes = await Promise.all(files.map(async ({ path, coming }) => coming?.bytes ?? bytesOf(path)));
-        const neededBytes = layerBytes.reduce((sum, bytes) => sum + bytes, await bytesOf(base.erofsPath));
-        await this.#makeRoom(neededBytes + this.#pull.reserveBytes);
-        const startedAtMs = this.#clock.now();
-        call.onProgress({ phase: "layer" });
-        const record = await whileItComes(files, call.signal, (signal) => {
-          const found = files.map(({ path, coming }) => ({ path, ...(coming && { growsTo: coming.bytes }) }));
-          return makeLayeredRoot({ digest, base, origin, files: found }, this.#pull, signal);
-        });
-        this.#shelve(record, undefined);
-        const durationMs = this.#clock.now() - startedAtMs;
-        this.#log.info("snapshot root made", { digest, size_bytes: record.sizeBytes, duration_ms: durationMs });
-        return digest;
+        return await this.#makeOfFiles(digest, { ...root, files }, call);
       } finally {
         leave();
       }
     } finally {
+      place?.();
       for (const file of files) file.release();
     }
+  }
+
+  async #makeOfFiles(
+    digest: string,
+    { base, origin, files }: Omit<RootToMake, "layers"> & { readonly files: readonly LayerFile[] },
+    call: FlightCall,
+  ): Promise<string> {
+    await this.#removals.get(digest);
+    const layerBytes = await Promise.all(files.map(async ({ path, coming }) => coming?.bytes ?? bytesOf(path)));
+    const neededBytes = layerBytes.reduce((sum, bytes) => sum + bytes, await bytesOf(base.erofsPath));
+    await this.#makeRoom(neededBytes + this.#pull.reserveBytes);
+    const startedAtMs = this.#clock.now();
+    call.onProgress({ phase: "layer" });
+    const record = await whileItComes(files, call.signal, (signal) =>
+      makeLayeredRoot({ digest, base, origin, files }, this.#pull, signal),
+    );
+    this.#shelve(record, undefined);
+    const durationMs = this.#clock.now() - startedAtMs;
+    this.#log.info("snapshot root made", { digest, size_bytes: record.sizeBytes, duration_ms: durationMs });
+    return digest;
+  }
+
+  /** Lets a root be made while its layers come, where that leaves a place to others. */
+  #enterStreams(): (() => void) | undefined {
+    const leaveStreams = this.#streamTurnstile.tryEnter();
+    if (leaveStreams === undefined) return undefined;
+    const leaveRoots = this.#rootTurnstile.tryEnter();
+    if (leaveRoots === undefined) {
+      leaveStreams();
+      return undefined;
+    }
+    return () => {
+      leaveRoots();
+      leaveStreams();
+    };
+  }
+
+  /** The others have their turn as soon as their layers are here. */
+  async #enterWhole(files: readonly LayerFile[], signal: AbortSignal): Promise<() => void> {
+    await orAborted(Promise.all(files.map(async ({ coming }) => coming?.whole)), signal);
+    return this.#rootTurnstile.enter(signal);
   }
 
   async #pullInTime(key: string, image: ResolvedImage, call: FlightCall): Promise<files.ImageRecord> {

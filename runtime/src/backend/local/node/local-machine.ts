@@ -61,7 +61,7 @@ export class LocalMachine implements Machine {
     this.deps = deps;
   }
 
-  async start({ spec, restores, own }: StartRequest, call: Call): Promise<Boot> {
+  async start({ spec, restores, own, slot }: StartRequest, call: Call): Promise<Boot> {
     // A boot that waits for the program keeps its image itself; until there is one, the start does.
     const holder = `start-${this.deps.ids.sandboxId()}`;
     try {
@@ -76,12 +76,14 @@ export class LocalMachine implements Machine {
       const plans = await Promise.all(planned);
       const network = planNetwork(spec.network ?? {}, { clusterResolvers: this.deps.clusterResolvers });
       const need = { shape, held: plans.map(({ held }) => held), network };
-      const boot = await this.deps.pool.take(need, call);
-      await own(boot);
-      const answers = this.deps.maker.agentAnswers(boot.id, call.signal);
-      answers.catch(() => undefined);
-      this.asked.set(boot.id, answers);
-      return await startContainers(this.deps.containers, boot, { network, plans }, call);
+      return await slot(async () => {
+        const boot = await this.deps.pool.take(need, call);
+        await own(boot);
+        const answers = this.deps.maker.agentAnswers(boot.id, call.signal);
+        answers.catch(() => undefined);
+        this.asked.set(boot.id, answers);
+        return startContainers(this.deps.containers, boot, { network, plans }, call);
+      }, call.signal);
     } finally {
       this.deps.images.releaseAll(holder);
     }

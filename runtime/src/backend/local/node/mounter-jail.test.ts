@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { credentialFiles, jailed } from "./mounter-jail.ts";
+import { jailed } from "./mounter-jail.ts";
 
 let home = "";
 beforeEach(async () => {
@@ -53,22 +53,5 @@ describe("jailed()", () => {
     child.kill("SIGKILL");
     // Nobody holds the other end of the pipe any more.
     expect(await ended).toBe("closed");
-  });
-});
-
-describe("credentialFiles()", () => {
-  test("names the folders of what variables name, and those below the home", () => {
-    const env = {
-      HOME: "/h",
-      AWS_WEB_IDENTITY_TOKEN_FILE: "/run/t/token",
-      ATOLL_SNAPSHOT_CREDENTIALS_DIR: "/s",
-      SSL_CERT_FILE: "x",
-    };
-    expect(credentialFiles(env)).toEqual(["/run/t", "/s", "/h/.aws", "/h/.config/gcloud", "/h/.azure"]);
-    expect(credentialFiles({})).toEqual([]);
-  });
-
-  test("leaves a jail a jail where a file lies in no folder", () => {
-    expect(credentialFiles({ GOOGLE_APPLICATION_CREDENTIALS: "/key.json" })).toEqual(["/key.json"]);
   });
 });

@@ -1,4 +1,4 @@
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
@@ -63,34 +63,4 @@ export function jailed({ jailDir, readable, writable }: JailPlan, command: reado
 /** What a program of this checkout needs to run. */
 export function programFiles(nodePath: string): readonly string[] {
   return [...["api", "core", "mounter", "package.json", "node_modules"].map((name) => join(ROOT, name)), nodePath];
-}
-
-/** Variables that name a file by which somebody proves who he is, or knows others; its folder counts, as such files are replaced. */
-const FILE_VARIABLES = [
-  "SSL_CERT_FILE",
-  "NODE_EXTRA_CA_CERTS",
-  "GOOGLE_APPLICATION_CREDENTIALS",
-  "AWS_WEB_IDENTITY_TOKEN_FILE",
-  "AWS_SHARED_CREDENTIALS_FILE",
-  "AWS_CONFIG_FILE",
-  "AZURE_FEDERATED_TOKEN_FILE",
-  "AZURE_CLIENT_CERTIFICATE_PATH",
-];
-const HOME_FOLDERS = [".aws", ".config/gcloud", ".azure"];
-
-/** Files and folders that clients of stores read by themselves. */
-export function credentialFiles(env: Readonly<Record<string, string | undefined>>): readonly string[] {
-  const files = FILE_VARIABLES.flatMap((name) => (env[name]?.startsWith("/") ? [placeOf(env[name])] : []));
-  const home = env["HOME"];
-  const given = [env["ATOLL_SNAPSHOT_CREDENTIALS_DIR"], env["SSL_CERT_DIR"]].flatMap((path) =>
-    path?.startsWith("/") ? [path] : [],
-  );
-  const own = home?.startsWith("/") ? HOME_FOLDERS.map((name) => join(home, name)) : [];
-  return [...files, ...given, ...own];
-}
-
-/** A file that lies in no folder but `/` comes alone: a jail with all of the machine in it is none. */
-function placeOf(file: string): string {
-  const folder = dirname(file);
-  return folder === "/" ? file : folder;
 }

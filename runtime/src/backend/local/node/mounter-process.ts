@@ -5,10 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { backoffMs } from "#core/backoff.ts";
+import { systemClock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
 import { orAborted } from "../or-aborted.ts";
+import { untilReplaced } from "./credential-files.ts";
 import { askOnce, type MounterProgram } from "./mounter-client.ts";
 import { jailed, programFiles, type JailPlan } from "./mounter-jail.ts";
 
@@ -18,6 +20,8 @@ export interface MounterProcessConfig {
   readonly jail: JailPlan;
   /** All of its environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** What it sees as it was when it started, and not once another file takes the place. */
+  readonly files: readonly string[];
 }
 
 export interface MounterProcessDeps {
@@ -122,6 +126,7 @@ class Supervisor implements MounterProgram {
     const ended = this.#endOf(child, connection);
     const life = { child, connection, ended };
     this.#life = life;
+    if (this.#config.files.length > 0) this.#endWhenReplaced(life);
     const over = new AbortController();
     const late = AbortSignal.timeout(START_TIMEOUT_MS);
     const signal = AbortSignal.any([over.signal, late, this.#closed.signal]);
@@ -142,6 +147,19 @@ class Supervisor implements MounterProgram {
     this.#isReady = true;
     this.#ready.resolve(connection.fetch);
     return life;
+  }
+
+  /** A new life sees the new file; what this one has under way is asked for again. */
+  #endWhenReplaced({ child, ended }: Life): void {
+    const over = new AbortController();
+    untilReplaced(this.#config.files, systemClock, over.signal).then(
+      () => {
+        this.#log.info("A file of credentials was replaced, the mounter starts again to see it");
+        child.stdin?.end();
+      },
+      () => undefined,
+    );
+    void ended.finally(() => over.abort(new Error("the mounter has ended")));
   }
 
   /** Resolves with its last words when the process is gone and nothing leads to it any more. */

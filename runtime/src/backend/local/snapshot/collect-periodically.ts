@@ -26,7 +26,10 @@ async function run({ mounter, clock, log, namespace, inUse, signal }: CollectDep
     try {
       const { unreadable, ...done } = await mounter.collect({ namespace, inUse: [...inUse()] }, { signal, log });
       if (done.removedLayers + done.abortedUploads > 0) log.info("Unused layers of snapshots removed", { ...done });
-      for (const each of unreadable) log.warn("A snapshot cannot be read, nothing unused is removed", { ...each });
+      for (const each of unreadable)
+        log.warn("A manifest does not tell what it names: layers older than it stay until it is mended or removed", {
+          ...each,
+        });
     } catch (error) {
       signal.throwIfAborted();
       log.warn("The store of snapshots was not tidied", { error });

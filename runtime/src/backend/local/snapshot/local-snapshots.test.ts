@@ -20,6 +20,9 @@ interface World {
   readonly records: Map<string, string>;
   readonly store: Map<string, SnapshotManifest>;
   writes: number;
+  /** What the store says instead of taking anything. */
+  trouble?: string;
+  readonly mostRecords?: number;
   /** How long a look for losses could have taken. */
   readonly looksMs: number[];
   /** Passed before each thing that the gateway does outside of itself; one that never ends is the gateway's end. */
@@ -48,7 +51,8 @@ async function load(world: World): Promise<{ readonly snapshots: LocalSnapshots;
       return manifest === undefined ? { kind: "absent" } : { kind: "manifest", manifest };
     },
     async write({ facts, warnings }, { signal, beforePublish, onProgress }) {
-      onProgress({ phase: "Uploading", bytesDone: 1 });
+      const { trouble: message } = world;
+      onProgress({ phase: "Uploading", ...(message === undefined ? { bytesDone: 1 } : { bytesDone: 0, message }) });
       await world.step("upload");
       signal.throwIfAborted();
       await beforePublish();
@@ -95,6 +99,7 @@ async function load(world: World): Promise<{ readonly snapshots: LocalSnapshots;
     mostTarBytes: 1000,
     ids: { sandboxId: () => `w${(ids += 1)}-${clock.now()}`, commandId: () => "", bytes: () => new Uint8Array() },
     isHeld: () => false,
+    ...(world.mostRecords === undefined ? {} : { mostRecords: world.mostRecords }),
     sourceOf: () => {
       const boot = { id: "b", shape: {}, held: [], containers: ["main"] };
       return { boot, containerName: "main", image: "debian", ground: { kind: "layers", layers: [] } };
@@ -263,6 +268,22 @@ describe("LocalSnapshots", () => {
     });
   });
 
+  test("a store that gave no answer until time was over is said to be why, as it was asked only once", async () => {
+    const world = createWorld();
+    world.trouble = "Cannot read work: refused.";
+    world.step = (what) => (what === "upload" ? new Promise(() => undefined) : Promise.resolve());
+    const snapshots = await start(world);
+    await snapshots.create({ ...request, spec: { ...spec, timeoutSeconds: 10, ttlSecondsAfterFinished: 600 } }, call);
+    await world.clock.advance(9_000);
+    expect((await snapshots.get("r1")).progress?.message).toMatch(/gives no answer.*: Cannot read work: refused\./);
+    await world.clock.advance(2_000);
+    expect(await snapshots.get("r1")).toMatchObject({
+      phase: "Failed",
+      reason: "StoreFailed",
+      message: expect.stringContaining("Cannot read work: refused.") as string,
+    });
+  });
+
   test("no clock ends one whose manifest is being sent", async () => {
     const world = createWorld();
     let answer = (): void => undefined;
@@ -277,7 +298,35 @@ describe("LocalSnapshots", () => {
     expect(await stateOf(snapshots)).toBe("Succeeded");
   });
 
-  test("who waits for others is woken by their ends, not by how far they are", async () => {
+  test("hundreds of one name are taken in the order in which they were asked for", async () => {
+    const world = createWorld();
+    const snapshots = await start(world);
+    const ids = Array.from({ length: 800 }, (_, index) => `r${index}`);
+    await Promise.all(ids.map((id) => snapshots.create({ ...request, id }, call)));
+    await world.clock.settle();
+    const { items } = await snapshots.list({});
+    expect(items.map(({ id, phase }) => `${id} ${phase}`)).toEqual(ids.map((id) => `${id} Succeeded`));
+    expect(world.store.get("work")?.writeId).toBe(items.at(-1)?.result?.writeId);
+    expect(world.writes).toBe(ids.length);
+  });
+
+  test("records that fill the machine let no other begin, save those of sandboxes that end", async () => {
+    const world = { ...createWorld(), mostRecords: 2 };
+    const snapshots = await start(world);
+    world.step = (what) => (what === "look" ? new Promise(() => undefined) : Promise.resolve());
+    for (const id of ["r0", "r1"]) await snapshots.create({ ...request, id }, call);
+    const refused = snapshots.create({ ...request, id: "one-more" }, call);
+    await expect(refused).rejects.toMatchObject({
+      slug: "capacity-exhausted",
+      message: expect.stringContaining("ttlSecondsAfterFinished") as string,
+    });
+    expect(await snapshots.create({ ...request, id: "r0" }, call)).toMatchObject({ id: "r0" });
+    snapshots.takeLast({ ...request, id: "box-termination" }, call).catch(() => undefined);
+    await world.clock.settle();
+    expect(await snapshots.get("box-termination")).toMatchObject({ id: "box-termination" });
+  });
+
+  test("who waits for others is woken by their ends, not by how far they are, nor when records go", async () => {
     const world = createWorld();
     let answer = (): void => undefined;
     world.step = (what) => (what === "send" ? new Promise((resolve) => (answer = resolve)) : Promise.resolve());
@@ -297,6 +346,8 @@ describe("LocalSnapshots", () => {
     answer();
     await world.clock.settle();
     expect([await stateOf(snapshots), woken]).toEqual(["Succeeded", 1]);
+    await world.clock.advance(60_000);
+    expect([(await snapshots.list({})).items, woken]).toEqual([[], 1]);
   });
 
   test("one that is removed while it is being sent takes what it wrote along", async () => {

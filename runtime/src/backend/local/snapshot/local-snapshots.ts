@@ -4,7 +4,6 @@ import type { Ids } from "#core/ids.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { pageOf } from "#core/snapshot/page-of.ts";
 import { isFinished, type Snapshot } from "#core/snapshot/snapshot.ts";
-import { turnOf } from "#core/snapshot/turn-of.ts";
 import { watchState } from "#core/watch-state.ts";
 import type { Call, CreateSnapshot, ListSnapshots, Page, SnapshotBackend } from "#runtime/backend/port.ts";
 import { createSlots } from "#runtime/slots.ts";
@@ -29,18 +28,24 @@ export interface LocalSnapshotsDeps extends Pick<
   readonly ids: Ids;
   /** Whether a sandbox that is to start from this snapshot is Pending. */
   readonly isHeld: (snapshotName: string) => boolean;
+  /** Records that are kept at once. @default 10,000 */
+  readonly mostRecords?: number;
 }
 
 /** Snapshots that are taken at once: each packs on a processor of its own. */
 const AT_ONCE = 4;
+/** Each record is a file, and all are read at each start. */
+const MOST_RECORDS = 10_000;
 /** Longest wait of a removal for the store; it goes on afterwards. */
 const REMOVE_WAIT_MS = 10_000;
 
 /** The records of snapshots on one machine, and what becomes of them. */
 export class LocalSnapshots implements SnapshotBackend {
-  /** Notified when anything of any record changes: a name may mean something else from then on. */
+  /** Notified when any ends: a name may mean something else from then on. */
   readonly change: Change = createChange();
   private readonly units = new Map<string, SnapshotUnit>();
+  /** Those that are not finished, by the name that they write, in the order of their creation. */
+  private readonly queues = new Map<string, Set<SnapshotUnit>>();
   private readonly deps: LocalSnapshotsDeps;
   private readonly unitDeps: SnapshotUnitDeps;
   private lastCreatedAtMs = 0;
@@ -51,7 +56,8 @@ export class LocalSnapshots implements SnapshotBackend {
       ...deps,
       change: this.change,
       slot: createSlots(AT_ONCE),
-      turnOf: (record) => turnOf(record, this.views()),
+      ahead: (unit) => this.ahead(unit),
+      over: (unit) => this.leave(unit),
       save: (record) => deps.records.save(record),
       gone: async (id) => {
         await deps.records.remove(id);
@@ -68,9 +74,7 @@ export class LocalSnapshots implements SnapshotBackend {
     const records = (await this.deps.records.load()).toSorted((a, b) => a.createdAtMs - b.createdAtMs);
     const left = records.map((record) => {
       this.lastCreatedAtMs = Math.max(this.lastCreatedAtMs, record.createdAtMs);
-      const unit = new SnapshotUnit(record, this.unitDeps);
-      this.units.set(record.id, unit);
-      return unit;
+      return this.add(record);
     });
     return () => left.forEach((unit) => unit.begin());
   }
@@ -79,6 +83,11 @@ export class LocalSnapshots implements SnapshotBackend {
     call.signal.throwIfAborted();
     const known = this.units.get(request.id)?.view();
     if (known !== undefined) return sameRequest(known, request);
+    this.checkCapacity();
+    return this.begin(request);
+  }
+
+  private async begin(request: CreateSnapshot): Promise<Snapshot> {
     // Rising, so that the times tell the order of what was asked for within a millisecond too.
     this.lastCreatedAtMs = Math.max(this.deps.clock.now(), this.lastCreatedAtMs + 1);
     const record = newSnapshotRecord({
@@ -86,14 +95,14 @@ export class LocalSnapshots implements SnapshotBackend {
       createdAtMs: this.lastCreatedAtMs,
       writeId: this.deps.ids.sandboxId(),
     });
-    const unit = new SnapshotUnit(record, this.unitDeps);
     // Taken before the write, so that a second create with this id meets the first.
-    this.units.set(record.id, unit);
+    const unit = this.add(record);
     try {
       await this.deps.records.save(record);
     } catch (error) {
       this.units.delete(record.id);
-      this.change.notify();
+      this.leave(unit);
+      unit.change.notify();
       throw new ProblemError("disk-full", "The snapshot could not be recorded on disk.", { cause: error });
     }
     const first = unit.view();
@@ -141,7 +150,9 @@ export class LocalSnapshots implements SnapshotBackend {
       await known.release();
       this.units.delete(request.id);
     }
-    let last = await this.create(request, call);
+    const running = this.units.get(request.id)?.view();
+    // What a sandbox holds is not lost for the sake of a bound on records.
+    let last = running === undefined ? await this.begin(request) : sameRequest(running, request);
     for await (const snapshot of this.watch(request.id, call)) {
       last = snapshot;
       if (isFinished(last.phase)) break;
@@ -152,6 +163,41 @@ export class LocalSnapshots implements SnapshotBackend {
 
   async close(): Promise<void> {
     await Promise.all([...this.units.values()].map((unit) => unit.release()));
+  }
+
+  private checkCapacity(): void {
+    const { size } = this.units;
+    if (size < (this.deps.mostRecords ?? MOST_RECORDS)) return;
+    throw new ProblemError(
+      "capacity-exhausted",
+      `This machine keeps ${size} records of snapshots, as many as it may; delete some, or give them a shorter ttlSecondsAfterFinished.`,
+      { retryAfterSeconds: 5 },
+    );
+  }
+
+  private add(record: SnapshotRecord): SnapshotUnit {
+    const unit = new SnapshotUnit(record, this.unitDeps);
+    this.units.set(record.id, unit);
+    if (!unit.isOpen) return unit;
+    const queue = this.queues.get(unit.name) ?? new Set();
+    this.queues.set(unit.name, queue.add(unit));
+    return unit;
+  }
+
+  private leave(unit: SnapshotUnit): void {
+    const queue = this.queues.get(unit.name);
+    queue?.delete(unit);
+    if (queue?.size === 0) this.queues.delete(unit.name);
+  }
+
+  /** The last one asked for is what the name means in the end, so each waits for the one before. */
+  private ahead(unit: SnapshotUnit): SnapshotUnit | undefined {
+    let before: SnapshotUnit | undefined;
+    for (const each of this.queues.get(unit.name) ?? []) {
+      if (each === unit) break;
+      before = each;
+    }
+    return before;
   }
 
   private views(): Snapshot[] {
@@ -185,7 +231,10 @@ export class LocalSnapshots implements SnapshotBackend {
 
 function sameRequest(existing: Snapshot, request: CreateSnapshot): Snapshot {
   if (existing.requestDigest === request.requestDigest) return existing;
-  throw new ProblemError("idempotency-mismatch", `The snapshot "${request.id}" was made from another request.`);
+  throw new ProblemError(
+    "idempotency-mismatch",
+    "This idempotency key made a snapshot from another request; use a new key for a new request.",
+  );
 }
 
 function isWanted({ spec }: Snapshot, { snapshotName, sandboxId }: ListSnapshots): boolean {

@@ -6,9 +6,10 @@ import type { ContainerSpec, SandboxSpec } from "#core/sandbox.ts";
 import { compareBase, otherBaseMessage } from "#core/snapshot/compare-base.ts";
 import type { Call } from "#runtime/backend/port.ts";
 import { StartError } from "../machine.ts";
-import { LayerLost } from "../image-store.ts";
+import { LayerLost, type LayerUse } from "../image-store.ts";
 import { MounterError, type Mounter } from "../mounter.ts";
 import type { RootRestore } from "../root-restore.ts";
+import { StartWait, type ComingLayers } from "./start-wait.ts";
 
 /** What a container was restored from: what its next snapshot stands on. */
 export interface Restored {
@@ -37,12 +38,26 @@ export interface RestoresCall extends Call {
 }
 
 const PAUSE = { firstMs: 500, mostMs: 5_000 };
-const HOLD_TRIES = 3;
+/** Nothing but zeroes is packed so small. */
+const MOSTLY_HOLES = 100;
 
 /** Finds what containers are to be restored from, and waits for what is not there yet. */
 export interface Restores {
-  /** By the names of the containers that start from snapshots. Throws StartError, or the signal's reason. */
-  find(spec: SandboxSpec, call: RestoresCall): Promise<ReadonlyMap<string, FoundRestore>>;
+  /**
+   * Does `work` with what is found, by the names of the containers that start from snapshots. Waits for a
+   * snapshot that does not exist yet and for a store that gives no answer: what it does not give all of is
+   * found anew, and the work begun anew. Throws StartError, or the signal's reason.
+   */
+  start<T>(
+    spec: SandboxSpec,
+    call: RestoresCall,
+    work: (found: ReadonlyMap<string, FoundRestore>) => Promise<T>,
+  ): Promise<T>;
+}
+
+/** A start, as the pieces below see it. */
+interface Starting extends Call {
+  readonly wait: StartWait;
 }
 
 type Named = ContainerSpec & { readonly rootfsSnapshotName: string };
@@ -50,20 +65,50 @@ type Found = { readonly found: MounterAnswer<"find"> } | { readonly missing: str
 
 export function createRestores(deps: RestoresDeps): Restores {
   const { mounter, clock, random, namespace, change } = deps;
+  /** Layers on their way from the store, for whichever start. */
+  const coming: ComingLayers = new Set();
+
+  async function start<T>(
+    spec: SandboxSpec,
+    { onWait, ...call }: RestoresCall,
+    work: (found: ReadonlyMap<string, FoundRestore>) => Promise<T>,
+  ): Promise<T> {
+    const named = spec.containers.filter(isNamed);
+    if (named.length === 0) return work(new Map());
+    const wait = new StartWait(coming, onWait);
+    const over = new AbortController();
+    void wait.look(clock, AbortSignal.any([over.signal, call.signal]));
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          return await work(await find(named, { ...call, wait }));
+        } catch (error) {
+          call.signal.throwIfAborted();
+          if (!(error instanceof LayerLost)) throw error;
+          call.log.warn("The store does not give all of a snapshot, trying again", { error });
+          wait.lost(error.message);
+          await clock.sleep(backoffMs(attempt, PAUSE, random), call.signal);
+        }
+      }
+    } finally {
+      over.abort(OVER);
+      wait.end();
+    }
+  }
 
   /** All at one moment: of two that are waited for, none is older than the other's coming. */
-  async function find(spec: SandboxSpec, call: RestoresCall): Promise<ReadonlyMap<string, FoundRestore>> {
-    const named = spec.containers.filter(isNamed);
-    if (named.length === 0) return new Map();
+  async function find(named: readonly Named[], call: Starting): Promise<ReadonlyMap<string, FoundRestore>> {
+    const { wait } = call;
     /** Faults that are in the log: it is asked again and again. */
     const told = new Set<string>();
     for (let attempt = 0; ; attempt += 1) {
       const changed = new AbortController();
       const woken = change.wait(AbortSignal.any([changed.signal, call.signal])).catch(() => undefined);
       try {
+        wait.asks(named[0]?.rootfsSnapshotName);
         const looks = await Promise.all(named.map((container) => look(container.rootfsSnapshotName, told, call)));
         const missing = looks.flatMap((each) => ("missing" in each ? [each.missing] : []));
-        call.onWait(missing[0]);
+        wait.found(missing[0]);
         if (missing.length === 0)
           return new Map(await Promise.all(named.map((container, index) => restoreOf(container, looks[index], call))));
         const pause = clock.sleep(backoffMs(attempt, PAUSE, random), AbortSignal.any([changed.signal, call.signal]));
@@ -89,7 +134,7 @@ export function createRestores(deps: RestoresDeps): Restores {
     }
   }
 
-  async function restoreOf(container: Named, look: Found | undefined, call: Call): Promise<[string, FoundRestore]> {
+  async function restoreOf(container: Named, look: Found | undefined, call: Starting): Promise<[string, FoundRestore]> {
     const { name, rootfsSnapshotName: snapshotName, rootfsSnapshotAllowOtherBase = false } = container;
     if (look === undefined || !("found" in look) || look.found.kind === "absent") throw new Error("Nothing was found");
     const { found } = look;
@@ -114,10 +159,10 @@ export function createRestores(deps: RestoresDeps): Restores {
   async function rawRestore(
     snapshotName: string,
     layer: Extract<WriteGround, { readonly kind: "raw" }>["layer"],
-    call: Call,
+    call: Starting,
   ): Promise<FoundRestore> {
     const fetch = fetchOf(layer, call);
-    const held = await fetch(call.signal);
+    const held = await fetch(call.signal, { isReadOnce: false });
     held.release();
     const warning = `The snapshot "${snapshotName}" is an archive without a manifest: whether it is whole, and of which image, nobody knows.`;
     call.log.warn("A snapshot without a manifest is restored", { snapshot: snapshotName });
@@ -127,37 +172,53 @@ export function createRestores(deps: RestoresDeps): Restores {
     };
   }
 
-  function fetchOf(layer: Parameters<Mounter["hold"]>[0]["layer"], { log }: Call) {
-    return async (signal: AbortSignal) => {
-      for (let attempt = 0; ; attempt += 1) {
-        try {
-          const { path, tarDigest, tarBytes, whole, release } = await mounter.hold(
-            { namespace, layer },
-            { signal, log },
-          );
-          const told = whole.catch((error: unknown) => {
-            if (!(error instanceof MounterError)) throw error;
-            throw error.code === "unavailable" ? new LayerLost(startErrorOf(error)) : startErrorOf(error);
+  function fetchOf(layer: Parameters<Mounter["hold"]>[0]["layer"], { log, wait }: Starting) {
+    wait.needs(layer.key);
+    // Holes cost nothing on the disk, and go through a pipe as the zeroes that they stand for.
+    const isMostlyHoles = "digest" in layer && layer.tarBytes > MOSTLY_HOLES * layer.bytes;
+    return async (signal: AbortSignal, use: LayerUse) => {
+      const isReadOnce = use.isReadOnce && !isMostlyHoles;
+      const one = { key: layer.key };
+      coming.add(one);
+      try {
+        const { path, tarDigest, tarBytes, whole, release } = await mounter.hold(
+          { namespace, layer, isReadOnce },
+          { signal, log },
+        );
+        const told = whole
+          .finally(() => coming.delete(one))
+          .catch((error: unknown) => {
+            throw fetchFault(error);
           });
-          told.catch(() => undefined);
-          return { path, tarDigest, release, coming: { bytes: tarBytes, whole: told } };
-        } catch (error) {
-          signal.throwIfAborted();
-          if (!(error instanceof MounterError)) throw error;
-          if (error.code !== "unavailable" || attempt + 1 >= HOLD_TRIES) throw startErrorOf(error);
-          await clock.sleep(backoffMs(attempt, PAUSE, random), signal);
-        }
+        told.catch(() => undefined);
+        return {
+          path,
+          tarDigest,
+          release,
+          coming: { bytes: tarBytes, isPipe: isReadOnce && "digest" in layer, whole: told },
+        };
+      } catch (error) {
+        coming.delete(one);
+        signal.throwIfAborted();
+        throw fetchFault(error);
       }
     };
   }
 
-  return { find };
+  return { start };
 }
 
 const OVER = "the look is over";
 
 function isNamed(container: ContainerSpec): container is Named {
   return container.rootfsSnapshotName !== undefined;
+}
+
+function fetchFault(error: unknown): unknown {
+  if (!(error instanceof MounterError)) return error;
+  if (error.code !== "unavailable") return startErrorOf(error);
+  const what = `the rest of its snapshot, which the store does not give: ${withoutDot(error.message)}`;
+  return new LayerLost(what, { cause: error });
 }
 
 function startErrorOf(error: MounterError): StartError {

@@ -21,6 +21,8 @@ export interface SnapshotRecord {
   /** Marks what this record writes to the store; never the same twice. */
   readonly writeId: string;
   readonly startedAtMs?: number;
+  /** The container that was chosen, from then on. */
+  readonly containerName?: string;
   /** From before the manifest is sent until it is known how that ended: the last moment of the sending. */
   readonly publishUntilMs?: number;
   readonly result?: SnapshotResult;
@@ -59,7 +61,7 @@ export function parseSnapshotRecord(text: string): SnapshotRecord {
 /** What decides of a record, with what only the process at work knows. */
 export function factsOf(
   { spec, createdAtMs, startedAtMs, outcome, result, publishUntilMs }: SnapshotRecord,
-  known: Pick<SnapshotFacts, "failure" | "behind">,
+  known: Pick<SnapshotFacts, "failure" | "behind" | "progress">,
 ): SnapshotFacts {
   return {
     spec,
@@ -78,10 +80,10 @@ export function snapshotOf(
   { phase, reason, message }: SnapshotDecision,
   progress: SnapshotProgress | undefined,
 ): Snapshot {
-  const { id, spec, requestDigest, createdAtMs, startedAtMs, outcome, result } = record;
+  const { id, spec, requestDigest, createdAtMs, startedAtMs, containerName, outcome, result } = record;
   return {
     id,
-    spec,
+    spec: containerName === undefined ? spec : { ...spec, containerName },
     phase,
     ...(reason === undefined ? {} : { reason }),
     ...(message === undefined ? {} : { message }),

@@ -22,15 +22,17 @@ export interface SnapshotUnitDeps extends TakeDeps {
   readonly log: Log;
   /** The container that is to be taken; throws TakeFault. */
   readonly sourceOf: (sandboxId: string, containerName: string | undefined) => SnapshotSource;
-  /** Id of the record that goes first. */
-  readonly turnOf: (record: Snapshot) => string | undefined;
+  /** The one that goes first; undefined = it is this one's turn. */
+  readonly ahead: (unit: SnapshotUnit) => SnapshotUnit | undefined;
+  /** Called when it is nobody's turn to wait for it any more. */
+  readonly over: (unit: SnapshotUnit) => void;
   /** Lets few snapshots be taken at once. */
   readonly slot: <T>(work: () => Promise<T>, signal: AbortSignal) => Promise<T>;
   /** Writes the record; resolved once it survives a kill of this process. */
   readonly save: (record: SnapshotRecord) => Promise<void>;
   /** Called when nothing is left of the record. */
   readonly gone: (id: string) => Promise<void>;
-  /** Notified when anything of any record changes. */
+  /** Notified when any ends: a name may mean something else from then on. */
   readonly change: Change;
 }
 
@@ -70,6 +72,19 @@ export class SnapshotUnit {
     this.decision = decideSnapshot(this.facts(record), deps.clock.now());
   }
 
+  get id(): string {
+    return this.record.id;
+  }
+
+  /** Those of one name are taken one after the other. */
+  get name(): string {
+    return this.record.spec.snapshotName;
+  }
+
+  get isOpen(): boolean {
+    return this.record.outcome === undefined && !this.isGone;
+  }
+
   get gone(): boolean {
     return this.isGone;
   }
@@ -107,10 +122,11 @@ export class SnapshotUnit {
   }
 
   private facts(record: SnapshotRecord): SnapshotFacts {
-    const { failure, behind } = this;
+    const { failure, behind, progress } = this;
     return factsOf(record, {
       ...(failure === undefined ? {} : { failure }),
       ...(behind === undefined ? {} : { behind }),
+      ...(progress === undefined ? {} : { progress }),
     });
   }
 
@@ -123,6 +139,7 @@ export class SnapshotUnit {
 
   private async step(change: Partial<SnapshotRecord>, without: readonly (keyof SnapshotRecord)[]): Promise<void> {
     if (this.isGone || this.isReleased) return;
+    const wasOpen = this.isOpen;
     const nowMs = this.deps.clock.now();
     const changed = Object.entries({ ...this.record, ...change }).filter(([name]) => !without.includes(name as never));
     const facts = Object.fromEntries(changed) as unknown as SnapshotRecord;
@@ -139,7 +156,7 @@ export class SnapshotUnit {
     }
     this.arm(nowMs);
     if (this.decision.remove === true && this.removal === undefined) await this.vanish();
-    this.tell({ isEnd: outcome !== undefined });
+    this.tell({ isEnd: wasOpen && !this.isOpen });
   }
 
   /** Nothing has happened that the disk does not know, save how it ended: that is told all the same, and saved later. */
@@ -172,6 +189,7 @@ export class SnapshotUnit {
 
   /** Others wait for ends alone: for their turn, or for what a name means. */
   private tell({ isEnd }: { readonly isEnd: boolean }): void {
+    if (isEnd) this.deps.over(this);
     this.change.notify();
     if (isEnd) this.deps.change.notify();
   }
@@ -209,7 +227,8 @@ export class SnapshotUnit {
   private async take(signal: AbortSignal): Promise<SnapshotResult> {
     const { record, deps } = this;
     const source = deps.sourceOf(record.spec.sandboxId, record.spec.containerName);
-    await this.update({ startedAtMs: record.startedAtMs ?? deps.clock.now() });
+    const { containerName } = source;
+    await this.update({ startedAtMs: record.startedAtMs ?? deps.clock.now(), containerName });
     return takeSnapshot(
       deps,
       { record, source },
@@ -301,14 +320,12 @@ export class SnapshotUnit {
 
   private async untilTurn(signal: AbortSignal): Promise<void> {
     for (;;) {
-      const behind = this.deps.turnOf(this.view());
-      if (behind === this.behind && behind === undefined) return;
-      if (behind !== this.behind) {
-        this.behind = behind;
+      const ahead = this.deps.ahead(this);
+      if (ahead?.id !== this.behind) {
+        this.behind = ahead?.id;
         await this.update({});
-      } else {
-        await this.deps.change.wait(signal);
-      }
+      } else if (ahead === undefined) return;
+      else await ahead.change.wait(signal);
       signal.throwIfAborted();
     }
   }

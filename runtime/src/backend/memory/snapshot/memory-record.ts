@@ -48,6 +48,7 @@ export function takeSnapshot(request: CreateSnapshot, deps: RecordDeps): MemoryR
   let facts: SnapshotFacts = { spec, createdAtMs: deps.createdAtMs };
   let decision = decideSnapshot(facts, clock.now());
   let deadline = new AbortController();
+  let containerName = spec.containerName;
   let progress: SnapshotProgress | undefined;
   let result: SnapshotResult | undefined;
   let gone = false;
@@ -60,7 +61,7 @@ export function takeSnapshot(request: CreateSnapshot, deps: RecordDeps): MemoryR
   function settle(): void {
     if (gone) return;
     const nowMs = clock.now();
-    decision = decideSnapshot(facts, nowMs);
+    decision = decideSnapshot(progress === undefined ? facts : { ...facts, progress }, nowMs);
     const outcome = facts.outcome ?? snapshotOutcomeOf(decision, nowMs);
     if (outcome !== undefined) {
       facts = { ...facts, outcome };
@@ -113,6 +114,7 @@ export function takeSnapshot(request: CreateSnapshot, deps: RecordDeps): MemoryR
     const frozen = deps.freeze(spec.sandboxId, spec.containerName);
     if (frozen.kind === "fault") return observe({ failure: frozen });
     const { bytes } = frozen.tree;
+    containerName = frozen.name;
     observe({ startedAtMs: clock.now() });
     show("Dumping", 0, bytes);
     await clock.sleep(world.snapshotMs(bytes) / 2, life.signal);
@@ -131,7 +133,7 @@ export function takeSnapshot(request: CreateSnapshot, deps: RecordDeps): MemoryR
     const { outcome, startedAtMs, createdAtMs } = facts;
     return {
       id,
-      spec,
+      spec: containerName === undefined ? spec : { ...spec, containerName },
       phase,
       ...(reason === undefined ? {} : { reason }),
       ...(message === undefined ? {} : { message }),

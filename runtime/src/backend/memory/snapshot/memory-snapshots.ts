@@ -38,7 +38,10 @@ export function createMemorySnapshots({ world, shelf, freeze, isHeld }: MemorySn
   function begin(request: CreateSnapshot): MemoryRecord {
     const known = records.get(request.id);
     if (known !== undefined && known.view().requestDigest !== request.requestDigest) {
-      throw new ProblemError("idempotency-mismatch", `The snapshot "${request.id}" was made from another request.`);
+      throw new ProblemError(
+        "idempotency-mismatch",
+        "This idempotency key made a snapshot from another request; use a new key for a new request.",
+      );
     }
     if (known !== undefined) return known;
     // Rising, so that the times tell the order of what was asked for within a millisecond too.

@@ -3,9 +3,10 @@ import { applyEntry } from "./apply-layer.ts";
 import { BLOCK_BYTES } from "./erofs-format.ts";
 import { readErofs } from "./erofs-reader.ts";
 import { writeAll, writeErofs } from "./erofs-writer.ts";
+import { CHUNK_BYTES, isZero, openLayer, type LayerFile } from "./layer-file.ts";
 import { ensureMountPoints } from "./mount-points.ts";
 import { RootFault } from "./root-fault.ts";
-import { isZero, pad, readTar, type ContentSink, type LocatedEntry } from "./tar-reader.ts";
+import { pad, readTar, type ContentSink, type LocatedEntry } from "./tar-reader.ts";
 import { encodeHeader, TAR_END } from "./tar-writer.ts";
 import { isFolder, TreeMeter, type Content, type TreeLimits, type TreeNode } from "./tree.ts";
 import { upperMembers } from "./upper-tar.ts";
@@ -17,7 +18,8 @@ export interface BuildOrder {
   /** From the bottom to the top. */
   readonly layers: readonly {
     readonly path: string;
-    readonly tarDigest: string;
+    /** Absent = whoever writes it sums it up. */
+    readonly tarDigest?: string;
     /** Its length when it is whole, if it is still being written. */
     readonly growsTo?: number;
   }[];
@@ -37,7 +39,6 @@ export interface BuildResult {
   readonly upperBytes: number;
 }
 
-const COPY_BYTES = 2 ** 20;
 /** Between two looks at the free disk. */
 const WATCH_BYTES = 64 * 2 ** 20;
 
@@ -49,12 +50,12 @@ const WATCH_BYTES = 64 * 2 ** 20;
 export function buildRoot(order: BuildOrder): BuildResult {
   const meter = new TreeMeter(order.limits);
   const base = openSync(order.base, "r");
-  const layers = order.layers.map(({ path }) => openSync(path, "r"));
+  const layers = order.layers.map(({ path }) => openLayer(path));
   let data: DataBlocks | undefined;
   try {
     const root = readErofs(base, meter);
     const blocks = (data = new DataBlocks(order, fstatSync(base).size, meter));
-    for (const [layer, fd] of layers.entries()) {
+    for (const [layer, file] of layers.entries()) {
       let sink: ContentSink | undefined;
       const place =
         layer < layers.length - 1
@@ -66,7 +67,8 @@ export function buildRoot(order: BuildOrder): BuildResult {
             };
       const how = { place, meter, deleted: new Set<string>() };
       const { growsTo, tarDigest } = order.layers[layer] ?? {};
-      const digest = readTar({ fd, growsTo }, (located) => {
+      const isSummed = tarDigest !== undefined;
+      const digest = readTar({ file, growsTo, isSummed }, (located) => {
         sink = undefined;
         applyEntry(root, located, how);
         return sink;
@@ -80,7 +82,8 @@ export function buildRoot(order: BuildOrder): BuildResult {
     return { upperBytes: writeUpper(order, root) };
   } finally {
     data?.close();
-    for (const fd of [base, ...layers]) closeSync(fd);
+    closeSync(base);
+    for (const file of layers) file.close();
   }
 }
 
@@ -139,13 +142,13 @@ function layeredFiles(root: TreeNode): TreeNode[] {
   return [...files];
 }
 
-function copyContent(node: TreeNode, layers: readonly number[], data: DataBlocks): void {
+function copyContent(node: TreeNode, layers: readonly LayerFile[], data: DataBlocks): void {
   if (node.content?.kind !== "layer") return;
   const { layer, offset } = node.content;
   const { block, write } = data.take(node.bytes);
-  const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, node.bytes));
+  const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, node.bytes));
   for (let at = 0; at < node.bytes;) {
-    const count = readSync(layers[layer] ?? -1, chunk, 0, Math.min(chunk.length, node.bytes - at), offset + at);
+    const count = layers[layer]?.read(chunk.subarray(0, node.bytes - at), offset + at) ?? 0;
     if (count === 0) throw new RootFault("corrupt", "a layer of it was cut while it was read");
     write(chunk.subarray(0, count));
     at += count;

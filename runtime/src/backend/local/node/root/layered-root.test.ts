@@ -1,13 +1,15 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Image } from "#runtime/backend/local/image.ts";
-import { LayerLost, type RootLayer } from "#runtime/backend/local/image-store.ts";
+import { LayerLost, type LayerUse, type RootLayer } from "#runtime/backend/local/image-store.ts";
 import { makeLayer, type Member } from "../../../../../../test/machine/make-layer.ts";
 import { call, file, useImageStore } from "../../../../../test/images/store-harness.ts";
 
@@ -97,38 +99,85 @@ describe("ImageStore.acquireLayered()", () => {
     expect([layer.use, await litter()]).toEqual([{ fetched: 1, released: 1 }, []]);
   });
 
-  test("makes a root of a layer while it comes, brings it anew when it is lost, and says what it says of itself", async () => {
+  test("makes a root of a layer while it comes, and when it does not, says what it says of itself and takes it anew", async () => {
     const base = await baseOf("root-coming");
     const layer = await layerOf("coming", [{ name: "./x", data: "x".repeat(5000) }]);
     const bytes = await readFile(layer.path);
     const coming = (whole: () => Promise<void>): RootLayer => ({
       tarDigest: layer.tarDigest,
-      fetch: async (signal) => {
+      fetch: async (signal, use) => {
         await truncate(layer.path, 1000);
-        return { ...(await layer.fetch(signal)), coming: { bytes: bytes.length, whole: whole() } };
+        return { ...(await layer.fetch(signal, use)), coming: { bytes: bytes.length, isPipe: false, whole: whole() } };
       },
     });
     const damaged = coming(async () => {
       throw new Error("the store has other bytes");
     });
     await expect(h.store.acquireLayered(base, [damaged], call)).rejects.toThrow("the store has other bytes");
-    const never = coming(() => Promise.reject(new LayerLost(new Error("it does not come"))));
-    await expect(h.store.acquireLayered(base, [never], call)).rejects.toThrow("it does not come");
-    expect([layer.use, await litter()]).toEqual([{ fetched: 4, released: 4 }, []]);
+    const lost = new LayerLost("it does not come");
+    const never = coming(() => Promise.reject(lost));
+    await expect(h.store.acquireLayered(base, [never], call)).rejects.toBe(lost);
+    expect([layer.use, await litter()]).toEqual([{ fetched: 2, released: 2 }, []]);
     const garbled = coming(async () => {
       await writeFile(layer.path, Buffer.from(bytes).fill(7, 100, 110));
       throw new Error("what was read was not kept well");
     });
     await expect(h.store.acquireLayered(base, [garbled], call)).rejects.toThrow("not kept well");
-    let rounds = 0;
-    const late = coming(async () => {
-      rounds += 1;
-      if (rounds === 1) throw new LayerLost(new Error("killed"));
-      await writeFile(layer.path, bytes);
-    });
+    const late = coming(() => writeFile(layer.path, bytes));
     const root = await h.store.acquireLayered(base, [late], call);
-    expect(rounds).toBe(2);
     expect(await readFile(join(await h.extract(root.erofsPath), "x"), "utf8")).toBe("x".repeat(5000));
+  });
+
+  test("makes a root whose layers are here while those of others do not come, and these when they do", async () => {
+    const base = await baseOf("root-beside");
+    const last = Promise.withResolvers<void>();
+    const away = await Promise.all(
+      ["first", "second", "third"].map(async (name): Promise<RootLayer> => {
+        const { tarDigest, path, fetch } = await layerOf(name, [{ name: `./${name}`, data: "x".repeat(5000) }]);
+        const bytes = await readFile(path);
+        const coming = { bytes: bytes.length, isPipe: false, whole: last.promise.then(() => writeFile(path, bytes)) };
+        return {
+          tarDigest,
+          fetch: async (signal, use) => (await truncate(path, 1000), { ...(await fetch(signal, use)), coming }),
+        };
+      }),
+    );
+    const roots = Promise.all(away.map((layer) => h.store.acquireLayered(base, [layer], call)));
+    for (const name of ["here", "too"])
+      await h.store.acquireLayered(base, [await layerOf(name, [{ name: `./${name}`, data: name }])], call);
+    last.resolve();
+    expect(new Set((await roots).map(({ digest }) => digest)).size).toBe(3);
+  });
+
+  test("makes a root of what comes by a pipe, which counts only when its writer says that it was whole", async () => {
+    const base = await baseOf("root-piped");
+    const layer = await layerOf("piped", [{ name: "./x", data: "x".repeat(500_000) }]);
+    const [pipe, uses] = [join(layers, "pipe"), [] as LayerUse[]];
+    await promisify(execFile)("mkfifo", [pipe]);
+    const piped = (bytes: number, whole: (written: Promise<unknown>) => Promise<void>): RootLayer => ({
+      tarDigest: layer.tarDigest,
+      fetch: async (_, use) => {
+        uses.push(use);
+        const writer = spawn("sh", ["-c", 'head -c "$1" "$2" > "$3"', "sh", String(bytes), layer.path, pipe]);
+        const coming = { bytes: 501_000, isPipe: true, whole: whole(once(writer, "exit")) };
+        return { path: pipe, coming, release: () => void writer.kill() };
+      },
+    });
+    const wrong = piped(1e6, async (written) => {
+      await written;
+      throw new Error("the store has other bytes");
+    });
+    await expect(h.store.acquireLayered(base, [wrong], call)).rejects.toThrow("the store has other bytes");
+    const cut = piped(200_000, async (written) => {
+      await written;
+      throw new LayerLost("its writer was killed");
+    });
+    await expect(h.store.acquireLayered(base, [cut], call)).rejects.toThrow("its writer was killed");
+    expect(await litter()).toEqual([]);
+    const good = piped(1e6, async (written) => void (await written));
+    const root = await h.store.acquireLayered(base, [layer, good], call);
+    expect(await readFile(join(await h.extract(root.erofsPath), "x"), "utf8")).toBe("x".repeat(500_000));
+    expect([uses.at(-1), layer.use]).toEqual([{ isReadOnce: true }, { fetched: 1, released: 1 }]);
   });
 
   test("takes a root that is not whole for none", async () => {

@@ -6,9 +6,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { ImageError } from "#runtime/backend/local/image-error.ts";
+import type { LayerFile } from "#runtime/backend/local/image-store.ts";
 import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
 import { imagePaths, installImage, syncPath, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
 import { runTool } from "#runtime/backend/local/node/image-tool.ts";
+import { orAborted } from "#runtime/backend/local/or-aborted.ts";
 import type { BuildOrder } from "./build-root.ts";
 
 export interface RootSource {
@@ -16,7 +18,7 @@ export interface RootSource {
   readonly base: Image;
   readonly origin: LayeredOrigin;
   /** The layers' archives on this machine, in the order of their digests. */
-  readonly files: readonly Pick<BuildOrder["layers"][number], "path" | "growsTo">[];
+  readonly files: readonly Pick<LayerFile, "path" | "coming">[];
 }
 
 export interface RootLimits {
@@ -71,6 +73,8 @@ export async function makeLayeredRoot(
     const [stdout] = await Promise.all([made, writeBehind(order.erofs, made)]);
     const answer = Answer.parse(JSON.parse(new TextDecoder().decode(stdout)));
     if ("fault" in answer) throw new ImageError(answer.fault, `The snapshot cannot be restored: ${answer.message}.`);
+    // What comes by a pipe was summed up by whoever wrote it.
+    for (const { coming } of source.files) if (coming?.isPipe === true) await orAborted(coming.whole, signal);
     signal.throwIfAborted();
     return await installImage(limits.dir, order.erofs, {
       digest: source.digest,
@@ -109,7 +113,7 @@ function orderOf({ base, origin, files }: RootSource, limits: RootLimits, stagin
   const diskEntries = Math.floor(limits.maxUnpackedBytes / LEAST_FILE_BYTES);
   return {
     base: base.erofsPath,
-    layers: files.map((file, index) => ({ ...file, tarDigest: origin.tarDigests[index] ?? "" })),
+    layers: files.map((file, index) => layerOf(file, origin.tarDigests[index] ?? "")),
     erofs: join(staging, "root.erofs"),
     upperTar: join(staging, "upper.tar"),
     limits: {
@@ -120,6 +124,11 @@ function orderOf({ base, origin, files }: RootSource, limits: RootLimits, stagin
       reserveBytes: limits.reserveBytes,
     },
   };
+}
+
+function layerOf({ path, coming }: RootSource["files"][number], tarDigest: string): BuildOrder["layers"][number] {
+  if (coming?.isPipe === true) return { path };
+  return { path, tarDigest, ...(coming && { growsTo: coming.bytes }) };
 }
 
 const PROGRAM = fileURLToPath(new URL("./make-root.ts", import.meta.url));

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { readSync } from "node:fs";
+import { CHUNK_BYTES, isZero, type LayerFile } from "./layer-file.ts";
 import { RootFault } from "./root-fault.ts";
 import { malformed, parseEntry, parsePax, parseRawHeader, TAR_BLOCK_BYTES, type TarEntry } from "./tar-header.ts";
 
-const CHUNK_BYTES = 2 ** 20;
 const WAIT_MS = 2;
 /** Who writes an archive has given up long before. */
 const MOST_WAIT_MS = 600_000;
@@ -22,16 +21,21 @@ export type ContentSink = (bytes: Buffer) => void;
 
 /** An archive that may still be written: whoever writes it appends, and ends this program when it fails. */
 export interface TarFile {
-  readonly fd: number;
+  readonly file: Pick<LayerFile, "read">;
   /** Its length when it is whole; absent = it is. */
   readonly growsTo?: number | undefined;
+  /** @default true */
+  readonly isSummed?: boolean;
 }
 
 /**
  * Reads a tar archive from its beginning to its end, every byte once, and answers the digest of
- * all. Nothing of it is trusted before that: an archive that was cut has members as well.
+ * all, if it is wanted. Nothing of it is trusted before that: an archive that was cut has members as well.
  */
-export function readTar(file: TarFile, onEntry: (located: LocatedEntry) => ContentSink | undefined): string {
+export function readTar(
+  file: TarFile,
+  onEntry: (located: LocatedEntry) => ContentSink | undefined,
+): string | undefined {
   const source = createSource(file);
   let records = new Map<string, string>();
   for (;;) {
@@ -60,8 +64,8 @@ function extensionOf(typeFlag: string, bytes: Buffer): Map<string, string> {
   return new Map([[typeFlag === "L" ? "path" : "linkpath", text]]);
 }
 
-function createSource({ fd, growsTo = 0 }: TarFile) {
-  const hash = createHash("sha256");
+function createSource({ file, growsTo = 0, isSummed = true }: TarFile) {
+  const hash = isSummed ? createHash("sha256") : undefined;
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let at = 0;
   let end = 0;
@@ -72,13 +76,13 @@ function createSource({ fd, growsTo = 0 }: TarFile) {
     if (at < end) return true;
     chunkOffset += end;
     at = 0;
-    end = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+    end = file.read(chunk, chunkOffset);
     for (let waitedMs = 0; end === 0 && chunkOffset < growsTo; waitedMs += WAIT_MS) {
       if (waitedMs > MOST_WAIT_MS) throw cut();
       Atomics.wait(IDLE, 0, 0, WAIT_MS);
-      end = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+      end = file.read(chunk, chunkOffset);
     }
-    hash.update(chunk.subarray(0, end));
+    hash?.update(chunk.subarray(0, end));
     return end > 0;
   }
 
@@ -124,7 +128,7 @@ function createSource({ fd, growsTo = 0 }: TarFile) {
         at = end;
       }
     },
-    digest: (): string => `sha256:${hash.digest("hex")}`,
+    digest: (): string | undefined => hash && `sha256:${hash.digest("hex")}`,
   };
 }
 
@@ -134,10 +138,4 @@ function cut(): RootFault {
 
 export function pad(length: number): number {
   return Math.ceil(length / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES;
-}
-
-const ZEROS = Buffer.alloc(CHUNK_BYTES);
-
-export function isZero(bytes: Buffer): boolean {
-  return bytes.equals(bytes.length === ZEROS.length ? ZEROS : ZEROS.subarray(0, bytes.length));
 }
