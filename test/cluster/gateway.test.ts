@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -93,6 +94,17 @@ describe("gateways over one cluster", { timeout: 120_000 }, () => {
       () => ask(first, "GET", `/v1/sandboxes/${made.body.id}`),
       ({ status }) => status === 404,
     );
+  });
+
+  it("run commands at once in what another one has found up, though they had not", async () => {
+    for (let round = 0; round < 6; round += 1) {
+      const [by, other] = round % 2 === 0 ? [first, second] : [second, first];
+      // With a key: nothing is written between the moment it is found up and the answer.
+      const made = await ask(by, "POST", "/v1/sandboxes", box(), randomUUID());
+      expect(made).toMatchObject({ status: 201, body: { status: "Running" } });
+      expect(await run(made.body.id, "echo at once", other, by)).toContain("data: at once");
+      await ask(by, "DELETE", `/v1/sandboxes/${made.body.id}`);
+    }
   });
 
   it("make one sandbox of one key, whoever is asked, and refuse another request with it", async () => {

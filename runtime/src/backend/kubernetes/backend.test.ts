@@ -40,17 +40,21 @@ interface Cluster {
   /** The copy's pods. */
   readonly copied?: readonly KubeObject[];
   readonly isAway?: boolean;
+  /** The sandbox as the API server has it; removed by somebody else, which no watch has told yet, by default. */
+  readonly there?: object;
 }
 
 /** A backend whose copies hold the box and these pods, while the API server itself has this one; or that waits for them. */
-async function backendOver(pod: KubeObject | undefined, { sandbox = box, copied = [], isAway = false }: Cluster = {}) {
+async function backendOver(
+  pod: KubeObject | undefined,
+  { sandbox = box, copied = [], isAway = false, there }: Cluster = {},
+) {
   const clock = createManualClock();
   const life = new AbortController();
   const fetch: KubeFetch = async (path, init) => {
     if (path.includes("watch=")) return new Response(new ReadableStream());
     if (path.endsWith("/pods/box-pod")) return pod === undefined ? nothing() : Response.json(pod);
-    // Removed by somebody else, which no watch has told yet.
-    if (path.endsWith("/sandboxes/box")) return nothing();
+    if (path.endsWith("/sandboxes/box")) return there === undefined ? nothing() : Response.json(there);
     if (isAway) await clock.sleep(3_600_000, init.signal ?? undefined);
     const items = path.includes("/sandboxes") ? [sandbox] : copied;
     return Response.json({ metadata: { resourceVersion: "7" }, items });
@@ -129,10 +133,30 @@ describe("KubernetesBackend", () => {
     await backend.agent("box", call);
     expect(connected).toEqual(["10.0.0.9"]);
     await backend.close();
-    const robbed = await backendOver(undefined, { sandbox, copied: [podOf("box-1", { uid: other })] });
+    const copied = [podOf("box-1", { uid: other })];
+    const robbed = await backendOver(undefined, { sandbox, there: sandbox, copied });
     await expect(robbed.backend.agent("box", call)).rejects.toMatchObject({ slug: "sandbox-not-ready" });
     expect(robbed.connected).toEqual([]);
     await robbed.backend.close();
+  });
+
+  it("uses a sandbox that runs by the API server's word, though its copy is behind", async () => {
+    const there = { ...box, metadata: { ...box.metadata, resourceVersion: "8" } };
+    const { backend, connected } = await backendOver(podOf("box-1"), { sandbox: { ...box, status: {} }, there });
+    expect(await backend.get("box", call)).toMatchObject({ phase: "Pending" });
+    await backend.agent("box", call);
+    expect(connected).toEqual(["10.0.0.9"]);
+    await backend.close();
+  });
+
+  it("says of a sandbox that does not run whether it is there at all", async () => {
+    const early = { ...box, status: {} };
+    const { backend } = await backendOver(undefined, { sandbox: early, there: early });
+    await expect(backend.agent("box", call)).rejects.toMatchObject({ slug: "sandbox-not-ready" });
+    await backend.close();
+    const { backend: robbed } = await backendOver(undefined, { sandbox: early });
+    await expect(robbed.agent("box", call)).rejects.toMatchObject({ slug: "sandbox-not-found" });
+    await robbed.close();
   });
 
   it.each([

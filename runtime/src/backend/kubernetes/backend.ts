@@ -12,12 +12,14 @@ import type { Log } from "#core/log.ts";
 import { ProblemError } from "#core/problem-error.ts";
 import { hasEnded, type Sandbox, type SandboxPhase } from "#core/sandbox.ts";
 import type { AgentFetch, Call, CreateSandbox, ListSandboxes, Page, SandboxBackend } from "#runtime/backend/port.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { AgentRelease } from "./agent-release.ts";
 import type { Agents } from "./agents.ts";
 import { writeCertainly } from "./certain-write.ts";
 import { toResource } from "./convert.ts";
 import { endedProblem, podEndedProblem } from "./ended.ts";
 import { followState } from "./follow-state.ts";
+import { FreshLook } from "./fresh-look.ts";
 import { agentAddressOf, isPodOver, ownPod } from "./own-pod.ts";
 import { problemOf } from "./problem-of.ts";
 import { RunningProbe } from "./running-probe.ts";
@@ -51,6 +53,7 @@ export class KubernetesBackend implements SandboxBackend {
   readonly snapshots?: KubernetesSnapshots;
   private readonly deps: KubernetesBackendDeps;
   private readonly probe: RunningProbe;
+  private readonly fresh: FreshLook;
   private readonly release: AgentRelease;
   private readonly marks: SandboxMarks;
   private readonly wakeUps = createWakeUps();
@@ -64,6 +67,7 @@ export class KubernetesBackend implements SandboxBackend {
       ask: (uid, ip, signal) => deps.agents.containersOf(uid, ip, signal),
       onUp: ({ metadata }) => this.wakeUps.wake(metadata.name),
     });
+    this.fresh = new FreshLook({ ...deps, probe: this.probe });
     this.release = new AgentRelease(deps);
     this.marks = new SandboxMarks(deps);
     if (deps.records !== undefined) {
@@ -147,7 +151,7 @@ export class KubernetesBackend implements SandboxBackend {
   }
 
   async agent(id: string, call: Call): Promise<AgentFetch> {
-    const resource = await this.forUse(await this.find(id, call), call);
+    const resource = await this.forUse(await this.findUp(id, call), call);
     const { uid = "" } = resource.metadata;
     const { phase } = this.present(resource);
     const end = this.endOf(resource);
@@ -199,6 +203,14 @@ export class KubernetesBackend implements SandboxBackend {
     } catch (error) {
       throw isNotFound(error) ? notFound(id) : problemOf(error, { mayRepeat: true });
     }
+  }
+
+  /** What is not up by the copy may be so for another gateway, which has said so to the client. */
+  private async findUp(id: string, call: Call): Promise<SandboxResource> {
+    const known = await this.find(id, call);
+    if (this.present(known).phase !== "Pending") return known;
+    await orAborted(this.fresh.at(id), call.signal);
+    return this.find(id, call);
   }
 
   /**

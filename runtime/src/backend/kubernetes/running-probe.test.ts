@@ -37,13 +37,16 @@ function pod(owner: string, podIP: string | undefined, rest: object = {}, metada
 }
 
 /** A probe over agents that answer so, and what it did. */
-function probeOver(answer: (uid: string, ip: string, nth: number) => readonly string[] | Promise<readonly string[]>) {
+function probeOver(
+  answer: (uid: string, ip: string, nth: number) => readonly string[] | Promise<readonly string[]>,
+  rest: Partial<Clock> = {},
+) {
   const asked: string[] = [];
   const up: string[] = [];
   let wake = Promise.withResolvers<void>();
   const clock = rushedClock();
   const probe = new RunningProbe({
-    clock,
+    clock: { ...clock, ...rest },
     log: silentLog,
     random: () => 0,
     ask: async (uid, ip) => {
@@ -80,6 +83,27 @@ describe("RunningProbe", () => {
     expect(asked).toEqual(["a 10.0.0.1", "a 10.0.0.1", "a 10.0.0.1", "a 10.0.0.1"]);
     expect(clock.slept).toEqual([30, 60, 120]);
     expect(probe.upSinceMs("a")).toBe(42);
+  });
+
+  it("asks at once when it is told to, and does not ask what it knows to be up", async () => {
+    let isUp = false;
+    const pause = Promise.withResolvers<void>();
+    const { probe, asked, up } = probeOver(() => (isUp ? ["main"] : []), { sleep: () => pause.promise });
+    const box = sandbox("a");
+    await probe.askNow(box);
+    probe.consider(box, pod("a", "10.0.0.1"));
+    await turns();
+    await probe.askNow(box);
+    expect([asked.length, probe.upSinceMs("a")]).toEqual([2, undefined]);
+    isUp = true;
+    await Promise.all([probe.askNow(box), probe.askNow(box)]);
+    expect([probe.upSinceMs("a"), up]).toEqual([42, ["a"]]);
+    const asks = asked.length;
+    await probe.askNow(box);
+    pause.resolve();
+    await turns();
+    expect(asked).toHaveLength(asks);
+    expect(up).toEqual(["a"]);
   });
 
   it("asks none that starts from a snapshot: whether that fits its image is the operator's to find out first", async () => {

@@ -80,6 +80,15 @@ export class RunningProbe {
     else if (kept === undefined) void this.untilUp(sandbox, asking);
   }
 
+  /**
+   * Asks the agent now, of a sandbox that is not known to be up: another gateway may have found it so
+   * during the pause between two questions. Never rejects; without an answer nothing changes.
+   */
+  async askNow(sandbox: SandboxResource): Promise<void> {
+    const asking = this.asked.get(sandbox.metadata.uid ?? "");
+    if (asking !== undefined && asking.upSinceMs === undefined) await this.ask(sandbox, asking);
+  }
+
   forget(uid: string): void {
     this.asked.get(uid)?.abort.abort(new Error("the sandbox is no longer asked"));
     this.asked.delete(uid);
@@ -100,22 +109,26 @@ export class RunningProbe {
   }
 
   private async untilUp(sandbox: SandboxResource, asking: Asking): Promise<void> {
-    const { clock, log, random, ask, onUp } = this.deps;
+    const { clock, random } = this.deps;
     const { signal } = asking.abort;
-    const uid = sandbox.metadata.uid ?? "";
     for (let attempt = 0; !signal.aborted; attempt += 1) {
-      try {
-        const found = new Set(await this.slot(() => ask(uid, asking.ip, signal), signal));
-        signal.throwIfAborted();
-        if (isUp(sandbox, asking.pod, found)) {
-          asking.upSinceMs = clock.now();
-          return onUp(sandbox);
-        }
-      } catch (error) {
-        if (signal.aborted) return;
-        log.debug("The agent does not answer yet", { sandbox_id: sandbox.metadata.name, error });
-      }
+      if (asking.upSinceMs === undefined) await this.ask(sandbox, asking);
+      if (asking.upSinceMs !== undefined) return;
       await clock.sleep(backoffMs(attempt, PAUSE, random), signal).catch(() => undefined);
+    }
+  }
+
+  private async ask(sandbox: SandboxResource, asking: Asking): Promise<void> {
+    const { clock, log, ask, onUp } = this.deps;
+    const { signal } = asking.abort;
+    const { uid = "", name } = sandbox.metadata;
+    try {
+      const found = new Set(await this.slot(() => ask(uid, asking.ip, signal), signal));
+      if (signal.aborted || asking.upSinceMs !== undefined || !isUp(sandbox, asking.pod, found)) return;
+      asking.upSinceMs = clock.now();
+      onUp(sandbox);
+    } catch (error) {
+      if (!signal.aborted) log.debug("The agent does not answer yet", { sandbox_id: name, error });
     }
   }
 }

@@ -6,6 +6,7 @@ import { isConflict, isNotFound } from "#core/kubernetes/kube-error.ts";
 import { ANNOTATION } from "#core/kubernetes/names.ts";
 import { SANDBOXES } from "#core/kubernetes/resources.ts";
 import { usedPodUid } from "#core/kubernetes/used-pod.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { writeCertainly } from "./certain-write.ts";
 
 export interface SandboxMarksDeps {
@@ -114,14 +115,4 @@ function patchOf(sandbox: SandboxResource, { isConfirmed, usedPod }: Marks): obj
       },
     },
   };
-}
-
-/** Ends the waiting, not the work, when the signal fires. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

@@ -6,7 +6,7 @@ import type { Log } from "#core/log.ts";
 import { CheckpointError, type Checkpoint, type CheckpointCall } from "../checkpoint.ts";
 import type { Boot } from "../machine.ts";
 import { checkpointNameOf } from "../oci.ts";
-import { orAborted } from "../or-aborted.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { containerIdOf, type BootControl } from "./boot-control.ts";
 import type { BootFiles, BootNote } from "./boot-files.ts";
 import { usedBytes } from "./disk-watch.ts";

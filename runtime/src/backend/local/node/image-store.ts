@@ -26,7 +26,7 @@ import type {
   RootLayer,
   StoredImage,
 } from "#runtime/backend/local/image-store.ts";
-import { orAborted } from "#runtime/backend/local/or-aborted.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { createTurnstile } from "#runtime/backend/local/image-turnstile.ts";
 import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
 import * as files from "#runtime/backend/local/node/image-files.ts";

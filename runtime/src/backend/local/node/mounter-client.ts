@@ -11,7 +11,7 @@ import {
 } from "#api/mounter-channel.ts";
 import { backoffMs } from "#core/backoff.ts";
 import type { AgentFetch, Call } from "#runtime/backend/port.ts";
-import { orAborted } from "../or-aborted.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { MounterError, type HeldArchive, type Mounter, type WriteCall } from "../mounter.ts";
 
 /** The program behind the channel. */

@@ -9,7 +9,7 @@ import { systemClock } from "#core/clock.ts";
 import type { Log } from "#core/log.ts";
 import { createAgentFetch, type AgentConnection } from "#runtime/agent/node/agent-fetch.ts";
 import type { AgentFetch } from "#runtime/backend/port.ts";
-import { orAborted } from "../or-aborted.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { untilReplaced } from "./credential-files.ts";
 import { askOnce, type MounterProgram } from "./mounter-client.ts";
 import { jailed, programFiles, type JailPlan } from "./mounter-jail.ts";

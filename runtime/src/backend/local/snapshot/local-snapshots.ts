@@ -8,7 +8,7 @@ import { watchState } from "#core/watch-state.ts";
 import type { Call, CreateSnapshot, ListSnapshots, Page, SnapshotBackend } from "#runtime/backend/port.ts";
 import { createSlots } from "#runtime/slots.ts";
 import type { Mounter } from "../mounter.ts";
-import { orAborted } from "../or-aborted.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import { newSnapshotRecord, type SnapshotRecord } from "./snapshot-record.ts";
 import { SnapshotUnit, type SnapshotUnitDeps } from "./snapshot-unit.ts";
 

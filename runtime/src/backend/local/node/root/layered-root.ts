@@ -10,7 +10,7 @@ import type { LayerFile } from "#runtime/backend/local/image-store.ts";
 import type { Image, LayeredOrigin } from "#runtime/backend/local/image.ts";
 import { imagePaths, installImage, syncPath, type ImageRecord } from "#runtime/backend/local/node/image-files.ts";
 import { runTool } from "#runtime/backend/local/node/image-tool.ts";
-import { orAborted } from "#runtime/backend/local/or-aborted.ts";
+import { orAborted } from "#runtime/or-aborted.ts";
 import type { BuildOrder } from "./build-root.ts";
 
 export interface RootSource {
