@@ -58,6 +58,7 @@ export async function runBenches(options: Bench, world: World): Promise<number> 
   }
   if (!world.isRoot) throw new Fault("root is needed to run sandboxes; run it with sudo");
   await setUpAlone(world);
+  if (names.some(needsStores)) await prepareStores(world);
   const env = suiteEnvironment({ ...world, testbedHome: testbedRoot(world) }, { soak: false });
   let exitCode: number = EXIT.done;
   for (const name of names) {
@@ -66,6 +67,11 @@ export async function runBenches(options: Bench, world: World): Promise<number> 
       exitCode = EXIT.failed;
   }
   return exitCode;
+}
+
+/** What is measured of snapshots is measured over a real server of objects. */
+function needsStores(bench: string): boolean {
+  return /\bsnapshot-/.test(bench);
 }
 
 async function makeReports(repo: string): Promise<void> {

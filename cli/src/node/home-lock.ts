@@ -1,54 +1,23 @@
-import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { lockFile, type FileLock } from "#core/node/file-lock.ts";
 import { Fault } from "../fault.ts";
 
-/** A lock on ATOLL_HOME against a second set-up, start or stop. */
-export interface HomeLock {
-  release(): Promise<void>;
-}
-
-/**
- * Takes the lock, waiting for another holder; `onWait` is called once when there is one. The kernel
- * holds it for a child that ends with this process, so a kill -9 frees it.
- */
-export async function lockHome(home: string, options: { signal: AbortSignal; onWait: () => void }): Promise<HomeLock> {
+/** Takes the lock on ATOLL_HOME against a second set-up, start or stop; `onWait` is called once when another holds it. */
+export async function lockHome(home: string, options: { signal: AbortSignal; onWait: () => void }): Promise<FileLock> {
+  const { signal, onWait } = options;
   const folder = join(home, "run");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = join(folder, "lock");
-  const first = await tryLock(file, ["--nonblock"], options.signal);
-  if (first !== undefined) return first;
-  options.onWait();
-  const second = await tryLock(file, [], options.signal);
-  if (second === undefined) throw new Fault(`cannot lock ${file}`);
-  return second;
-}
-
-async function tryLock(file: string, how: readonly string[], signal: AbortSignal): Promise<HomeLock | undefined> {
-  signal.throwIfAborted();
-  // A session of its own: Ctrl-C reaches only this process, which then releases in order.
-  const child = spawn("flock", [...how, file, "sh", "-c", "echo held; exec cat >/dev/null"], {
-    stdio: ["pipe", "pipe", "ignore"],
-    detached: true,
-  });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  const onAbort = (): void => void child.kill();
-  signal.addEventListener("abort", onAbort, { once: true });
   try {
-    const held = await new Promise<boolean>((resolve, reject) => {
-      child.once("error", () => reject(new Fault("flock is needed; on Debian: apt-get install util-linux")));
-      child.stdout.once("data", () => resolve(true));
-      child.once("close", () => resolve(false));
-    });
+    const first = await lockFile(file, { signal, waitSeconds: 0 });
+    if (first !== undefined) return first;
+    onWait();
+    const second = await lockFile(file, { signal });
+    if (second !== undefined) return second;
+  } catch (error) {
     signal.throwIfAborted();
-    if (!held) return undefined;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+    throw new Fault((error as Error).message);
   }
-  return {
-    async release() {
-      child.stdin.end();
-      await ended;
-    },
-  };
+  throw new Fault(`${file} cannot be locked`);
 }

@@ -20,7 +20,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "lint",
     title: "oxlint, type-aware",
-    budgetSeconds: 30,
+    budgetSeconds: 25,
     needs: "nothing",
     quick: true,
     command: ["oxlint", "--type-aware", "--tsconfig=tsconfig.node.json", "--deny-warnings"],
@@ -29,7 +29,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "format",
     title: "oxfmt",
-    budgetSeconds: 20,
+    budgetSeconds: 10,
     needs: "nothing",
     quick: true,
     command: ["oxfmt", "--check"],
@@ -38,7 +38,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "boundaries",
     title: "Dependency rules between and inside programs",
-    budgetSeconds: 20,
+    budgetSeconds: 15,
     needs: "nothing",
     quick: true,
     command: ["node", "test/run-boundaries.ts"],
@@ -47,7 +47,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: "knip",
     title: "No unused file, export or dependency",
-    budgetSeconds: 30,
+    budgetSeconds: 20,
     needs: "nothing",
     quick: true,
     command: ["knip", "--no-progress"],
@@ -57,10 +57,10 @@ export const SUITES: readonly Suite[] = [
   vitest("architecture", "The fences report what they forbid", 20, "nothing", true),
   vitest("sdk", "TypeScript client on Node, Bun and Deno", 50, "nothing", true),
   vitest("http", "One HTTP suite on Bun, Deno, Node and workerd", 110, "nothing", true),
-  vitest("machine", "Images and set-up steps on this machine, against a real registry", 80, "setup", false),
+  vitest("machine", "Images and set-up steps on this machine, against a real registry", 110, "setup", false),
   vitest("network", "Flows and life of links, with real packets", 30, "setup", false),
   vitest("agent", "The agent in a real gVisor sandbox: isolation, output, files", 90, "setup", false),
-  vitest("local", "Local backend on gVisor: conformance, limits, recovery, snapshots", 390, "setup", false),
+  vitest("local", "Local backend on gVisor: conformance, limits, recovery, snapshots", 450, "stores", false),
   vitest("snapshot", "Layers of snapshots out of gVisor and back into it", 40, "setup", false),
   vitest("stores", "Object stores on real servers: conformance, faults, bounded memory", 100, "stores", false),
   vitest("testbed", "A Kubernetes of one node: up, down, what it can, what kill -9 does to it", 90, "testbed", false),
@@ -68,7 +68,7 @@ export const SUITES: readonly Suite[] = [
   vitest(
     "cluster",
     "The platform installed on Kubernetes: operator, gateway, fence, life of sandboxes",
-    1740,
+    2040,
     "platform",
     false,
   ),

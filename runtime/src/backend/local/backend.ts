@@ -37,6 +37,8 @@ export interface LocalBackendDeps {
   readonly namespace: string;
   /** Most bytes of a snapshot, unpacked. */
   readonly mostTarBytes: number;
+  /** Called last: whoever comes next may take up all that is left. */
+  readonly closed?: () => Promise<void>;
 }
 
 /** The port on one machine. Takes up what an earlier process left before it answers. */
@@ -204,6 +206,7 @@ class LocalBackend implements SandboxBackend {
     await this.snapshots.close();
     await this.deps.mounter.close();
     await this.deps.machine.close({ forGood: this.units.size === 0 });
+    await this.deps.closed?.();
   }
 
   private sourceOf(id: string, containerName: string | undefined): SnapshotSource {
