@@ -24,7 +24,7 @@ const CONNECT_MS = 10_000;
 /** Mounted secrets are read anew so often. */
 const READ_AGAIN_MS = 60_000;
 /** 78 GiB in all; parts of one size, because some servers take no others. */
-export const S3_RULES: UploadRules = { parallel: 4, partBytes: 8 << 20, mostParts: 10_000 };
+export const S3_RULES: UploadRules = { parallel: 6, partBytes: 8 << 20, mostParts: 10_000 };
 /** Bodies for which another thread pays. */
 const LARGE_BYTES = 256 << 10;
 /** User metadata of objects: who wrote it. */
