@@ -2,11 +2,12 @@ import { afterAll, beforeAll, describe, inject, it } from "vitest";
 import { Atoll } from "#sdk";
 import { TEST_IMAGE as image } from "../harness/cluster-images.ts";
 import { startSnapshotStore, type SnapshotStore } from "../harness/snapshot-store.ts";
-import { expectFilesRestored, LARGE_FILE, MANY_FILES } from "../snapshot/files-of-a-kind.ts";
+import { expectFilesRestored, MANY_FILES } from "../snapshot/files-of-a-kind.ts";
 import { expectRandomTreesRestored, TREES, TREES_TIMEOUT_MS } from "../snapshot/random-trees.ts";
 import { newName } from "./snapshot-stage.ts";
 
-const KINDS = process.env["ATOLL_SOAK"] === "1" ? [MANY_FILES, LARGE_FILE] : [];
+/** Not the large file: the testbed's disk is memory, and its dump, its archive and what is restored are some 20 GiB at once. */
+const KINDS = process.env["ATOLL_SOAK"] === "1" ? [MANY_FILES] : [];
 
 describe("what is restored equals what was there", () => {
   let store: SnapshotStore;
