@@ -11,7 +11,7 @@ import { contradictions, SUM, writeSnapshots, type Asked } from "./snapshot-writ
 
 const SNAPSHOTS = process.env["ATOLL_SOAK"] === "1" ? 200 : 20;
 const WRITERS = 4;
-const TIMEOUT_SECONDS = 75;
+const TIMEOUT_SECONDS = 120;
 const BETWEEN_KILLS_MS = 1500;
 const STORE_AWAY_MS = 1500;
 const TEST_MS = 120_000 + SNAPSHOTS * 20_000;
